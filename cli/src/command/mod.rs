@@ -1,0 +1,36 @@
+//! The commands, a file each.
+
+mod account;
+mod config;
+mod serve;
+mod status;
+mod verify;
+
+use std::process::ExitCode;
+
+use crate::args::{self, Args, Command};
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// Reads the settings and does what was asked.
+///
+/// # Errors
+/// Why it failed; the exit code is the failure's.
+pub(crate) fn run(args: &Args, output: &Output) -> Result<ExitCode, Failure> {
+    let config = Config::load(
+        args.config.as_deref(),
+        std::env::vars_os(),
+        args.data.as_deref(),
+    )?;
+    let checked = config.check()?;
+    match &args.command {
+        Command::Serve => serve::run(&config, checked, *output)?,
+        Command::Status => status::run(&checked, *output)?,
+        Command::Account(args::Account::Add { name }) => account::add(&checked, name, *output)?,
+        Command::Account(args::Account::List) => account::list(&checked, *output)?,
+        Command::Verify => return verify::run(&checked, *output),
+        Command::Config(args::Config::Show) => config::show(&config, *output)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,209 @@
+//! `coldpost serve`: the daemon.
+//!
+//! Promises: says that it is ready only when every listener answers; a data directory is served by one process.
+
+use std::path::Path;
+
+use coldpost_engine::Engine;
+use coldpost_server::auth::Password;
+use coldpost_server::{Server, ServerSettings, http, shutdown};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::config::{Checked, Config};
+use crate::failure::Failure;
+use crate::listening::Listening;
+use crate::logging;
+use crate::output::Output;
+use crate::reach::runtime;
+use crate::secret;
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When it cannot begin: another process has the data, an address is taken, a secret cannot be made.
+pub(crate) fn run(config: &Config, checked: Checked, output: Output) -> Result<(), Failure> {
+    logging::begin(&config.log)?;
+    raise_open_files();
+    runtime()?.block_on(serve(checked, output))
+}
+
+async fn serve(checked: Checked, output: Output) -> Result<(), Failure> {
+    // Before anything else: a signal during the start is heard as well.
+    let told_to_stop = tokio::spawn(shutdown::told_to_stop());
+    let data = checked.engine.data.clone();
+    let engine = Engine::open(checked.engine.clone()).await?;
+    let begun = begin(&engine, checked).await;
+    let (server, dev_password, instance) = match begun {
+        Ok(begun) => begun,
+        Err(failure) => {
+            engine.close().await;
+            return Err(failure);
+        }
+    };
+    let listening = Listening::new(server.addresses(), &instance);
+    if let Err(error) = listening.write(&data) {
+        server.run(async {}).await;
+        return Err(Failure::of(
+            "listen.json cannot be written into the data directory",
+            &error,
+        ));
+    }
+    tracing::info!(lmtp = listening.lmtp, imap = listening.imap, http = listening.http, data = %data.display(), "ready");
+    output.say(
+        &listening,
+        welcome(&listening, dev_password.as_deref(), &data),
+    );
+    server
+        .run(async {
+            match told_to_stop.await {
+                Ok(Ok(signal)) => tracing::info!(signal, "stopping"),
+                Ok(Err(error)) => tracing::error!(%error, "signals cannot be heard, stopping"),
+                Err(error) => tracing::error!(%error, "signals cannot be heard, stopping"),
+            }
+        })
+        .await;
+    Listening::remove(&data);
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Makes what the first start makes, and starts the server.
+async fn begin(
+    engine: &Engine,
+    checked: Checked,
+) -> Result<(Server, Option<String>, String), Failure> {
+    let data = &checked.engine.data;
+    let mut auth = checked.auth;
+    let dev_password = match checked.make_dev_password {
+        true => Some(secret::read_or_make(data, secret::DEV_PASSWORD)?),
+        false => None,
+    };
+    if let Some(text) = &dev_password {
+        auth.dev_password = Some(password(text, secret::DEV_PASSWORD)?);
+    }
+    let token = match checked.http_token {
+        Some(token) => token,
+        None => secret::read_or_make(data, secret::HTTP_TOKEN)?,
+    };
+    let instance = secret::random().map_err(|error| Failure::of("no random bytes", &error))?;
+    let settings = ServerSettings {
+        listen: checked.listen,
+        lmtp: checked.lmtp,
+        http: http::Settings {
+            token: password(&token, "http.token")?,
+            instance: instance.clone(),
+        },
+        auth,
+        accounts: checked.accounts,
+        mail_memory: checked.engine.mail_memory,
+        spool: data.join("spool"),
+    };
+    let server = Server::start(engine.clone(), settings).await;
+    let server = server.map_err(|error| Failure::of("the server cannot start", &error))?;
+    Ok((server, dev_password, instance))
+}
+
+fn password(text: &str, name: &str) -> Result<Password, Failure> {
+    Password::new(text).ok_or_else(|| Failure::Usage(format!("{name} is empty or too long")))
+}
+
+/// What a newcomer pastes. The password is shown only when we made it.
+fn welcome(listening: &Listening, dev_password: Option<&str>, data: &Path) -> String {
+    let Listening {
+        lmtp, imap, http, ..
+    } = listening;
+    let mut text = format!(
+        "Coldpost is ready: LMTP {lmtp}, IMAP {imap}, HTTP {http}, data in {}\n",
+        data.display()
+    );
+    let password = match dev_password {
+        Some(password) => {
+            text.push_str(&format!(
+                "\nDevelopment password (any user, this machine only): {password}\n"
+            ));
+            password
+        }
+        None => "PASSWORD",
+    };
+    text.push_str("\nDeliver a mail by IMAP, then one by LMTP:\n");
+    let mail = r"printf 'From: Bob <bob@example.net>\r\nTo: anna@example.org\r\nSubject: Hello\r\n\r\nHello Anna!\r\n' > mail.eml";
+    let user = format!("--user anna@example.org:{password}");
+    let (to_imap, url) = curl_imap(imap);
+    text.push_str(&format!(
+        "  {mail} && curl {to_imap}--url '{url}/INBOX' {user} -T mail.eml\n"
+    ));
+    let to_lmtp = match lmtp.strip_prefix("unix:") {
+        Some(path) => format!("--socket {path}"),
+        None => format!("--server {}", Listening::reachable(lmtp)),
+    };
+    text.push_str(&format!(
+        "  swaks --protocol LMTP {to_lmtp} --to anna@example.org\n"
+    ));
+    text.push_str(&format!(
+        "Read the first:\n  curl {to_imap}--url '{url}/INBOX;MAILINDEX=1' {user}\n"
+    ));
+    text.push_str(&format!(
+        "Metrics:\n  curl http://{}/metrics\n",
+        Listening::reachable(http)
+    ));
+    text
+}
+
+/// Options and URL with which curl reaches IMAP.
+fn curl_imap(address: &str) -> (String, String) {
+    match address.strip_prefix("unix:") {
+        Some(path) => (
+            format!("--unix-socket {path} "),
+            "imap://localhost".to_owned(),
+        ),
+        None => (
+            String::new(),
+            format!("imap://{}", Listening::reachable(address)),
+        ),
+    }
+}
+
+/// Every connection and segment is an open file, and the usual limit of 1,024 is meant for programs that use select.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        },
+    ) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    #[test]
+    fn the_lines_to_paste_have_the_real_addresses() {
+        let listening = Listening {
+            pid: 1,
+            instance: "one".to_owned(),
+            lmtp: "unix:/run/coldpost/lmtp".to_owned(),
+            imap: "127.0.0.1:40001".to_owned(),
+            http: "0.0.0.0:40002".to_owned(),
+        };
+        expect![[r#"
+            Coldpost is ready: LMTP unix:/run/coldpost/lmtp, IMAP 127.0.0.1:40001, HTTP 0.0.0.0:40002, data in /data
+
+            Development password (any user, this machine only): pw
+
+            Deliver a mail by IMAP, then one by LMTP:
+              printf 'From: Bob <bob@example.net>\r\nTo: anna@example.org\r\nSubject: Hello\r\n\r\nHello Anna!\r\n' > mail.eml && curl --url 'imap://127.0.0.1:40001/INBOX' --user anna@example.org:pw -T mail.eml
+              swaks --protocol LMTP --socket /run/coldpost/lmtp --to anna@example.org
+            Read the first:
+              curl --url 'imap://127.0.0.1:40001/INBOX;MAILINDEX=1' --user anna@example.org:pw
+            Metrics:
+              curl http://127.0.0.1:40002/metrics
+        "#]]
+        .assert_eq(&welcome(&listening, Some("pw"), Path::new("/data")));
+    }
+}

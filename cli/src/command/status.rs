@@ -1,0 +1,66 @@
+//! `coldpost status`: how the store is, from its daemon or from the stopped data.
+
+use coldpost_server::http::wire::Status;
+
+use crate::config::Checked;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::reach::{Reach, must_exist, with_engine};
+
+/// Asks and answers.
+///
+/// # Errors
+/// When there is no store, or it cannot be asked.
+pub(crate) fn run(checked: &Checked, output: Output) -> Result<(), Failure> {
+    let status: Status = match Reach::find(checked)? {
+        Reach::Running(daemon) => daemon.get("/admin/status", &[])?,
+        Reach::Stopped => {
+            must_exist(&checked.engine.data)?;
+            with_engine(&checked.engine, async |engine| {
+                Ok(Status::new(engine.health(), false))
+            })?
+        }
+    };
+    output.say(&status, text(&status));
+    Ok(())
+}
+
+fn text(status: &Status) -> String {
+    let daemon = if status.running { "running" } else { "stopped" };
+    let ready = if status.ready { "ready" } else { "not ready" };
+    let mut text = format!("coldpost {}: {daemon}, {ready}", status.version);
+    for problem in &status.problems {
+        text.push_str(&format!("\n! {problem}"));
+    }
+    let width = status
+        .figures
+        .iter()
+        .map(|(name, _)| name.chars().count())
+        .max()
+        .unwrap_or(0);
+    for (name, value) in &status.figures {
+        text.push_str(&format!("\n{name:width$}  {value}"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problems_come_before_the_figures() {
+        let status = Status {
+            version: "1".to_owned(),
+            running: true,
+            ready: false,
+            problems: vec!["the disk is full".to_owned()],
+            figures: vec![
+                ("journal position".to_owned(), "12".to_owned()),
+                ("accounts".to_owned(), "3".to_owned()),
+            ],
+        };
+        let expected = "coldpost 1: running, not ready\n! the disk is full\njournal position  12\naccounts          3";
+        assert_eq!(text(&status), expected);
+    }
+}

@@ -1,0 +1,134 @@
+//! `coldpost verify`: names every damaged range and every message that it touches; exit code 3 when there is one.
+
+use std::process::ExitCode;
+
+use coldpost_engine::verify;
+use coldpost_server::http::wire::VerifyLine;
+
+use crate::config::Checked;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::progress::Progress;
+use crate::reach::{Reach, must_exist, runtime};
+
+/// Exit code of a store with damage.
+const DAMAGED: u8 = 3;
+
+/// Verifies through the daemon or on the stopped data.
+///
+/// # Errors
+/// When it cannot be verified to its end.
+pub(crate) fn run(checked: &Checked, output: Output) -> Result<ExitCode, Failure> {
+    let mut seen = Seen {
+        output,
+        progress: Progress::new(),
+        end: None,
+    };
+    match Reach::find(checked)? {
+        Reach::Running(daemon) => daemon.lines("/admin/verify", |line| seen.take(line))?,
+        Reach::Stopped => {
+            must_exist(&checked.engine.data)?;
+            let end = runtime()?.block_on(async {
+                let target = verify::Target::Stopped(&checked.engine);
+                verify::verify(target, &mut |event| seen.take(event.into())).await
+            });
+            seen.take(end.into());
+        }
+    }
+    match seen.end {
+        Some(VerifyLine::Summary { damaged: 0, .. }) => Ok(ExitCode::SUCCESS),
+        Some(VerifyLine::Summary { .. }) => Ok(ExitCode::from(DAMAGED)),
+        Some(VerifyLine::Failed { error }) => Err(Failure::Failed(error)),
+        _ => Err(Failure::Failed(
+            "the verification broke off before its end".to_owned(),
+        )),
+    }
+}
+
+struct Seen {
+    output: Output,
+    progress: Progress,
+    end: Option<VerifyLine>,
+}
+
+impl Seen {
+    fn take(&mut self, line: VerifyLine) {
+        match &line {
+            VerifyLine::Progress { done, total } => self.progress.at(*done, *total),
+            VerifyLine::Damage { .. } => {
+                self.progress.aside(|| self.output.say(&line, text(&line)))
+            }
+            VerifyLine::Summary { .. } => {
+                self.progress.aside(|| self.output.say(&line, text(&line)));
+                self.end = Some(line);
+            }
+            VerifyLine::Failed { .. } => self.end = Some(line),
+        }
+    }
+}
+
+fn text(line: &VerifyLine) -> String {
+    match line {
+        VerifyLine::Damage {
+            object,
+            offset,
+            what,
+            victims,
+        } => {
+            let mut text = format!(
+                "{object}: {what} at byte {offset}. Affected messages: {}",
+                victims.len()
+            );
+            for victim in victims {
+                text.push_str(&format!(
+                    "\n  {} {:?} UID {} of {}",
+                    victim.account, victim.mailbox, victim.uid, victim.internal_date
+                ));
+            }
+            text
+        }
+        VerifyLine::Summary {
+            objects,
+            bytes,
+            messages,
+            damaged,
+            victims,
+        } => {
+            let read = format!("{objects} objects, {messages} messages, {bytes} bytes read");
+            match damaged {
+                0 => format!("{read}: no damage"),
+                _ => format!(
+                    "{read}: {damaged} damaged ranges, {victims} messages affected; everything else is readable"
+                ),
+            }
+        }
+        VerifyLine::Progress { .. } | VerifyLine::Failed { .. } => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use coldpost_server::http::wire::Victim;
+    use expect_test::expect;
+
+    #[test]
+    fn damage_is_told_with_every_message_that_it_touches() {
+        let victim = Victim {
+            account: "anna@example.org".to_owned(),
+            mailbox: "Lists/Rust".to_owned(),
+            uid: 17,
+            internal_date: "2026-01-02T03:04:05+01:00".to_owned(),
+        };
+        let damage = VerifyLine::Damage {
+            object: "segments/1/1/812".to_owned(),
+            offset: 81_920,
+            what: "wrong checksum".to_owned(),
+            victims: vec![victim],
+        };
+        expect![[r#"
+            segments/1/1/812: wrong checksum at byte 81920. Affected messages: 1
+              anna@example.org "Lists/Rust" UID 17 of 2026-01-02T03:04:05+01:00"#]]
+        .assert_eq(&text(&damage));
+    }
+}

@@ -1,0 +1,253 @@
+//! From what was written to what the engine and the server are told: every rule between settings is here.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use coldpost_engine::limits::{ENTRY_MAX, RECIPIENTS_MAX};
+use coldpost_engine::settings::{ColdSettings, Settings};
+use coldpost_server::auth::{AccountPolicy, AuthSettings, Password};
+use coldpost_server::listen::Address;
+use coldpost_server::{Addresses, lmtp};
+
+use super::value::{Secret, Size, Value};
+use super::word::Accounts;
+use super::{Auth, Config};
+use crate::failure::Failure;
+use crate::logging;
+
+/// An open segment that holds mail is cut at this age.
+const CUT_AGE: Duration = Duration::from_secs(60 * 60);
+/// The smallest segment: two entries of the largest size.
+const SEGMENT_MIN: Size = Size(2 * ENTRY_MAX as u64);
+/// The largest segment: what a compaction holds in memory.
+const SEGMENT_MAX: Size = Size::mib(1024);
+/// The smallest limit of a message that mail can live with (RFC 5321, 4.5.3.1.7).
+const MESSAGE_MIN: Size = Size::kib(64);
+/// Room for our trace lines, next to the largest message.
+const TRACE_ROOM: u64 = 64 * 1024;
+/// The smallest part that may stand in frames of its own.
+const ATTACHMENT_MIN: Size = Size::kib(1);
+
+/// Settings that were checked, as plain values.
+#[derive(Clone, Debug)]
+pub(crate) struct Checked {
+    /// For the engine.
+    pub(crate) engine: Settings,
+    /// What is listened on.
+    pub(crate) listen: Addresses,
+    /// For LMTP.
+    pub(crate) lmtp: lmtp::Settings,
+    /// Passwords that were given.
+    pub(crate) auth: AuthSettings,
+    /// None was given: the development password of the data directory is used.
+    pub(crate) make_dev_password: bool,
+    /// Who may have an account.
+    pub(crate) accounts: AccountPolicy,
+    /// The token that was given.
+    pub(crate) http_token: Option<String>,
+}
+
+impl Config {
+    /// Checks the values against each other.
+    ///
+    /// # Errors
+    /// The first rule that is broken, and what to do.
+    pub(crate) fn check(&self) -> Result<Checked, Failure> {
+        self.check_bounds()?;
+        logging::filter(&self.log.level)?;
+        let data = std::path::absolute(&self.data).map_err(|error| {
+            Failure::Usage(format!(
+                "data: {} is no directory name: {error}",
+                self.data.display()
+            ))
+        })?;
+        let (auth, make_dev_password) = self.auth.check(&self.imap.listen.0)?;
+        let accounts = match &self.auth.accounts {
+            Some(Value(Accounts::Listed)) => AccountPolicy::Listed,
+            Some(Value(Accounts::Create)) => AccountPolicy::Create,
+            None if make_dev_password || auth.dev_password.is_some() => AccountPolicy::Create,
+            None => AccountPolicy::Listed,
+        };
+        let hostname = self.hostname()?;
+        let listen = Addresses {
+            lmtp: self.lmtp.listen.0.clone(),
+            imap: self.imap.listen.0.clone(),
+            http: self.http.listen.0.clone(),
+        };
+        if let Address::Unix(_) = listen.http {
+            return wrong("http.listen", "HTTP listens on TCP only: write IP:PORT");
+        }
+        let lmtp = lmtp::Settings {
+            hostname,
+            max_message: self.lmtp.max_message.0.0,
+            max_recipients: self.lmtp.max_recipients.0,
+            recipient_delimiter: self.lmtp.recipient_delimiter.clone(),
+            allow: self.lmtp.allow.0.iter().map(|network| network.0).collect(),
+        };
+        let http_token = self
+            .http
+            .token
+            .as_ref()
+            .map(|Value(Secret(token))| token.clone());
+        Ok(Checked {
+            engine: self.engine(data)?,
+            listen,
+            lmtp,
+            auth,
+            make_dev_password,
+            accounts,
+            http_token,
+        })
+    }
+
+    fn check_bounds(&self) -> Result<(), Failure> {
+        let (message, memory) = (self.lmtp.max_message.0, self.mail.memory.0);
+        if message < MESSAGE_MIN {
+            return wrong(
+                "lmtp.max_message",
+                format_args!("{message} is too little; at least {MESSAGE_MIN}"),
+            );
+        }
+        if memory.0 < message.0.saturating_add(TRACE_ROOM) {
+            let least = Size(message.0.saturating_add(TRACE_ROOM));
+            return wrong(
+                "mail.memory",
+                format_args!(
+                    "{memory} does not hold a message of lmtp.max_message; at least {least}"
+                ),
+            );
+        }
+        if u32::try_from(memory.0 / 1024).is_err() {
+            return wrong(
+                "mail.memory",
+                format_args!("{memory} is too much; less than 4TiB"),
+            );
+        }
+        let recipients = self.lmtp.max_recipients.0;
+        if !(1..=RECIPIENTS_MAX).contains(&recipients) {
+            return wrong(
+                "lmtp.max_recipients",
+                format_args!("{recipients} is not between 1 and {RECIPIENTS_MAX}"),
+            );
+        }
+        let segment = self.journal.segment_size.0;
+        if !(SEGMENT_MIN..=SEGMENT_MAX).contains(&segment) {
+            return wrong(
+                "journal.segment_size",
+                format_args!("{segment} is not between {SEGMENT_MIN} and {SEGMENT_MAX}"),
+            );
+        }
+        if self.journal.shards.0 == 0 {
+            return wrong("journal.shards", "0 shards hold no mail; at least 1");
+        }
+        if self.mail.attachment_threshold.0 < ATTACHMENT_MIN {
+            let threshold = self.mail.attachment_threshold.0;
+            return wrong(
+                "mail.attachment_threshold",
+                format_args!("{threshold} is too little; at least {ATTACHMENT_MIN}"),
+            );
+        }
+        Ok(())
+    }
+
+    fn hostname(&self) -> Result<String, Failure> {
+        let name = match &self.hostname {
+            Some(name) => name.clone(),
+            None => rustix::system::uname()
+                .nodename()
+                .to_string_lossy()
+                .into_owned(),
+        };
+        let plain = name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b));
+        if name.is_empty() || name.len() > 253 || !plain {
+            return wrong(
+                "hostname",
+                format_args!("{name:?} is no host name; write one such as mx.example.org"),
+            );
+        }
+        Ok(name)
+    }
+
+    fn engine(&self, data: PathBuf) -> Result<Settings, Failure> {
+        let cold = &self.cold;
+        let url = match &cold.url {
+            Some(url) => url.clone(),
+            None => match data.join("cold").to_str() {
+                Some(path) => format!("file://{path}"),
+                None => {
+                    return wrong(
+                        "cold.url",
+                        "the data directory's name is no UTF-8; give cold.url",
+                    );
+                }
+            },
+        };
+        if !url.starts_with("file:///") && url.strip_prefix("s3://").is_none_or(str::is_empty) {
+            return wrong(
+                "cold.url",
+                format_args!("{url:?} is no store: write file:///path or s3://bucket/prefix"),
+            );
+        }
+        Ok(Settings {
+            data,
+            cold: ColdSettings {
+                url,
+                endpoint: cold.endpoint.clone(),
+                region: cold.region.clone(),
+                access_key_id: cold.access_key_id.clone(),
+                secret_access_key: cold
+                    .secret_access_key
+                    .as_ref()
+                    .map(|Value(Secret(key))| key.clone()),
+                allow_http: cold.allow_http.as_ref().is_some_and(|allow| allow.0),
+            },
+            segment_size: self.journal.segment_size.0.0,
+            shards: self.journal.shards.0,
+            hot_cache: self.hot.cache.0.0,
+            frames_cache: self.hot.frames.0.0,
+            local_bodies: self.hot.local_bodies.0.0,
+            min_free: self.hot.min_free.0.0,
+            mail_memory: self.mail.memory.0.0,
+            attachment_threshold: self.mail.attachment_threshold.0.0,
+            cut_age: CUT_AGE,
+        })
+    }
+}
+
+impl Auth {
+    /// The passwords, and whether one has to be made because there is none.
+    fn check(&self, imap: &Address) -> Result<(AuthSettings, bool), Failure> {
+        let password = |key: &str, given: &Option<Value<Secret>>| match given {
+            None => Ok(None),
+            Some(Value(Secret(text))) => match Password::new(text) {
+                Some(password) => Ok(Some(password)),
+                None => wrong(key, "it is too long"),
+            },
+        };
+        let dev_password = password("auth.dev_password", &self.dev_password)?;
+        let backend_password = password("auth.backend_password", &self.backend_password)?;
+        let make_dev_password = dev_password.is_none() && backend_password.is_none();
+        if !imap.is_local() {
+            return wrong(
+                "imap.listen",
+                format_args!(
+                    "{imap} is reachable from other machines, where no password is accepted without TLS; listen on 127.0.0.1, [::1] or unix:/path"
+                ),
+            );
+        }
+        Ok((
+            AuthSettings {
+                dev_password,
+                backend_password,
+                ..AuthSettings::default()
+            },
+            make_dev_password,
+        ))
+    }
+}
+
+fn wrong<T>(key: &str, what: impl std::fmt::Display) -> Result<T, Failure> {
+    Err(Failure::Usage(format!("{key}: {what}")))
+}

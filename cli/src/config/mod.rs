@@ -1,0 +1,243 @@
+//! The settings: file, then environment, then arguments; checked once, and plain values from there on.
+//!
+//! Promises: a key that is not here is an error that names the nearest one; a wrong value is named with its key and where it came from.
+
+mod check;
+mod load;
+mod value;
+mod word;
+
+use std::path::PathBuf;
+
+use coldpost_engine::settings::MinFree;
+use coldpost_server::listen::Address;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use check::Checked;
+use value::{Free, List, Secret, Size, Value};
+pub(crate) use word::LogFormat;
+use word::{Accounts, Network};
+
+/// All of coldpost.toml.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// The data directory.
+    pub(crate) data: PathBuf,
+    /// In greetings and Received lines; the machine's name when absent.
+    hostname: Option<String>,
+    lmtp: Lmtp,
+    imap: Imap,
+    http: Http,
+    auth: Auth,
+    journal: Journal,
+    cold: Cold,
+    hot: Hot,
+    mail: Mail,
+    /// `[log]`
+    pub(crate) log: Log,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            data: PathBuf::from("coldpost-data"),
+            hostname: None,
+            lmtp: Lmtp::default(),
+            imap: Imap::default(),
+            http: Http::default(),
+            auth: Auth::default(),
+            journal: Journal::default(),
+            cold: Cold::default(),
+            hot: Hot::default(),
+            mail: Mail::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+/// `[lmtp]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct Lmtp {
+    /// Where LMTP listens.
+    listen: Value<Address>,
+    /// Octets of a message.
+    max_message: Value<Size>,
+    /// Recipients of a transaction.
+    max_recipients: Value<usize>,
+    /// Characters that begin the detail of an address.
+    recipient_delimiter: String,
+    /// Networks that TCP clients may come from.
+    allow: List<Network>,
+}
+
+impl Default for Lmtp {
+    fn default() -> Lmtp {
+        Lmtp {
+            listen: loopback(2424),
+            max_message: Value(Size::mib(50)),
+            max_recipients: Value(coldpost_engine::limits::RECIPIENTS_MAX),
+            recipient_delimiter: "+".to_owned(),
+            allow: List(
+                ["127.0.0.0/8", "::1/128"]
+                    .map(|text| text.parse().expect("a network"))
+                    .to_vec(),
+            ),
+        }
+    }
+}
+
+/// `[imap]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct Imap {
+    /// Where IMAP listens.
+    listen: Value<Address>,
+}
+
+impl Default for Imap {
+    fn default() -> Imap {
+        Imap {
+            listen: loopback(1143),
+        }
+    }
+}
+
+/// `[http]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct Http {
+    /// Where HTTP listens.
+    listen: Value<Address>,
+    /// Opens the administration; made at the first start when absent.
+    token: Option<Value<Secret>>,
+}
+
+impl Default for Http {
+    fn default() -> Http {
+        Http {
+            listen: loopback(8143),
+            token: None,
+        }
+    }
+}
+
+/// `[auth]`
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct Auth {
+    /// Any user, for front ends; loopback and unix sockets only.
+    backend_password: Option<Value<Secret>>,
+    /// Any user; loopback listeners only.
+    dev_password: Option<Value<Secret>>,
+    /// Who may have an account.
+    accounts: Option<Value<Accounts>>,
+}
+
+/// `[journal]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct Journal {
+    /// Mail shards; fixed when the store is made.
+    shards: Value<u16>,
+    /// Record bytes after which a segment is cut.
+    segment_size: Value<Size>,
+}
+
+impl Default for Journal {
+    fn default() -> Journal {
+        Journal {
+            shards: Value(1),
+            segment_size: Value(Size::mib(8)),
+        }
+    }
+}
+
+/// `[cold]`
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct Cold {
+    /// `file:///path` or `s3://bucket/prefix`; `cold` in the data directory when absent.
+    url: Option<String>,
+    /// Of S3, for stores that are not AWS.
+    endpoint: Option<String>,
+    /// Of S3.
+    region: Option<String>,
+    /// Of S3.
+    access_key_id: Option<String>,
+    /// Of S3.
+    secret_access_key: Option<Value<Secret>>,
+    /// Plain http to the endpoint.
+    allow_http: Option<Value<bool>>,
+}
+
+/// `[hot]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct Hot {
+    /// redb's cache, all shards together.
+    cache: Value<Size>,
+    /// Decoded frames in memory.
+    frames: Value<Size>,
+    /// Sealed segments and blobs on local disk that are confirmed in the store.
+    local_bodies: Value<Size>,
+    /// Free disk below which mail is refused.
+    min_free: Value<Free>,
+}
+
+impl Default for Hot {
+    fn default() -> Hot {
+        Hot {
+            cache: Value(Size::mib(96)),
+            frames: Value(Size::mib(64)),
+            local_bodies: Value(Size::mib(1024)),
+            min_free: Value(Free(MinFree::Percent(5.0))),
+        }
+    }
+}
+
+/// `[mail]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct Mail {
+    /// Decoded size from which an encoded part stands in frames of its own.
+    attachment_threshold: Value<Size>,
+    /// Message bytes in flight, all sessions together.
+    memory: Value<Size>,
+}
+
+impl Default for Mail {
+    fn default() -> Mail {
+        Mail {
+            attachment_threshold: Value(Size::kib(64)),
+            memory: Value(Size::mib(96)),
+        }
+    }
+}
+
+/// `[log]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Log {
+    /// A level, or levels by module.
+    pub(crate) level: String,
+    /// How a line looks.
+    pub(crate) format: Value<LogFormat>,
+}
+
+impl Default for Log {
+    fn default() -> Log {
+        Log {
+            level: "info".to_owned(),
+            format: Value(LogFormat::Text),
+        }
+    }
+}
+
+fn loopback(port: u16) -> Value<Address> {
+    Value(Address::Tcp(([127, 0, 0, 1], port).into()))
+}
+
+#[cfg(test)]
+mod tests;

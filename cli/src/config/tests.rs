@@ -1,0 +1,287 @@
+//! What files, environment and arguments give, and what is said about wrong ones.
+
+use std::path::Path;
+
+use coldpost_server::auth::AccountPolicy;
+use expect_test::{Expect, expect};
+
+use super::*;
+use crate::failure::Failure;
+
+fn load(
+    file: &str,
+    environment: &[(&str, &str)],
+    data: Option<&str>,
+) -> Result<(Config, Checked), Failure> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("coldpost.toml");
+    std::fs::write(&path, file).expect("written");
+    let environment = environment
+        .iter()
+        .map(|(name, value)| (name.into(), value.into()));
+    let config = Config::load(Some(&path), environment, data.map(Path::new))?;
+    let checked = config.check()?;
+    Ok((config, checked))
+}
+
+fn refused(file: &str, environment: &[(&str, &str)], expected: Expect) {
+    let failure = load(file, environment, None).expect_err("wrong settings");
+    assert_eq!(failure.code(), 2);
+    // The file lies elsewhere each time.
+    let text = failure.to_string();
+    let text = match (text.find("(in /"), text.find("coldpost.toml)")) {
+        (Some(from), Some(to)) => format!("{}(in {}", &text[..from], &text[to..]),
+        _ => text,
+    };
+    expected.assert_eq(&text);
+}
+
+#[test]
+fn without_a_file_everything_has_its_default() {
+    let config = Config::load(None, [], None).expect("the defaults are right");
+    expect![[r#"
+        data = "coldpost-data"
+
+        [lmtp]
+        listen = "127.0.0.1:2424"
+        max_message = "50MiB"
+        max_recipients = "2000"
+        recipient_delimiter = "+"
+        allow = ["127.0.0.0/8", "::1/128"]
+
+        [imap]
+        listen = "127.0.0.1:1143"
+
+        [http]
+        listen = "127.0.0.1:8143"
+
+        [auth]
+
+        [journal]
+        shards = "1"
+        segment_size = "8MiB"
+
+        [cold]
+
+        [hot]
+        cache = "96MiB"
+        frames = "64MiB"
+        local_bodies = "1GiB"
+        min_free = "5%"
+
+        [mail]
+        attachment_threshold = "64KiB"
+        memory = "96MiB"
+
+        [log]
+        level = "info"
+        format = "text"
+    "#]]
+    .assert_eq(&toml::to_string(&config).expect("shown"));
+    let checked = config.check().expect("the defaults are right");
+    assert!(checked.make_dev_password && checked.accounts == AccountPolicy::Create);
+    assert!(checked.engine.data.is_absolute());
+    assert_eq!(
+        checked.engine.cold.url,
+        format!("file://{}/cold", checked.engine.data.display())
+    );
+}
+
+#[test]
+fn what_is_shown_can_be_read_again() {
+    let (config, _) = load(
+        "[http]\nlisten = \"[::1]:0\"\n[hot]\nmin_free = \"2GiB\"",
+        &[],
+        None,
+    )
+    .expect("right");
+    let shown = toml::to_string(&config).expect("shown");
+    let (again, _) = load(&shown, &[], None).expect("right");
+    assert_eq!(toml::to_string(&again).expect("shown"), shown);
+}
+
+#[test]
+fn arguments_come_before_the_environment_and_that_before_the_file() {
+    let file = "data = \"/a\"\n[lmtp]\nmax_recipients = 7\nlisten = \"unix:/run/lmtp\"";
+    let environment = [
+        ("COLDPOST_DATA", "/b"),
+        ("COLDPOST_LMTP__MAX_RECIPIENTS", "8"),
+        ("COLDPOST_LMTP__ALLOW", "192.0.2.0/24, 2001:db8::1"),
+        ("COLDPOST_AUTH__BACKEND_PASSWORD", "0123"),
+        ("COLDPOST_COLD__ALLOW_HTTP", "true"),
+        ("OTHER", "x"),
+    ];
+    let (config, checked) = load(file, &environment, Some("/c")).expect("right");
+    assert_eq!(checked.engine.data, Path::new("/c"));
+    assert_eq!(checked.lmtp.max_recipients, 8);
+    assert_eq!(checked.listen.lmtp, Address::Unix("/run/lmtp".into()));
+    assert_eq!(
+        config
+            .lmtp
+            .allow
+            .0
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>(),
+        ["192.0.2.0/24", "2001:db8::1/128"]
+    );
+    assert!(
+        checked
+            .auth
+            .backend_password
+            .expect("given")
+            .matches(b"0123")
+    );
+    assert!(
+        !checked.make_dev_password
+            && checked.accounts == AccountPolicy::Listed
+            && checked.engine.cold.allow_http
+    );
+}
+
+#[test]
+fn an_unknown_key_is_named_with_the_nearest_one() {
+    refused(
+        "[lmtp]\nmax_mesage = \"1MiB\"",
+        &[],
+        expect![
+            "lmtp.max_mesage (in coldpost.toml) is no setting of this version; the nearest known key is lmtp.max_message"
+        ],
+    );
+    refused(
+        "[lmtp]\ndev_password = \"x\"",
+        &[],
+        expect![
+            "lmtp.dev_password (in coldpost.toml) is no setting of this version; the nearest known key is auth.dev_password"
+        ],
+    );
+    refused(
+        "",
+        &[("COLDPOST_LOG__LEVLE", "info")],
+        expect![
+            "log.levle (in the environment) is no setting of this version; the nearest known key is log.level"
+        ],
+    );
+}
+
+#[test]
+fn a_key_whose_feature_is_not_there_is_an_error() {
+    for (section, key) in [
+        ("lmtp", "tls_listen"),
+        ("imap", "proxies"),
+        ("auth", "passwd_file"),
+        ("journal", "durability"),
+        ("cold", "retention"),
+        ("hot", "headers"),
+        ("mail", "undelete"),
+        ("search", "local"),
+        ("policy", "file"),
+    ] {
+        let failure =
+            load(&format!("[{section}]\n{key} = \"x\""), &[], None).expect_err("not there yet");
+        assert!(
+            failure
+                .to_string()
+                .starts_with(&format!("{section}.{key} (in ")),
+            "{failure}"
+        );
+    }
+}
+
+#[test]
+fn wrong_values_are_named_with_their_key_and_place() {
+    refused(
+        "[lmtp]\nmax_message = \"50 parrots\"",
+        &[],
+        expect![[
+            r#"lmtp.max_message (in coldpost.toml): "50 parrots" is no size: write a number with KiB, MiB, GiB or TiB"#
+        ]],
+    );
+    refused(
+        "[hot]\nmin_free = \"5s\"",
+        &[],
+        expect![[
+            r#"hot.min_free (in coldpost.toml): "5s" is no size: write a number with KiB, MiB, GiB or TiB"#
+        ]],
+    );
+    refused(
+        "",
+        &[("COLDPOST_LMTP__LISTEN", "localhost")],
+        expect![[
+            r#"lmtp.listen (in the environment): "localhost" is no address to listen on: write IP:PORT (127.0.0.1:2424) or unix:/path/to/socket"#
+        ]],
+    );
+    refused(
+        "[lmtp]\nallow = [\"127.0.0.1\", \"home\"]",
+        &[],
+        expect![[
+            r#"lmtp.allow (in coldpost.toml): "home": no network: write 192.0.2.0/24, 2001:db8::/32 or an address"#
+        ]],
+    );
+    refused(
+        "[auth]\naccounts = \"all\"",
+        &[],
+        expect![[r#"auth.accounts (in coldpost.toml): "all" is none of listed, create"#]],
+    );
+    refused(
+        "[journal]\nshards = -1",
+        &[],
+        expect!["journal.shards (in coldpost.toml): invalid digit found in string"],
+    );
+    refused(
+        "[http]\ntoken = \"\"",
+        &[],
+        expect!["http.token (in coldpost.toml): an empty text is no secret; leave the key out"],
+    );
+}
+
+#[test]
+fn values_are_checked_against_each_other() {
+    refused(
+        "[lmtp]\nmax_message = \"200MiB\"",
+        &[],
+        expect![
+            "mail.memory: 96MiB does not hold a message of lmtp.max_message; at least 204864KiB"
+        ],
+    );
+    refused(
+        "[lmtp]\nmax_recipients = 2001",
+        &[],
+        expect!["lmtp.max_recipients: 2001 is not between 1 and 2000"],
+    );
+    refused(
+        "[journal]\nsegment_size = \"100KiB\"",
+        &[],
+        expect!["journal.segment_size: 100KiB is not between 1MiB and 1GiB"],
+    );
+    refused(
+        "[cold]\nurl = \"/srv/cold\"",
+        &[],
+        expect![[r#"cold.url: "/srv/cold" is no store: write file:///path or s3://bucket/prefix"#]],
+    );
+    refused(
+        "[imap]\nlisten = \"0.0.0.0:143\"",
+        &[],
+        expect![
+            "imap.listen: 0.0.0.0:143 is reachable from other machines, where no password is accepted without TLS; listen on 127.0.0.1, [::1] or unix:/path"
+        ],
+    );
+    refused(
+        "[http]\nlisten = \"unix:/run/http\"",
+        &[],
+        expect!["http.listen: HTTP listens on TCP only: write IP:PORT"],
+    );
+    refused(
+        "hostname = \"a b\"",
+        &[],
+        expect![[r#"hostname: "a b" is no host name; write one such as mx.example.org"#]],
+    );
+}
+
+#[test]
+fn secrets_are_not_shown() {
+    let file = "[auth]\ndev_password = \"sesame\"\n[http]\ntoken = \"sesame\"\n[cold]\nsecret_access_key = \"sesame\"";
+    let (config, checked) = load(file, &[], None).expect("right");
+    assert!(!toml::to_string(&config).expect("shown").contains("sesame"));
+    assert!(!format!("{config:?}{:?}", checked.auth).contains("sesame"));
+}

@@ -1,0 +1,213 @@
+//! How a command reaches a store: through its running daemon, or on the stopped data.
+//!
+//! Never: shows the token to anybody but the process that wrote `listen.json`.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::time::Duration;
+
+use coldpost_engine::Engine;
+use coldpost_engine::settings::Settings;
+use coldpost_server::http::INSTANCE;
+use coldpost_server::http::wire::Failure as Told;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::runtime::Runtime;
+
+use crate::config::Checked;
+use crate::failure::Failure;
+use crate::listening::Listening;
+use crate::secret;
+
+/// Time in which a daemon has to answer that it lives.
+const ALIVE: Duration = Duration::from_secs(2);
+/// Time in which it has to answer anything else but a verification.
+const ANSWER: Duration = Duration::from_secs(60);
+/// Octets of a line of a verification.
+const LINE_MAX: u64 = 1 << 30;
+
+/// A store that a command works on.
+pub(crate) enum Reach {
+    /// Its daemon.
+    Running(Daemon),
+    /// Its data directory, which nobody serves.
+    Stopped,
+}
+
+impl Reach {
+    /// Looks for the daemon of `checked`'s data directory.
+    ///
+    /// # Errors
+    /// When a daemon answers but its token cannot be read.
+    pub(crate) fn find(checked: &Checked) -> Result<Reach, Failure> {
+        let data = &checked.engine.data;
+        let Some(listening) = Listening::read(data) else {
+            return Ok(Reach::Stopped);
+        };
+        let agent = agent(ALIVE);
+        let base = format!("http://{}", Listening::reachable(&listening.http));
+        let answer = agent.get(format!("{base}/healthz")).call();
+        let same = |answer: &ureq::http::Response<ureq::Body>| {
+            answer
+                .headers()
+                .get(INSTANCE)
+                .is_some_and(|instance| instance.as_bytes() == listening.instance.as_bytes())
+        };
+        if !answer.is_ok_and(|answer| same(&answer)) {
+            return Ok(Reach::Stopped);
+        }
+        let token = match &checked.http_token {
+            Some(token) => token.clone(),
+            None => secret::read(data, secret::HTTP_TOKEN)?.ok_or_else(|| {
+                Failure::Failed(format!(
+                    "{} has no {}; give http.token",
+                    data.display(),
+                    secret::HTTP_TOKEN
+                ))
+            })?,
+        };
+        Ok(Reach::Running(Daemon { base, token }))
+    }
+}
+
+/// Opens the stopped store for one command, and closes it again.
+///
+/// # Errors
+/// When there is no store; when another process has it; those of the engine and of `work`.
+pub(crate) fn with_engine<T>(
+    settings: &Settings,
+    work: impl AsyncFnOnce(&Engine) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    runtime()?.block_on(async {
+        let engine = Engine::open(settings.clone()).await?;
+        let result = work(&engine).await;
+        engine.close().await;
+        result
+    })
+}
+
+/// Refuses a directory in which there is nothing: looking at a store must not make one.
+///
+/// # Errors
+/// When there is no directory or it is empty.
+pub(crate) fn must_exist(data: &Path) -> Result<(), Failure> {
+    if std::fs::read_dir(data).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Ok(());
+    }
+    let data = data.display();
+    Err(Failure::Failed(format!(
+        "no store in {data}: name its directory with --data, or begin one with coldpost serve --data {data}"
+    )))
+}
+
+/// The runtime that the engine needs.
+///
+/// # Errors
+/// When the system gives no threads.
+pub(crate) fn runtime() -> Result<Runtime, Failure> {
+    Runtime::new().map_err(|error| Failure::of("no threads", &error))
+}
+
+/// A running daemon.
+pub(crate) struct Daemon {
+    base: String,
+    token: String,
+}
+
+impl Daemon {
+    /// GET of `path`.
+    ///
+    /// # Errors
+    /// What the daemon says, or that it does not answer.
+    pub(crate) fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<T, Failure> {
+        let request = agent(ANSWER)
+            .get(format!("{}{path}", self.base))
+            .query_pairs(query.iter().copied());
+        let answer = request
+            .header("authorization", format!("Bearer {}", self.token))
+            .call();
+        self.read(answer?)
+    }
+
+    /// POST of `body` to `path`.
+    ///
+    /// # Errors
+    /// What the daemon says, or that it does not answer.
+    pub(crate) fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        let request = agent(ANSWER).post(format!("{}{path}", self.base));
+        let answer = request
+            .header("authorization", format!("Bearer {}", self.token))
+            .send_json(body);
+        self.read(answer?)
+    }
+
+    /// POST to `path`, answered line by line for as long as it takes; empty lines are left out.
+    ///
+    /// # Errors
+    /// What the daemon says, that it does not answer or breaks off.
+    pub(crate) fn lines<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        mut each: impl FnMut(T),
+    ) -> Result<(), Failure> {
+        let request = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .build()
+            .new_agent();
+        let request = request.post(format!("{}{path}", self.base));
+        let mut answer = request
+            .header("authorization", format!("Bearer {}", self.token))
+            .send_empty()?;
+        if !answer.status().is_success() {
+            return self.read(answer);
+        }
+        let reader = BufReader::new(answer.body_mut().with_config().limit(LINE_MAX).reader());
+        for line in reader.lines() {
+            let line = line.map_err(|error| Failure::of("the daemon broke off", &error))?;
+            if !line.is_empty() {
+                each(serde_json::from_str(&line).map_err(|error| {
+                    Failure::of("the daemon's answer is not understood", &error)
+                })?);
+            }
+        }
+        Ok(())
+    }
+
+    fn read<T: DeserializeOwned>(
+        &self,
+        mut answer: ureq::http::Response<ureq::Body>,
+    ) -> Result<T, Failure> {
+        let status = answer.status();
+        let text = answer.body_mut().read_to_string()?;
+        if status.is_success() {
+            return serde_json::from_str(&text)
+                .map_err(|error| Failure::of("the daemon's answer is not understood", &error));
+        }
+        let told = serde_json::from_str::<Told>(&text).map(|told| told.error);
+        Err(Failure::Failed(told.unwrap_or_else(|_| {
+            format!("the daemon at {} answers {status}", self.base)
+        })))
+    }
+}
+
+impl From<ureq::Error> for Failure {
+    fn from(error: ureq::Error) -> Failure {
+        Failure::of("the daemon does not answer", &error)
+    }
+}
+
+fn agent(timeout: Duration) -> ureq::Agent {
+    ureq::Agent::config_builder()
+        .timeout_global(Some(timeout))
+        .http_status_as_error(false)
+        .build()
+        .new_agent()
+}

@@ -1,0 +1,222 @@
+//! Whose data directory, whose bucket: what does not belong together is refused with the way out, and nothing is changed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use coldpost_testkit::process::Process;
+use coldpost_testkit::{Daemon, Must, Options, place, wait};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_coldpost");
+const USER: &str = "ann@example.org";
+
+/// What `serve` says when it refuses this data directory with this store.
+fn refusal(data: &Path, cold: &Path) -> String {
+    let dir = place::scratch("refused");
+    let config = dir.path().join("coldpost.toml");
+    let listen = ["lmtp", "imap", "http"].map(|s| format!("[{s}]\nlisten = \"127.0.0.1:0\"\n"));
+    let toml = format!(
+        "{}[cold]\nurl = \"file://{}\"\n",
+        listen.concat(),
+        cold.display()
+    );
+    fs::write(&config, toml).must("writing coldpost.toml");
+    let mut command = Command::new(BINARY);
+    command.arg("serve").arg("--config").arg(&config);
+    command.arg("--data").arg(data);
+    let log = dir.path().join("log");
+    let mut process = Process::start("a refused serve", &mut command, &log);
+    wait::until("serve to refuse", Duration::from_secs(30), || {
+        !process.alive()
+    });
+    let status = process.stop().must("its status");
+    assert!(!status.success(), "it must not say that all is well");
+    fs::read_to_string(&log).must("its output")
+}
+
+/// All files below a directory.
+fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(dir).must("listing") {
+        let path = entry.must("an entry").path();
+        if path.is_dir() {
+            found.append(&mut files(&path));
+        } else {
+            let bytes = fs::read(&path).must("reading");
+            found.insert(path, bytes);
+        }
+    }
+    found
+}
+
+fn on(cold: &Path) -> Options {
+    Options::new(BINARY).text("cold", "url", &format!("file://{}", cold.display()))
+}
+
+fn mail(number: usize) -> Vec<u8> {
+    let line = format!("line of message {number}\r\n");
+    format!("Subject: {number}\r\n\r\n{}", line.repeat(10)).into_bytes()
+}
+
+#[test]
+fn a_second_process_on_a_data_directory_is_told_that_there_is_one() {
+    let store = place::scratch("store");
+    let mut daemon = Daemon::start(on(&store.path().join("cold")));
+    let text = refusal(daemon.data_dir(), &store.path().join("cold"));
+    assert!(
+        text.contains("another coldpost process has the data directory")
+            && text.contains("use another --data"),
+        "{text}"
+    );
+    daemon.lmtp().deliver("b@example.org", USER, &mail(1));
+    assert!(daemon.alive());
+}
+
+#[test]
+fn an_empty_data_directory_on_a_used_bucket_is_refused_with_the_way_out() {
+    let store = place::scratch("store");
+    let cold = store.path().join("cold");
+    let mut daemon = Daemon::start(on(&cold));
+    daemon.lmtp().deliver("b@example.org", USER, &mail(1));
+    daemon.stop();
+    let before = files(&cold);
+    let empty = store.path().join("empty");
+    let text = refusal(&empty, &cold);
+    assert!(
+        text.contains("holds a store already") && text.contains("Use that store's data directory"),
+        "{text}"
+    );
+    assert_eq!(files(&cold), before, "the bucket is untouched");
+    assert!(!empty.join("store").exists(), "no store was made");
+}
+
+#[test]
+fn a_data_directory_and_the_bucket_of_another_store_are_refused() {
+    let store = place::scratch("store");
+    let (one, two) = (store.path().join("one"), store.path().join("two"));
+    let mut first = Daemon::start(on(&one));
+    let mut second = Daemon::start(on(&two));
+    first.lmtp().deliver("b@example.org", USER, &mail(1));
+    second.lmtp().deliver("b@example.org", USER, &mail(2));
+    first.stop();
+    second.stop();
+    let before = (files(&one), files(&two));
+    let text = refusal(second.data_dir(), &one);
+    assert!(
+        text.contains("belongs to another store than this data directory")
+            && text.contains("nothing was changed"),
+        "{text}"
+    );
+    let nobody = store.path().join("nobody");
+    let text = refusal(second.data_dir(), &nobody);
+    assert!(text.contains("does not hold this store"), "{text}");
+    assert_eq!((files(&one), files(&two)), before);
+    second.restart();
+    let mut imap = second.imap(USER);
+    assert_eq!(imap.command("EXAMINE INBOX").ok().number("EXISTS"), Some(1));
+}
+
+#[test]
+fn files_of_another_store_in_the_journal_are_refused() {
+    let store = place::scratch("store");
+    let mut first = Daemon::start(on(&store.path().join("one")));
+    let mut second = Daemon::start(on(&store.path().join("two")));
+    first.lmtp().deliver("b@example.org", USER, &mail(1));
+    second.lmtp().deliver("b@example.org", USER, &mail(2));
+    first.stop();
+    second.stop();
+    let journal = |daemon: &Daemon| daemon.data_dir().join("shards/0001/journal");
+    let segment = files(&journal(&first))
+        .into_keys()
+        .next_back()
+        .must("a segment");
+    let name = segment.file_name().must("a name");
+    fs::copy(&segment, journal(&second).join(name)).must("copying");
+    let text = refusal(second.data_dir(), &store.path().join("two"));
+    assert!(text.contains(&*name.to_string_lossy()), "{text}");
+}
+
+/// A mail of 43 KB that does not compress well.
+fn large(number: usize) -> Vec<u8> {
+    let mut bytes = mail(number);
+    let mut dice = coldpost_testkit::dice::Dice::new(number as u64);
+    for _ in 0..600 {
+        let line: String = (0..70)
+            .map(|_| char::from(b'!' + u8::try_from(dice.below(90)).must("a letter")))
+            .collect();
+        bytes.extend_from_slice(format!("{}\r\n", line.replace('.', ",")).as_bytes());
+    }
+    bytes
+}
+
+/// What a client sees of both mailboxes.
+fn listing(daemon: &Daemon) -> String {
+    let mut imap = daemon.imap(USER);
+    let mut seen = String::new();
+    for mailbox in ["INBOX", "Kept"] {
+        imap.command(&format!("EXAMINE {mailbox}")).ok();
+        let replies = imap
+            .fetch("UID FETCH 1:* (UID FLAGS MODSEQ RFC822.SIZE INTERNALDATE EMAILID ENVELOPE)");
+        for reply in replies {
+            let items = reply.items.iter().filter(|(name, _)| name != "FLAGS");
+            let items: Vec<_> = items.collect();
+            seen.push_str(&format!("{mailbox} {:?} {items:?}\n", reply.flags()));
+        }
+    }
+    seen
+}
+
+#[test]
+fn a_hot_tier_that_is_gone_is_rebuilt_from_local_and_evicted_segments() {
+    let store = place::scratch("store");
+    let cold = store.path().join("cold");
+    let options =
+        on(&cold)
+            .text("hot", "local_bodies", "0")
+            .text("journal", "segment_size", "1MiB");
+    let mut daemon = Daemon::start(options);
+    let mut lmtp = daemon.lmtp();
+    for number in 0..100 {
+        lmtp.deliver("b@example.org", USER, &large(number));
+    }
+    let mut imap = daemon.imap(USER);
+    imap.command("SELECT INBOX").ok();
+    imap.command("UID STORE 1:10 +FLAGS (\\Flagged later)").ok();
+    imap.command("CREATE Kept").ok();
+    imap.command("UID COPY 5:9 Kept").ok();
+    imap.command("UID MOVE 50 Kept").ok();
+    drop(imap);
+    let journal = daemon.data_dir().join("shards/0001/journal");
+    let first = || {
+        files(&journal)
+            .keys()
+            .any(|path| path.ends_with("00000001-0000000000000001.seg"))
+    };
+    wait::until(
+        "the first segment to be evicted",
+        Duration::from_secs(60),
+        || !first(),
+    );
+    let before = listing(&daemon);
+    daemon.stop();
+    for shard in ["0000", "0001"] {
+        fs::remove_file(
+            daemon
+                .data_dir()
+                .join("shards")
+                .join(shard)
+                .join("hot.redb"),
+        )
+        .must("removing hot.redb");
+    }
+    daemon.restart();
+    let after = listing(&daemon);
+    let differs = before.lines().zip(after.lines()).find(|(a, b)| a != b);
+    assert!(after == before, "{differs:?}");
+    let mut imap = daemon.imap(USER);
+    imap.command("EXAMINE INBOX").ok();
+    let body = imap.fetch("UID FETCH 1 BODY.PEEK[TEXT]")[0].bytes("BODY[TEXT]");
+    assert!(large(0).ends_with(&body) && body.len() > 40_000);
+}

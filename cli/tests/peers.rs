@@ -1,0 +1,318 @@
+//! Real programs on our sockets: Dovecot in front, mbsync, imaplib, curl, swaks.
+
+#[path = "peers/messages.rs"]
+mod messages;
+#[path = "peers/synchronised.rs"]
+mod synchronised;
+#[path = "peers/transcript.rs"]
+mod transcript;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use coldpost_testkit::dovecot::{Dovecot, Kind, PASSWORD};
+use coldpost_testkit::imap::Imap;
+use coldpost_testkit::mbsync::Mbsync;
+use coldpost_testkit::tool::{CURL, DOVECOT, MBSYNC, NPM, PYTHON, ROOT, SWAKS, TAR, Tool};
+use coldpost_testkit::{Daemon, Must, Options, corpus, have, place, process, swaks, wait};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_coldpost");
+const USER: &str = "u@example.org";
+/// The password with which a front end may be any user.
+const BACKEND_PASSWORD: &str = "behind-the-front";
+
+/// A daemon for a front end, and Dovecot as that front end.
+fn with_a_front(options: Options) -> (Daemon, Dovecot) {
+    let daemon = Daemon::start(
+        options
+            .text("auth", "backend_password", BACKEND_PASSWORD)
+            .text("auth", "accounts", "create"),
+    );
+    let front = front_of(&daemon);
+    (daemon, front)
+}
+
+fn front_of(daemon: &Daemon) -> Dovecot {
+    let (imap, lmtp) = (daemon.imap_addr(), daemon.lmtp_addr());
+    Dovecot::start(&Kind::Imapc {
+        imap,
+        lmtp,
+        password: BACKEND_PASSWORD.to_owned(),
+    })
+}
+
+/// Commands whose answers differ, with both answers.
+fn differences(ours: &[String], theirs: &[String]) -> String {
+    let pairs = ours
+        .iter()
+        .zip(theirs)
+        .filter(|(ours, theirs)| ours != theirs);
+    pairs
+        .map(|(ours, theirs)| {
+            format!("--- behind Dovecot\n{ours}\n--- Dovecot on a Maildir\n{theirs}\n\n")
+        })
+        .collect()
+}
+
+#[test]
+fn the_script_runs_the_same_behind_dovecot_as_on_a_maildir() {
+    if !have(&[DOVECOT, ROOT]) {
+        return;
+    }
+    assert!(transcript::commands() >= 150, "the script has shrunk");
+    let reference = Dovecot::start(&Kind::Maildir);
+    let theirs = transcript::run(reference.imap_addr(), reference.lmtp_addr(), PASSWORD);
+    let (_daemon, front) = with_a_front(Options::new(BINARY));
+    let ours = transcript::run(front.imap_addr(), front.lmtp_addr(), PASSWORD);
+    let different = differences(&ours, &theirs);
+    assert!(different.is_empty(), "{different}");
+}
+
+#[test]
+fn the_script_is_one_that_dovecot_in_front_of_dovecot_passes() {
+    if !have(&[DOVECOT, ROOT]) {
+        return;
+    }
+    let [reference, back] = [0, 1].map(|_| Dovecot::start(&Kind::Maildir));
+    let front = Kind::Imapc {
+        imap: back.imap_addr(),
+        lmtp: back.lmtp_addr(),
+        password: PASSWORD.to_owned(),
+    };
+    let front = Dovecot::start(&front);
+    let theirs = transcript::run(reference.imap_addr(), reference.lmtp_addr(), PASSWORD);
+    let ours = transcript::run(front.imap_addr(), front.lmtp_addr(), PASSWORD);
+    let different = differences(&ours, &theirs);
+    assert!(different.is_empty(), "{different}");
+}
+
+#[test]
+fn dovecot_keeps_a_message_whose_body_is_away() {
+    if !have(&[DOVECOT, ROOT, NPM, TAR]) {
+        return;
+    }
+    let store = place::scratch("store");
+    let (cold, aside) = (store.path().join("cold"), store.path().join("aside"));
+    let options = Options::new(BINARY)
+        .text("hot", "local_bodies", "0")
+        .text("journal", "segment_size", "1MiB")
+        .text("cold", "url", &format!("file://{}", cold.display()));
+    let (mut daemon, front) = with_a_front(options);
+    drop(front);
+    let first = send_away(&mut daemon, &cold, &aside);
+    let front = front_of(&daemon);
+    let mut imap = front.imap(USER);
+    assert_eq!(
+        imap.command("SELECT INBOX").ok().number("EXISTS"),
+        Some(1_000)
+    );
+    let reply = imap.try_command("FETCH 1 BODY.PEEK[]");
+    if let Ok(reply) = &reply {
+        assert!(
+            !reply.is_ok(),
+            "the front end gave a body that was away: {reply:?}"
+        );
+        assert!(
+            reply.fetches().iter().all(|fetch| fetch
+                .get("BODY[]")
+                .is_none_or(|body| body.bytes() != Some(b""))),
+            "{reply:?}"
+        );
+    }
+    let mut direct = Imap::login(daemon.imap_addr(), USER, BACKEND_PASSWORD);
+    direct.command("SELECT INBOX").ok();
+    assert_eq!(
+        direct.command("FETCH 1 BODY[]").code("UNAVAILABLE"),
+        Some(vec![])
+    );
+    rename(&aside, &cold);
+    let mut imap = front.imap(USER);
+    assert_eq!(
+        imap.command("SELECT INBOX").ok().number("EXISTS"),
+        Some(1_000),
+        "nothing was expunged"
+    );
+    let fetched = imap.fetch("FETCH 1 (FLAGS BODY.PEEK[])");
+    assert_eq!(
+        fetched[0].flags(),
+        Vec::<String>::new(),
+        "a body that was not given does not count as seen"
+    );
+    assert!(fetched[0].bytes("BODY[]").ends_with(&first));
+}
+
+/// Delivers a thousand messages and returns when the store is moved aside and the first body, which is returned, is in it alone.
+fn send_away(daemon: &mut Daemon, cold: &Path, aside: &Path) -> Vec<u8> {
+    let mails = &corpus::spam_assassin()[..1_000];
+    let mut lmtp = daemon.lmtp();
+    for (_, mail) in mails {
+        lmtp.deliver("a@example.org", USER, &corpus::crlf(mail));
+    }
+    wait::until(
+        "the first body to be in the store only",
+        Duration::from_secs(120),
+        || {
+            daemon.restart();
+            rename(cold, aside);
+            let mut imap = Imap::login(daemon.imap_addr(), USER, BACKEND_PASSWORD);
+            imap.command("EXAMINE INBOX").ok();
+            let away = imap.command("FETCH 1 BODY.PEEK[]").status == "NO";
+            if !away {
+                rename(aside, cold);
+            }
+            away
+        },
+    );
+    corpus::crlf(&mails[0].1)
+}
+
+fn rename(from: &Path, to: &Path) {
+    fs::rename(from, to).must("moving the store");
+}
+
+#[test]
+fn a_delivery_wakes_an_idle_within_a_second() {
+    let daemon = Daemon::start(Options::new(BINARY));
+    let mut lmtp = daemon.lmtp();
+    lmtp.deliver("a@example.org", USER, b"Subject: 0\r\n\r\nx\r\n");
+    let mut idle = daemon.imap(USER);
+    idle.command("SELECT INBOX").ok();
+    for number in 2..6_u32 {
+        let tag = idle.idle().must("IDLE");
+        lmtp.deliver(
+            "a@example.org",
+            USER,
+            format!("Subject: {number}\r\n\r\nx\r\n").as_bytes(),
+        );
+        let delivered = Instant::now();
+        while idle.response().must("an answer while idle")
+            != format!("* {number} EXISTS\r\n").as_bytes()
+        {}
+        assert!(
+            delivered.elapsed() < Duration::from_secs(1),
+            "woken after {:?}",
+            delivered.elapsed()
+        );
+        idle.done(&tag).must("DONE").ok();
+    }
+}
+
+#[test]
+fn a_delivery_wakes_an_idle_behind_dovecot() {
+    if !have(&[DOVECOT, ROOT]) {
+        return;
+    }
+    let (_daemon, front) = with_a_front(Options::new(BINARY));
+    let mut lmtp = front.lmtp();
+    lmtp.deliver("a@example.org", USER, b"Subject: 0\r\n\r\nx\r\n");
+    let mut idle = front.imap(USER);
+    idle.command("SELECT INBOX").ok();
+    let tag = idle.idle().must("IDLE");
+    lmtp.deliver("a@example.org", USER, b"Subject: 1\r\n\r\nx\r\n");
+    let delivered = Instant::now();
+    while idle.response().must("an answer while idle") != b"* 2 EXISTS\r\n" {}
+    // Dovecot itself waits up to half a second before it tells.
+    assert!(
+        delivered.elapsed() < Duration::from_secs(2),
+        "woken after {:?}",
+        delivered.elapsed()
+    );
+    idle.done(&tag).must("DONE").ok();
+}
+
+#[test]
+fn mbsync_keeps_a_thousand_messages_the_same_on_both_sides() {
+    if !have(&[MBSYNC, NPM, TAR]) {
+        return;
+    }
+    let daemon = Daemon::start(Options::new(BINARY));
+    let mbsync = Mbsync::new(daemon.imap_addr(), USER, &daemon.password());
+    synchronised::both_ways(&mut daemon.imap(USER), &mbsync);
+}
+
+#[test]
+fn the_mbsync_comparison_accepts_dovecot() {
+    if !have(&[MBSYNC, NPM, TAR, DOVECOT, ROOT]) {
+        return;
+    }
+    let dovecot = Dovecot::start(&Kind::Maildir);
+    let mbsync = Mbsync::new(dovecot.imap_addr(), USER, PASSWORD);
+    synchronised::both_ways(&mut dovecot.imap(USER), &mbsync);
+}
+
+fn imaplib(addr: std::net::SocketAddr, password: &str) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/imaplib_session.py");
+    let mut python = Command::new(PYTHON.path());
+    python.arg(script).args([
+        &addr.ip().to_string(),
+        &addr.port().to_string(),
+        USER,
+        password,
+    ]);
+    assert_eq!(process::run(&mut python), b"done\n");
+}
+
+#[test]
+fn imaplib_finds_what_it_expects() {
+    if !have(&[PYTHON]) {
+        return;
+    }
+    let daemon = Daemon::start(Options::new(BINARY));
+    imaplib(daemon.imap_addr(), &daemon.password());
+}
+
+#[test]
+fn the_imaplib_session_is_one_that_dovecot_passes() {
+    if !have(&[PYTHON, DOVECOT, ROOT]) {
+        return;
+    }
+    let dovecot = Dovecot::start(&Kind::Maildir);
+    imaplib(dovecot.imap_addr(), PASSWORD);
+}
+
+#[test]
+fn curl_appends_and_reads() {
+    const NEEDED: &[Tool] = &[CURL, SWAKS];
+    if !have(NEEDED) {
+        return;
+    }
+    let daemon = Daemon::start(Options::new(BINARY));
+    let url = format!("imap://{}", daemon.imap_addr());
+    let login = format!("{USER}:{}", daemon.password());
+    let scratch = place::scratch("curl");
+    let file = scratch.path().join("mail");
+    let mail = messages::message("mixed");
+    fs::write(&file, &mail).must("writing the message for curl");
+    let curl = |arguments: &[&str]| {
+        process::run(
+            Command::new(CURL.path())
+                .args(["-sS", "-u", &login])
+                .args(arguments),
+        )
+    };
+    curl(&["-T", &file.display().to_string(), &format!("{url}/INBOX")]);
+    assert_eq!(curl(&[&format!("{url}/INBOX;MAILINDEX=1")]), mail);
+    assert_eq!(
+        curl(&[&format!("{url}/INBOX;MAILINDEX=1;SECTION=2")]),
+        b"AAECAwQF\r\n".strip_suffix(b"\r\n").must("a part")
+    );
+    let listed = curl(&[&format!("{url}/"), "-X", "LIST \"\" *"]);
+    assert!(String::from_utf8_lossy(&listed).contains("INBOX"));
+    let dialogue = swaks::lmtp(
+        daemon.lmtp_addr(),
+        "a@example.org",
+        USER,
+        &messages::message("plain"),
+    );
+    assert!(dialogue.contains("250 2."), "{dialogue}");
+    assert_eq!(
+        daemon
+            .imap(USER)
+            .command("SELECT INBOX")
+            .ok()
+            .number("EXISTS"),
+        Some(2)
+    );
+}

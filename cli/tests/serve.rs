@@ -1,0 +1,213 @@
+//! The daemon as an operator meets it: HTTP, the commands beside it and without it, signals, what it leaves behind.
+
+use std::process::Output;
+
+use coldpost_testkit::lmtp::stuffed;
+use coldpost_testkit::{Daemon, Must, Options, http};
+use rustix::process::Signal;
+use serde_json::Value;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_coldpost");
+const MAIL: &[u8] = b"From: Bob <bob@example.net>\r\nSubject: Hello\r\n\r\nHello Anna!\r\n";
+
+fn run(daemon: &Daemon, arguments: &[&str]) -> Output {
+    let (command, rest) = arguments.split_first().must("a command");
+    daemon
+        .command(command)
+        .args(rest)
+        .output()
+        .must("running the binary")
+}
+
+fn json_lines(output: &Output) -> Vec<Value> {
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines()
+        .map(|line| serde_json::from_str(line).must("a JSON object a line"))
+        .collect()
+}
+
+fn names(output: &Output) -> Vec<String> {
+    let accounts = json_lines(output);
+    accounts
+        .iter()
+        .map(|account| account["name"].as_str().must("a name").to_owned())
+        .collect()
+}
+
+#[test]
+fn only_health_and_metrics_are_open_to_everybody() {
+    let daemon = Daemon::start(Options::new(BINARY));
+    let (addr, token) = (daemon.http_addr(), daemon.token());
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        assert_eq!(http::get(addr, path, None).must(path).status, 200, "{path}");
+    }
+    for path in ["/admin/status", "/admin/account"] {
+        assert_eq!(http::get(addr, path, None).must(path).status, 401, "{path}");
+        assert_eq!(
+            http::get(addr, path, Some("wrong")).must(path).status,
+            401,
+            "{path}"
+        );
+        assert_eq!(
+            http::get(addr, path, Some(&token)).must(path).status,
+            200,
+            "{path}"
+        );
+    }
+    let verify = http::request(addr, "POST", "/admin/verify", &[], b"").must("asking");
+    assert_eq!(verify.status, 401);
+    assert_eq!(
+        http::get(addr, "/elsewhere", Some(&token))
+            .must("asking")
+            .status,
+        404
+    );
+}
+
+#[test]
+fn deliveries_are_counted_by_what_became_of_them() {
+    let daemon = Daemon::start(Options::new(BINARY));
+    assert_eq!(daemon.metric("coldpost_deliveries_total"), Some(0.0));
+    daemon
+        .lmtp()
+        .deliver("bob@example.net", "anna@example.org", MAIL);
+    assert_eq!(daemon.metric("coldpost_deliveries_total"), Some(1.0));
+    assert_eq!(daemon.metric("coldpost_delivery_seconds_count"), Some(1.0));
+}
+
+#[test]
+fn commands_work_beside_the_daemon_and_without_it() {
+    let mut daemon = Daemon::start(Options::new(BINARY).text("auth", "accounts", "listed"));
+    let added = json_lines(&run(
+        &daemon,
+        &["account", "add", "Anna@Example.ORG", "--json"],
+    ));
+    assert_eq!(
+        (
+            added[0]["account"]["name"].as_str(),
+            added[0]["new"].as_bool()
+        ),
+        (Some("anna@example.org"), Some(true))
+    );
+    let again = json_lines(&run(
+        &daemon,
+        &["account", "add", "anna@example.org", "--json"],
+    ));
+    assert_eq!(again[0]["new"], false);
+    daemon
+        .lmtp()
+        .deliver("bob@example.net", "anna@example.org", MAIL);
+    assert_eq!(
+        json_lines(&run(&daemon, &["status", "--json"]))[0]["running"],
+        true
+    );
+    assert_eq!(
+        run(&daemon, &["account", "add", "an na"]).status.code(),
+        Some(2)
+    );
+
+    daemon.stop();
+    assert_eq!(
+        json_lines(&run(
+            &daemon,
+            &["account", "add", "bob@example.org", "--json"]
+        ))[0]["new"],
+        true
+    );
+    assert_eq!(
+        names(&run(&daemon, &["account", "list", "--json"])),
+        ["anna@example.org", "bob@example.org"]
+    );
+    let status = &json_lines(&run(&daemon, &["status", "--json"]))[0];
+    assert_eq!(
+        (status["running"].as_bool(), status["ready"].as_bool()),
+        (Some(false), Some(true)),
+        "{status}"
+    );
+
+    daemon.restart();
+    assert_eq!(
+        names(&run(&daemon, &["account", "list", "--json"])),
+        ["anna@example.org", "bob@example.org"]
+    );
+    daemon
+        .lmtp()
+        .deliver("anna@example.org", "bob@example.org", MAIL);
+}
+
+#[test]
+fn a_whole_store_verifies_beside_the_daemon_and_without_it() {
+    let mut daemon = Daemon::start(Options::new(BINARY));
+    for _ in 0..3 {
+        daemon
+            .lmtp()
+            .deliver("bob@example.net", "anna@example.org", MAIL);
+    }
+    let running = json_lines(&run(&daemon, &["verify", "--json"]));
+    daemon.stop();
+    let stopped = json_lines(&run(&daemon, &["verify", "--json"]));
+    for lines in [running, stopped] {
+        let summary = lines.last().must("a summary");
+        assert_eq!(
+            (summary["event"].as_str(), summary["damaged"].as_u64()),
+            (Some("summary"), Some(0)),
+            "{summary}"
+        );
+    }
+}
+
+#[test]
+fn a_killed_daemon_is_not_taken_for_a_running_one() {
+    let mut daemon = Daemon::start(Options::new(BINARY));
+    daemon.kill();
+    assert!(
+        daemon.data_dir().join("listen.json").exists(),
+        "a kill leaves the file"
+    );
+    let status = &json_lines(&run(&daemon, &["status", "--json"]))[0];
+    assert_eq!(status["running"], false);
+}
+
+#[test]
+fn sigterm_takes_the_message_that_is_coming_in_and_cleans_up() {
+    let mut daemon = Daemon::start(Options::new(BINARY));
+    let mut lmtp = daemon.lmtp();
+    for line in [
+        "MAIL FROM:<bob@example.net>",
+        "RCPT TO:<anna@example.org>",
+        "DATA",
+    ] {
+        lmtp.command(line).must(line);
+    }
+    let mut idle = daemon.lmtp();
+    daemon.signal(Signal::TERM);
+    assert_eq!(idle.reply().must("the farewell").code, 421);
+    lmtp.send(&stuffed(MAIL)).must("sending the rest");
+    assert_eq!(lmtp.reply().must("the reply").code, 250);
+    assert!(daemon.stop().must("it ends by itself").success());
+    assert!(!daemon.data_dir().join("listen.json").exists());
+    daemon.restart();
+    let mut imap = daemon.imap("anna@example.org");
+    assert_eq!(imap.command("SELECT INBOX").ok().number("EXISTS"), Some(1));
+}
+
+#[test]
+fn an_address_in_use_is_named_and_nothing_is_left_open() {
+    let mut daemon = Daemon::start(Options::new(BINARY));
+    let other = Daemon::start(Options::new(BINARY));
+    daemon.stop();
+    let taken = other.lmtp_addr().to_string();
+    let output = daemon
+        .command("serve")
+        .env("COLDPOST_LMTP__LISTEN", &taken)
+        .output()
+        .must("running");
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        said.contains(&format!("lmtp cannot listen on {taken}")),
+        "{said}"
+    );
+    daemon.restart();
+}

@@ -1,0 +1,171 @@
+//! What must hold of the rows after every batch: checked by tests and by `verify`.
+
+use std::collections::BTreeMap;
+
+use coldpost_tiers::Result;
+use coldpost_tiers::address::Extent;
+use coldpost_tiers::hot::row::{
+    BlobRow, Counted, ExpungedRow, MailboxRow, ObjectRow, Place, Row, Run,
+};
+use coldpost_tiers::hot::{Snapshot, TableName, key};
+
+use crate::flags::SystemFlags;
+
+#[derive(Default)]
+struct Tally {
+    exists: u32,
+    unseen: u32,
+    deleted: u32,
+    bytes: u64,
+    last_uid: u32,
+}
+
+/// Everything that is wrong, in words; empty when the rows agree with one another.
+///
+/// # Errors
+/// Of the disk, or `Corrupt` for a value that cannot be read.
+pub fn violations(state: &Snapshot) -> Result<Vec<String>> {
+    let mut wrong = Vec::new();
+    let mut references: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
+    let mut tallies: BTreeMap<Vec<u8>, Tally> = BTreeMap::new();
+    let places = places(state)?;
+    state.walk(TableName::Runs, &[], &[], |run_key, value| {
+        let run = Run::decode("runs", value)?;
+        let mailbox = run_key.get(..12).unwrap_or_default().to_vec();
+        let tally = tallies.entry(mailbox).or_default();
+        for e in &run.entries {
+            if e.uid <= tally.last_uid || Run::first_uid(e.uid) != key::uid_of(run_key) {
+                wrong.push(format!(
+                    "run {run_key:02x?}: UID {} is out of order or in the wrong run",
+                    e.uid
+                ));
+            }
+            let message = key::message(key::account_of(run_key), e.message);
+            tally.last_uid = e.uid;
+            tally.exists += 1;
+            tally.unseen += u32::from(!SystemFlags(e.flags).contains(SystemFlags::SEEN));
+            tally.deleted += u32::from(SystemFlags(e.flags).contains(SystemFlags::DELETED));
+            tally.bytes += places.get(&message).map_or(0, |p| p.size);
+            *references.entry(message).or_default() += 1;
+        }
+        Ok(true)
+    })?;
+    state.walk(TableName::Expunged, &[], &[], |k, value| {
+        let row = ExpungedRow::decode("expunged", value)?;
+        *references
+            .entry(key::message(key::account_of(k), row.entry.message))
+            .or_default() += 1;
+        Ok(true)
+    })?;
+    wrong.extend(mailboxes(state, tallies)?);
+    for (message, place) in &places {
+        let counted = references.remove(message).unwrap_or(0);
+        if counted != place.references {
+            wrong.push(format!(
+                "message {message:02x?}: {} references, counted {counted}",
+                place.references
+            ));
+        }
+        if state.look(TableName::Rows, message, |_| ())?.is_none() {
+            wrong.push(format!("message {message:02x?} has no row"));
+        }
+    }
+    wrong.extend(
+        references
+            .keys()
+            .map(|k| format!("an entry names message {k:02x?}, which is not there")),
+    );
+    wrong.extend(objects(state, &places)?);
+    Ok(wrong)
+}
+
+fn mailboxes(state: &Snapshot, mut tallies: BTreeMap<Vec<u8>, Tally>) -> Result<Vec<String>> {
+    let mut wrong = Vec::new();
+    state.walk(TableName::Mailboxes, &[], &[], |k, value| {
+        let row = MailboxRow::decode("mailboxes", value)?;
+        let t = tallies.remove(k).unwrap_or_default();
+        let counted = (t.exists, t.unseen, t.deleted, t.bytes);
+        let kept = (row.exists, row.unseen, row.deleted, row.bytes);
+        if counted != kept {
+            wrong.push(format!(
+                "mailbox {}: counters {kept:?}, counted {counted:?}",
+                row.name
+            ));
+        }
+        if t.last_uid >= row.uid_next {
+            wrong.push(format!(
+                "mailbox {}: UIDNEXT {} is not above {}",
+                row.name, row.uid_next, t.last_uid
+            ));
+        }
+        Ok(true)
+    })?;
+    wrong.extend(
+        tallies
+            .keys()
+            .map(|k| format!("runs of a mailbox that is not there: {k:02x?}")),
+    );
+    Ok(wrong)
+}
+
+fn places(state: &Snapshot) -> Result<BTreeMap<Vec<u8>, Place>> {
+    let mut places = BTreeMap::new();
+    state.walk(TableName::Places, &[], &[], |k, value| {
+        places.insert(k.to_vec(), Place::decode("places", value)?);
+        Ok(true)
+    })?;
+    Ok(places)
+}
+
+fn objects(state: &Snapshot, places: &BTreeMap<Vec<u8>, Place>) -> Result<Vec<String>> {
+    let mut wrong = Vec::new();
+    let mut objects: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
+    let mut blobs: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
+    for place in places.values() {
+        *objects
+            .entry(key::object(place.address.object))
+            .or_default() += 1;
+        for extent in &place.address.extents {
+            if let Extent::Blob { blob, .. } = extent {
+                *blobs.entry(key::blob(*blob)).or_default() += 1;
+            }
+        }
+    }
+    let agrees = |count: Counted, counted: u64| match count {
+        Counted::Live(n) => n == counted,
+        Counted::DeadSince(_) => counted == 0,
+    };
+    state.walk(TableName::Blobs, &[], &[], |k, value| {
+        let row = BlobRow::decode("blobs", value)?;
+        let counted = blobs.remove(k).unwrap_or(0);
+        if !agrees(row.count, counted) {
+            wrong.push(format!("blob {k:02x?}: {:?}, counted {counted}", row.count));
+        }
+        if let Counted::Live(_) = row.count {
+            *objects.entry(key::object(row.object)).or_default() += 1;
+        }
+        Ok(true)
+    })?;
+    state.walk(TableName::Objects, &[], &[], |k, value| {
+        let row = ObjectRow::decode("objects", value)?;
+        let counted = objects.remove(k).unwrap_or(0);
+        if !agrees(row.count, counted) {
+            wrong.push(format!(
+                "object {k:02x?}: {:?}, counted {counted}",
+                row.count
+            ));
+        }
+        Ok(true)
+    })?;
+    wrong.extend(
+        blobs
+            .keys()
+            .map(|k| format!("blob {k:02x?} is named and not there")),
+    );
+    wrong.extend(
+        objects
+            .keys()
+            .map(|k| format!("object {k:02x?} is named and not there")),
+    );
+    Ok(wrong)
+}

@@ -1,0 +1,274 @@
+//! The write path on one screen: describe → op → append → wait → receipt.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bytes::Bytes;
+use coldpost_tiers::hot::row::Origin;
+
+use crate::error::{Error, Kind, Result};
+use crate::flags::Flags;
+use crate::ids::{AccountId, AccountRef, ShardNo};
+use crate::limits::{ADD_ROWS_MAX, TARGETS_BYTES_MAX};
+use crate::mail::pack::Packed;
+use crate::op::{
+    Add, Carried, GroupId, How, Op, OpId, Outcome, Placed, Refusal, Target, TargetOutcome,
+};
+use crate::open::Engine;
+use crate::shard::random_id;
+use crate::view::mailbox::mailbox_id;
+use crate::write::{Append, Appended, Delivered};
+use crate::{clock, metrics};
+
+/// Bytes of a target besides its mailbox name, at most, for a delivery without flags.
+const TARGET_BYTES: usize = 40;
+
+impl Engine {
+    /// Delivers one message to many accounts: in the journal once, acknowledged when durable and applied. `message` carries its
+    /// trace lines already. Answers in the order of `recipients`; the same account twice gets one copy.
+    ///
+    /// # Errors
+    /// `Unavailable` (disk short, journal closed): nothing was promised, the client retries.
+    pub async fn deliver(
+        &self,
+        message: Bytes,
+        recipients: &[(AccountRef, Option<String>)],
+    ) -> Result<Vec<Delivered>> {
+        self.room()?;
+        let mut by_shard: BTreeMap<ShardNo, Vec<(AccountId, &str)>> = BTreeMap::new();
+        for (account, mailbox) in recipients {
+            let targets = by_shard.entry(account.shard).or_default();
+            if !targets.iter().any(|(known, _)| *known == account.number) {
+                targets.push((account.number, mailbox.as_deref().unwrap_or("INBOX")));
+            }
+        }
+        let mut given: HashMap<AccountId, Delivered> = HashMap::new();
+        for (shard, targets) in by_shard {
+            let packed = self.pack(shard, message.clone()).await?;
+            let most = (ADD_ROWS_MAX / packed.message.row.len().max(1)).max(1);
+            for chunk in chunks(&targets, most) {
+                self.add_chunk(shard, &packed, chunk, &mut given).await?;
+            }
+        }
+        metrics::added(given.len());
+        let lost = || Error::new(Kind::Internal, "a recipient has no outcome");
+        recipients
+            .iter()
+            .map(|(account, _)| given.get(&account.number).cloned().ok_or_else(lost))
+            .collect()
+    }
+
+    async fn add_chunk(
+        &self,
+        shard: ShardNo,
+        packed: &Packed,
+        chunk: &[(AccountId, &str)],
+        given: &mut HashMap<AccountId, Delivered>,
+    ) -> Result<()> {
+        let placed = Placed {
+            flags: Flags::default(),
+            date: (clock::now_s(), 0),
+            save_date: 0,
+            carried: Carried::default(),
+        };
+        let target = |(account, name): &(AccountId, &str)| Target {
+            account: *account,
+            how: How::Name((*name).to_owned()),
+            placed: vec![placed.clone()],
+        };
+        let add = Add {
+            group: None,
+            messages: vec![packed.message.clone()],
+            targets: chunk.iter().map(target).collect(),
+        };
+        let id = OpId(random_id()?);
+        let Outcome::Added(outcomes) = self
+            .shard(shard)?
+            .submit(id, Op::Add(add), packed.body.clone())
+            .await?
+        else {
+            return Err(Error::new(
+                Kind::Unavailable,
+                "the delivery's outcome is not known any more; deliver it again",
+            ));
+        };
+        for ((account, _), outcome) in chunk.iter().zip(outcomes) {
+            let delivered = match outcome {
+                TargetOutcome::Stored {
+                    mailbox,
+                    uid_validity,
+                    uids,
+                    ..
+                } => Delivered::Stored {
+                    mailbox,
+                    uid_validity,
+                    uid: uids.first().unwrap_or(0),
+                },
+                TargetOutcome::Refused(Refusal::Account) => Delivered::AccountGone,
+                TargetOutcome::Refused(why) => {
+                    return Err(Error::new(
+                        Kind::Limit,
+                        format!("INBOX takes no mail: {why:?}"),
+                    ));
+                }
+            };
+            given.insert(*account, delivered);
+        }
+        Ok(())
+    }
+
+    /// APPEND: one message, or several that come all or not at all (RFC 3502).
+    ///
+    /// # Errors
+    /// `NotFound` when the mailbox is not there (TRYCREATE); `Unavailable` and `Limit` as for deliveries.
+    pub async fn append(
+        &self,
+        account: AccountRef,
+        mailbox: &str,
+        messages: Vec<Append>,
+    ) -> Result<Appended> {
+        self.room()?;
+        let shard = self.shard(account.shard)?;
+        let mailbox = mailbox_id(&shard.hot.read()?, account, mailbox)?;
+        let group = if messages.len() > 1 {
+            Some(GroupId(random_id()?))
+        } else {
+            None
+        };
+        if let Some(group) = group {
+            self.begin_group(account, group).await?;
+        }
+        let mut appended = Appended::default();
+        for message in messages {
+            let one = self.append_one(account, mailbox, message, group).await;
+            match (one, group) {
+                (Ok(one), _) => {
+                    appended.uid_validity = one.uid_validity;
+                    appended.modseq = one.modseq;
+                    appended.uids = appended.uids.union(&one.uids);
+                }
+                (Err(e), Some(group)) => {
+                    self.undo_group(account.shard, account.number, group)
+                        .await?;
+                    return Err(e);
+                }
+                (Err(e), None) => return Err(e),
+            }
+        }
+        if let Some(group) = group {
+            self.end_group(account, group).await?;
+        }
+        Ok(appended)
+    }
+
+    async fn append_one(
+        &self,
+        account: AccountRef,
+        mailbox: crate::ids::MailboxId,
+        append: Append,
+        group: Option<GroupId>,
+    ) -> Result<Appended> {
+        let packed = self.pack(account.shard, append.message).await?;
+        let carried = Carried {
+            email_id: append.email_id.map(|id| Origin {
+                shard: id.shard,
+                message: id.message,
+            }),
+            thread_id: None,
+        };
+        let date = append.internal_date.unwrap_or((clock::now_s(), 0));
+        let placed = Placed {
+            flags: append.flags,
+            date,
+            save_date: 0,
+            carried,
+        };
+        let target = Target {
+            account: account.number,
+            how: How::Mailbox(mailbox),
+            placed: vec![placed],
+        };
+        let add = Add {
+            group,
+            messages: vec![packed.message],
+            targets: vec![target],
+        };
+        let id = OpId(random_id()?);
+        let outcome = self
+            .shard(account.shard)?
+            .submit(id, Op::Add(add), packed.body)
+            .await?;
+        let Outcome::Added(outcomes) = outcome else {
+            return Err(unexpected(&outcome));
+        };
+        match outcomes.into_iter().next() {
+            Some(TargetOutcome::Stored {
+                uid_validity,
+                uids,
+                modseq,
+                ..
+            }) => {
+                metrics::added(1);
+                Ok(Appended {
+                    uid_validity,
+                    uids,
+                    modseq,
+                })
+            }
+            Some(TargetOutcome::Refused(why)) => {
+                Err(refused(why, "the mailbox or account is not there any more"))
+            }
+            None => Err(Error::new(Kind::Internal, "an append without an outcome")),
+        }
+    }
+
+    /// Reads and compresses a message off the async threads; what does not fit an entry leaves as blobs first.
+    async fn pack(&self, shard: ShardNo, message: Bytes) -> Result<Packed> {
+        let shard = self.shard(shard)?;
+        let (disk, threshold) = (self.disk(), self.settings().attachment_threshold);
+        let packing = move || Packed::new(&*disk, &shard, &message, threshold);
+        tokio::task::spawn_blocking(packing)
+            .await
+            .map_err(|e| Error::with_source(Kind::Internal, "reading the message failed", e))?
+    }
+}
+
+/// Targets in pieces that fit an entry: by bytes of their names and by number.
+fn chunks<'a, 'n>(
+    targets: &'a [(AccountId, &'n str)],
+    most: usize,
+) -> Vec<&'a [(AccountId, &'n str)]> {
+    let mut pieces = Vec::new();
+    let (mut start, mut bytes) = (0, 0);
+    for (n, (_, name)) in targets.iter().enumerate() {
+        let more = TARGET_BYTES + name.len();
+        if n > start && (bytes + more > TARGETS_BYTES_MAX || n - start >= most) {
+            pieces.push(&targets[start..n]);
+            (start, bytes) = (n, 0);
+        }
+        bytes += more;
+    }
+    pieces.push(&targets[start..]);
+    pieces
+}
+
+/// The error for a refusal.
+pub(crate) fn refused(why: Refusal, text: impl Into<String>) -> Error {
+    let kind = match why {
+        Refusal::Account | Refusal::Mailbox => Kind::NotFound,
+        Refusal::Exists => Kind::Conflict,
+        Refusal::Invalid => Kind::Invalid,
+        Refusal::Limit => Kind::Limit,
+    };
+    Error::new(kind, text)
+}
+
+/// The error for an outcome that does not answer the op.
+pub(crate) fn unexpected(outcome: &Outcome) -> Error {
+    match outcome {
+        Outcome::Refused { why, text } => refused(*why, text.clone()),
+        other => Error::new(
+            Kind::Unavailable,
+            format!("the outcome is not known any more ({other:?}); look and try again"),
+        ),
+    }
+}

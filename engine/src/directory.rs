@@ -1,0 +1,175 @@
+//! Shard 0: account name → number, shard. An account is open in its mail shard before the directory names it.
+
+use coldpost_tiers::hot::row::{AccountRow, AccountState, NameRow, NameState, Row};
+use coldpost_tiers::hot::{TableName, key};
+
+use crate::account::AccountName;
+use crate::deliver::unexpected;
+use crate::error::{Error, Kind, Result};
+use crate::ids::{AccountId, AccountRef, ShardNo};
+use crate::op::{Op, Outcome};
+use crate::open::Engine;
+use crate::shard::random_id;
+
+impl Engine {
+    /// An account by name.
+    ///
+    /// # Errors
+    /// `Unavailable` after an I/O error.
+    pub fn account(&self, name: &AccountName) -> Result<Option<AccountRef>> {
+        let state = self.shard(ShardNo(0))?.hot.read()?;
+        let Some(value) = state.get(TableName::Names, name.as_str().as_bytes())? else {
+            return Ok(None);
+        };
+        let row = NameRow::decode("names", &value)?;
+        let there = matches!(row.state, NameState::Named | NameState::Renaming);
+        Ok(there.then_some(AccountRef {
+            number: row.account,
+            shard: row.shard,
+        }))
+    }
+
+    /// All accounts, by name, from `after` on, at most `limit`.
+    ///
+    /// # Errors
+    /// `Unavailable` after an I/O error.
+    pub fn accounts(
+        &self,
+        after: Option<&AccountName>,
+        limit: usize,
+    ) -> Result<Vec<(AccountName, AccountRef)>> {
+        let state = self.shard(ShardNo(0))?.hot.read()?;
+        let from = after.map_or(Vec::new(), |name| [name.as_str().as_bytes(), &[0]].concat());
+        let mut accounts = Vec::new();
+        state.walk(TableName::Names, &[], &from, |key, value| {
+            if accounts.len() >= limit {
+                return Ok(false);
+            }
+            let row = NameRow::decode("names", value)?;
+            if matches!(row.state, NameState::Named | NameState::Renaming) {
+                let name = AccountName::kept(&String::from_utf8_lossy(key));
+                accounts.push((
+                    name,
+                    AccountRef {
+                        number: row.account,
+                        shard: row.shard,
+                    },
+                ));
+            }
+            Ok(true)
+        })?;
+        Ok(accounts)
+    }
+
+    /// Opens an account in the crash order of the design (mail shard, then directory); gives the existing one when it is there.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn open_account(&self, name: &AccountName) -> Result<AccountRef> {
+        if let Some(account) = self.account(name)? {
+            return Ok(account);
+        }
+        let _one_at_a_time = self.inner.opening.lock().await;
+        if let Some(account) = self.account(name)? {
+            return Ok(account);
+        }
+        let [a, b, c, d, e, f, g, h, ..] = random_id()?;
+        let account = AccountId(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
+        let shard = self.shard_for(name);
+        let open = Op::OpenAccount {
+            account,
+            name: name.as_str().to_owned(),
+        };
+        match self.shard(shard)?.change(open).await? {
+            Outcome::Account { .. } => {}
+            other => return Err(unexpected(&other)),
+        }
+        self.name_account(name.as_str(), account, shard).await
+    }
+
+    async fn name_account(
+        &self,
+        name: &str,
+        account: AccountId,
+        shard: ShardNo,
+    ) -> Result<AccountRef> {
+        let op = Op::NameAccount {
+            name: name.to_owned(),
+            account,
+            shard,
+        };
+        match self.shard(ShardNo(0))?.change(op).await? {
+            Outcome::Account { account, shard } => Ok(AccountRef {
+                number: account,
+                shard,
+            }),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Where a new account's mail goes: spread by its name.
+    fn shard_for(&self, name: &AccountName) -> ShardNo {
+        let hash = blake3::hash(name.as_str().as_bytes());
+        let [a, b, ..] = *hash.as_bytes();
+        let shards = u16::try_from(self.mail_shards().len()).unwrap_or(1).max(1);
+        ShardNo(u16::from_le_bytes([a, b]) % shards + 1)
+    }
+
+    /// Compares the directory with every mail shard: an account that a crash left without a name is entered under its name
+    /// (`name~number` when that is taken).
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub(crate) async fn check_directory(&self) -> Result<()> {
+        let named = self.named_accounts()?;
+        for shard in self.mail_shards() {
+            let mut unnamed = Vec::new();
+            shard
+                .hot
+                .read()?
+                .walk(TableName::Accounts, &[], &[], |key, value| {
+                    let account = key::account_of(key);
+                    if named.binary_search(&account).is_err() {
+                        let row = AccountRow::decode("accounts", value)?;
+                        if row.state == AccountState::Open {
+                            unnamed.push((account, row.name));
+                        }
+                    }
+                    Ok(true)
+                })?;
+            for (account, name) in unnamed {
+                let given = self.name_account(&name, account, shard.no).await?;
+                if given.number != account {
+                    let other = format!("{name}~{:016x}", account.0);
+                    self.name_account(&other, account, shard.no).await?;
+                    tracing::warn!(account = %other, "an account without a name was entered under another one: {name} is taken");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn named_accounts(&self) -> Result<Vec<AccountId>> {
+        let mut named = Vec::new();
+        self.shard(ShardNo(0))?
+            .hot
+            .read()?
+            .walk(TableName::Names, &[], &[], |_, value| {
+                named.push(NameRow::decode("names", value)?.account);
+                Ok(true)
+            })?;
+        named.sort_unstable();
+        Ok(named)
+    }
+
+    /// The name of an account, for people: `verify` and logs of damage.
+    ///
+    /// # Errors
+    /// `NotFound`; `Unavailable` after an I/O error.
+    pub fn account_name(&self, account: AccountRef) -> Result<String> {
+        let state = self.shard(account.shard)?.hot.read()?;
+        let value = state.get(TableName::Accounts, &key::account(account.number))?;
+        let gone = || Error::new(Kind::NotFound, "the account is not there");
+        Ok(AccountRow::decode("accounts", &value.ok_or_else(gone)?)?.name)
+    }
+}

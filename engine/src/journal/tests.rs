@@ -1,0 +1,3 @@
+//! The promises of journals.
+
+mod contract;

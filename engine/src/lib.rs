@@ -1,0 +1,40 @@
+//! Order, apply, serve: the only crate where tiers and search meet.
+//!
+//! The module list below is the table of contents: values, then the way of a message in, then what keeps it, then the way out.
+
+pub mod account;
+pub mod error;
+pub mod flags;
+pub mod ids;
+pub mod limits;
+pub mod settings;
+pub mod uidset;
+
+mod clock;
+mod deliver;
+mod directory;
+mod identity;
+mod local;
+mod mailboxes;
+mod metrics;
+mod open;
+mod search;
+mod shard;
+mod start;
+mod upkeep;
+
+pub mod apply;
+pub mod journal;
+pub mod mail;
+pub mod op;
+pub mod query;
+pub mod verify;
+pub mod view;
+pub mod write;
+
+pub use error::{Error, Kind, Result};
+pub use mailboxes::mailbox_name;
+pub use open::{Engine, Health};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+//! Every bound of the engine: one name, one unit, one home. `docs/limits.md` is kept equal by `cli/tests/tidy.rs`.
+
+/// Bytes of an account name after normalisation (RFC 5321, 4.5.3.1: 64 + 1 + 255).
+pub const ACCOUNT_NAME_MAX: usize = 320;
+/// Bytes of an entry (meta and frames together) in both journals.
+pub const ENTRY_MAX: usize = 512 * 1024;
+/// Bytes of a row.
+pub const ROW_MAX: usize = 256 * 1024;
+/// MIME parts that are parsed; the rest is one leaf.
+pub const PARTS_MAX: usize = 1_000;
+/// Levels of MIME nesting that are parsed; deeper is one leaf.
+pub const LEVELS_MAX: usize = 100;
+/// Bytes of main fields kept hot; what is over stays with the trace fields.
+pub const MAIN_FIELDS_MAX: usize = 128 * 1024;
+/// Addresses in one list of an ENVELOPE.
+pub const ENVELOPE_ADDRESSES_MAX: usize = 4_096;
+/// Recipients of one deliver op.
+pub const RECIPIENTS_MAX: usize = 2_000;
+/// Messages that one op touches.
+pub const OP_MESSAGES_MAX: usize = 4_096;
+/// Keywords of one mailbox.
+pub const KEYWORDS_MAX: usize = 128;
+/// Bytes of a keyword.
+pub const KEYWORD_LENGTH_MAX: usize = 255;
+/// Bytes of a mailbox name in UTF-8.
+pub const MAILBOX_NAME_MAX: usize = 1_024;
+/// Levels of a mailbox name.
+pub const MAILBOX_LEVELS_MAX: usize = 64;
+/// Mailboxes of an account.
+pub const MAILBOXES_MAX: usize = 10_000;
+/// Hashes of References kept for threading.
+pub const REFERENCES_MAX: usize = 32;
+/// Decoded bytes of a frame: what one read has to unpack at most.
+pub const FRAME_MAX: usize = 256 * 1024;
+/// Bytes of a multipart boundary that are compared (RFC 2046 allows 70).
+pub const BOUNDARY_MAX: usize = 80;
+/// Bytes of a string in an ENVELOPE; longer ones are cut.
+pub const ENVELOPE_STRING_MAX: usize = 4 * 1024;
+/// Bytes of each of From, Sender and Reply-To in an ENVELOPE; addresses that do not fit are left out.
+pub const ENVELOPE_SENDERS_MAX: usize = 4 * 1024;
+/// Bytes of each of To, Cc and Bcc in an ENVELOPE; addresses that do not fit are left out.
+pub const ENVELOPE_RECIPIENTS_MAX: usize = 16 * 1024;
+/// Bytes of a BODYSTRUCTURE; what would be longer is written with types, encodings and sizes only.
+pub const STRUCTURE_MAX: usize = 140 * 1024;
+/// Bytes of a header in which sort keys and search texts are looked for; those of a longer header are decoded when asked for.
+pub const HEADER_KEYS_MAX: usize = 1024 * 1024;
+/// Bytes of a sort key.
+pub const SORT_KEY_MAX: usize = 512;
+/// Bytes of decoded search text kept with a message; what is over is decoded when asked for.
+pub const SEARCH_TEXT_MAX: usize = 8 * 1024;
+/// Bytes of an encoded description: what is left of a row for its address, ids and dates is 8 KiB.
+pub const DESCRIPTION_MAX: usize = ROW_MAX - 8 * 1024;
+/// Bytes of a piece of decoded text handed to a search.
+pub const TEXT_PIECE_MAX: usize = 1024 * 1024;
+/// Bytes that two pieces of one text have in common: a shorter needle is never cut in two.
+pub const TEXT_OVERLAP: usize = 4 * 1024;
+
+const _: () = assert!(
+    4 * ENVELOPE_STRING_MAX
+        + 3 * ENVELOPE_SENDERS_MAX
+        + 3 * ENVELOPE_RECIPIENTS_MAX
+        + STRUCTURE_MAX
+        + SEARCH_TEXT_MAX
+        + 20 * 1024
+        <= DESCRIPTION_MAX,
+    "an encoded description without main fields fits into its bound"
+);
+/// Bytes of a kept outcome.
+pub const OUTCOME_MAX: usize = 4 * 1024;
+/// Positions whose op ids and outcomes are kept.
+pub const WINDOW: u64 = 1 << 18;
+/// Bytes of the targets of one `add`.
+pub const TARGETS_BYTES_MAX: usize = 96 * 1024;
+/// Bytes of rows that one `add` makes.
+pub const ADD_ROWS_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of the meta of an entry.
+pub const META_MAX: usize = 384 * 1024;
+/// Journal bytes between durable commits of the hot tier.
+pub const DURABLE_EVERY_BYTES: u64 = 16 * 1024 * 1024;
+/// Milliseconds of work between durable commits of the hot tier.
+pub const DURABLE_EVERY_MS: u64 = 1_000;
+/// Entries of a journal batch.
+pub const BATCH_ENTRIES_MAX: usize = 4_096;
+/// Bytes of a journal batch beyond which no more entries join it.
+pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Milliseconds without an entry after which the journal notes that all of it was promised.
+pub const IDLE_MARK_MS: u64 = 1_000;
+/// Entries of one transaction of the hot tier.
+pub const APPLY_ENTRIES_MAX: usize = 1_024;
+/// Entries that wait for the journal, or for apply.
+pub const QUEUE_ENTRIES_MAX: usize = 1_024;
+/// Journal bytes of one transaction while replaying.
+pub const REPLAY_BATCH_BYTES: usize = 8 * 1024 * 1024;
+/// Frames that one read asks for at most: 16 MiB of mail, one request to the store.
+pub const READ_AHEAD_FRAMES: usize = 64;
+/// Parts of a message that leave it as blobs of their own; then the whole message does.
+pub const BLOB_PARTS_MAX: usize = 8;
+/// Bytes of message bodies that all searches together hold.
+pub const SEARCH_MEMORY: usize = 64 * 1024 * 1024;
+/// Seconds that one search may take.
+pub const SEARCH_SECONDS_MAX: u64 = 120;
+/// Milliseconds that a start waits for the object store.
+pub const START_CHECK_MS: u64 = 500;
+/// Milliseconds between two looks of an upkeep task.
+pub const UPKEEP_TICK_MS: u64 = 500;

@@ -1,0 +1,92 @@
+//! Files of this data directory that hold mail: which are there, when they were used, how much they weigh.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use coldpost_tiers::address::{BlobId, ObjectId, ObjectKind};
+use coldpost_tiers::blob::blob_path;
+use coldpost_tiers::fetch::LocalFiles;
+use coldpost_tiers::segment::{FileState, file_path};
+
+use crate::clock;
+use crate::ids::ShardNo;
+
+/// Where segments and blobs lie.
+pub(crate) struct LocalStore {
+    data: PathBuf,
+    used: Mutex<HashMap<(ShardNo, ObjectId), u64>>,
+}
+
+/// `DIR/shards/<n>`.
+pub(crate) fn shard_dir(data: &Path, shard: ShardNo) -> PathBuf {
+    data.join("shards").join(format!("{:04x}", shard.0))
+}
+
+impl LocalStore {
+    /// Of a data directory.
+    pub(crate) fn new(data: &Path) -> LocalStore {
+        LocalStore {
+            data: data.to_owned(),
+            used: Mutex::default(),
+        }
+    }
+
+    /// The file that an object has when it is sealed or whole.
+    pub(crate) fn sealed_path(&self, shard: ShardNo, object: &ObjectId) -> Option<PathBuf> {
+        let dir = shard_dir(&self.data, shard);
+        match (object.kind, object.as_segment()) {
+            (_, Some((epoch, first))) => Some(file_path(
+                &dir.join("journal"),
+                epoch,
+                first,
+                FileState::Sealed,
+            )),
+            (ObjectKind::Blob, None) => Some(blob_path(&dir.join("blobs"), BlobId(object.id))),
+            _ => None,
+        }
+    }
+
+    /// When an object was last read here, ms since 1970; 0 when it was not since the start.
+    pub(crate) fn last_used(&self, shard: ShardNo, object: &ObjectId) -> u64 {
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.get(&(shard, *object)).copied().unwrap_or(0)
+    }
+
+    /// It is gone from local disk.
+    pub(crate) fn forget(&self, shard: ShardNo, object: &ObjectId) {
+        self.used
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&(shard, *object));
+    }
+}
+
+impl LocalStore {
+    /// The file of an object, sealed or open, if there is one now.
+    pub(crate) fn path_of(&self, shard: ShardNo, object: &ObjectId) -> Option<PathBuf> {
+        let sealed = self.sealed_path(shard, object)?;
+        if sealed.exists() {
+            return Some(sealed);
+        }
+        let (epoch, first) = object.as_segment()?;
+        let dir = shard_dir(&self.data, shard).join("journal");
+        let open = file_path(&dir, epoch, first, FileState::Open);
+        if open.exists() {
+            return Some(open);
+        }
+        // It may have been sealed between the two looks.
+        sealed.exists().then_some(sealed)
+    }
+}
+
+impl LocalFiles for LocalStore {
+    fn path(&self, shard: ShardNo, object: &ObjectId) -> Option<PathBuf> {
+        let there = self.path_of(shard, object);
+        if there.is_some() {
+            let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+            used.insert((shard, *object), clock::now_ms());
+        }
+        there
+    }
+}

@@ -1,0 +1,248 @@
+//! Decoded text of header fields, transfer encodings and charsets: the part of reading mail that mail-parser does.
+//!
+//! Promises: whatever cannot be decoded stays as it is (with U+FFFD for bytes that are no text); linear time.
+//! Never: fails.
+
+use encoding_rs::{CoderResult, Decoder, Encoding};
+use mail_parser::HeaderValue;
+use mail_parser::decoders::base64::base64_decode;
+use mail_parser::decoders::charsets::map::charset_decoder;
+use mail_parser::decoders::quoted_printable::quoted_printable_decode;
+use mail_parser::parsers::MessageStream;
+
+use crate::mail::content::Content;
+use crate::mail::header;
+
+/// Encoded bytes that are decoded at a time.
+const CHUNK: usize = 256 * 1024;
+
+/// The decoded texts of all fields called `name` in a raw header, in order: encoded words (RFC 2047) decoded, folding undone,
+/// white space at the ends cut.
+pub fn header_text(raw_header: &[u8], name: &str) -> Vec<String> {
+    header::fields(raw_header)
+        .filter(|field| field.is(name))
+        .map(|field| value_text(field.value))
+        .collect()
+}
+
+/// The decoded text of a raw field value.
+pub(crate) fn value_text(value: &[u8]) -> String {
+    if !value.windows(2).any(|pair| pair == b"=?") {
+        return unfolded(value);
+    }
+    let mut line = Vec::with_capacity(value.len() + 1);
+    line.extend_from_slice(value);
+    line.push(b'\n');
+    match MessageStream::new(&line).parse_unstructured() {
+        HeaderValue::Text(text) => text.trim().to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// The raw value as text, not decoded: each line end with the white space around it as one space, white space at the ends cut.
+pub(crate) fn unfolded(value: &[u8]) -> String {
+    let text = String::from_utf8_lossy(value);
+    let mut lines = text.split('\n');
+    let mut whole = lines.next().unwrap_or_default().trim_end().to_owned();
+    for line in lines {
+        whole.push(' ');
+        whole.push_str(line.trim());
+    }
+    whole.trim().to_owned()
+}
+
+/// A Date field as seconds since 1970 in UTC, and the day as written as days since 1970-01-01.
+pub(crate) fn date(value: &[u8]) -> Option<(i64, i32)> {
+    let mut line = value[..value.len().min(1024)].to_vec();
+    line.push(b'\n');
+    let HeaderValue::DateTime(mut date) = MessageStream::new(&line).parse_date() else {
+        return None;
+    };
+    if date.second == 60 {
+        // A leap second is no reason to lose the date.
+        date.second = 59;
+    }
+    let day = i32::try_from(date.to_timestamp_local().div_euclid(86_400)).ok()?;
+    date.is_valid().then(|| (date.to_timestamp(), day))
+}
+
+/// Decodes a body by its transfer encoding and charset and hands the text over in pieces; `each` gives false to stop.
+pub(crate) fn body(raw: &[u8], content: &Content, each: &mut dyn FnMut(&str) -> bool) -> bool {
+    let charset = content
+        .media
+        .as_ref()
+        .and_then(|media| media.parameter("charset"))
+        .unwrap_or_default();
+    let mut reader = CharsetReader::new(charset);
+    if content.is_base64() {
+        return base64_body(raw, &mut reader, each);
+    }
+    let mut rest = raw;
+    while !rest.is_empty() {
+        let (chunk, after) = rest.split_at(chunk_length(rest));
+        let decoded;
+        let bytes = if content.is_quoted_printable() {
+            decoded = quoted_printable(chunk);
+            &decoded
+        } else {
+            chunk
+        };
+        rest = after;
+        if !reader.read(bytes, rest.is_empty(), each) {
+            return false;
+        }
+    }
+    true
+}
+
+/// Whole lines of about a chunk, or a chunk of a line without end.
+fn chunk_length(bytes: &[u8]) -> usize {
+    if bytes.len() <= CHUNK {
+        return bytes.len();
+    }
+    bytes[..CHUNK]
+        .iter()
+        .rposition(|&b| b == b'\n')
+        .map_or(CHUNK, |at| at + 1)
+}
+
+/// Decodes line by line, so that one broken line costs no other.
+fn quoted_printable(lines: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(lines.len());
+    for line in lines.split_inclusive(|&b| b == b'\n') {
+        match quoted_printable_decode(line) {
+            Some(text) => decoded.extend_from_slice(&text),
+            None => decoded.extend_from_slice(line),
+        }
+    }
+    decoded
+}
+
+fn base64_body(raw: &[u8], reader: &mut CharsetReader, each: &mut dyn FnMut(&str) -> bool) -> bool {
+    let mut quads = Vec::with_capacity(CHUNK.min(raw.len()) + 4);
+    for chunk in raw.chunks(CHUNK) {
+        quads.extend(
+            chunk
+                .iter()
+                .copied()
+                .filter(|b| b.is_ascii_alphanumeric() || *b == b'+' || *b == b'/'),
+        );
+        let whole = quads.len() / 4 * 4;
+        let decoded = base64_decode(&quads[..whole]).unwrap_or_default();
+        quads.drain(..whole);
+        if !reader.read(&decoded, false, each) {
+            return false;
+        }
+    }
+    let decoded = base64_decode(&quads).unwrap_or_default();
+    reader.read(&decoded, true, each)
+}
+
+/// Turns bytes of a charset into text, across the borders of chunks where the charset allows it.
+enum CharsetReader {
+    /// A charset that the web knows, with its state.
+    Stream(Box<Decoder>),
+    /// One that only mail knows (UTF-7 …): each chunk by itself.
+    Whole(fn(&[u8]) -> String),
+}
+
+impl CharsetReader {
+    /// A reader for a charset name; none, us-ascii and unknown ones are read as UTF-8.
+    fn new(charset: &[u8]) -> CharsetReader {
+        let encoding = if charset.is_empty() || charset.eq_ignore_ascii_case(b"us-ascii") {
+            Some(encoding_rs::UTF_8)
+        } else {
+            Encoding::for_label(charset).filter(|encoding| *encoding != encoding_rs::REPLACEMENT)
+        };
+        match (encoding, charset_decoder(charset)) {
+            (Some(encoding), _) => {
+                CharsetReader::Stream(Box::new(encoding.new_decoder_without_bom_handling()))
+            }
+            (None, Some(decode)) => CharsetReader::Whole(decode),
+            (None, None) => CharsetReader::Stream(Box::new(
+                encoding_rs::UTF_8.new_decoder_without_bom_handling(),
+            )),
+        }
+    }
+
+    fn read(&mut self, bytes: &[u8], is_last: bool, each: &mut dyn FnMut(&str) -> bool) -> bool {
+        let decoder = match self {
+            CharsetReader::Whole(decode) => return bytes.is_empty() || each(&decode(bytes)),
+            CharsetReader::Stream(decoder) => decoder,
+        };
+        let mut text =
+            String::with_capacity(decoder.max_utf8_buffer_length(bytes.len()).unwrap_or(CHUNK));
+        let mut rest = bytes;
+        loop {
+            let (result, read, _) = decoder.decode_to_string(rest, &mut text, is_last);
+            rest = &rest[read..];
+            if !text.is_empty() && !each(&text) {
+                return false;
+            }
+            text.clear();
+            if result == CoderResult::InputEmpty {
+                return true;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    fn decoded(raw: &[u8], header: &str) -> String {
+        let mut text = String::new();
+        body(raw, &Content::read(header.as_bytes(), true), &mut |piece| {
+            text.push_str(piece);
+            true
+        });
+        text
+    }
+
+    #[test]
+    fn encoded_words_and_folding_are_undone_in_header_text() {
+        let header = b"Subject: =?iso-8859-1?Q?Gr=FC=DFe?=\r\n =?utf-8?B?IGF1cyDwn42O?=\r\nsubject:  plain\r\n\tfolded \r\nX: y\r\n\r\n";
+        expect![[r#"["Grüße aus 🍎", "plain folded"]"#]]
+            .assert_eq(&format!("{:?}", header_text(header, "SUBJECT")));
+    }
+
+    #[test]
+    fn transfer_encodings_and_charsets_are_undone_in_bodies() {
+        expect!["é–ü"].assert_eq(&decoded(b"=E9=\r\n=96=FC", "Content-Type: text/plain; charset=windows-1252\nContent-Transfer-Encoding: quoted-printable\n"));
+        expect!["ハロー"].assert_eq(&decoded(
+            b"g26D\r\njYFb",
+            "Content-Type: text/plain; charset=shift_jis\nContent-Transfer-Encoding: BASE64\n",
+        ));
+        expect!["文致出版社"].assert_eq(&decoded(
+            b"+ZYeB9FH6ckh5Pg-",
+            "Content-Type: text/plain; charset=utf-7\n",
+        ));
+        expect!["a=ZZ\nb"].assert_eq(&decoded(
+            b"a=ZZ\nb",
+            "Content-Transfer-Encoding: quoted-printable\n",
+        ));
+    }
+
+    #[test]
+    fn a_character_cut_by_a_chunk_border_is_whole_again() {
+        let text = "é".repeat(CHUNK);
+        assert_eq!(
+            decoded(format!("x{text}").as_bytes(), ""),
+            format!("x{text}")
+        );
+    }
+
+    #[test]
+    fn dates_give_the_moment_and_the_day_as_written() {
+        assert_eq!(date(b"Thu, 01 Jan 1970 23:30:00 -0100"), Some((88_200, 0)));
+        assert_eq!(
+            date(b"Fri, 31 Dec 1999 23:59:60 +0000").map(|(_, day)| day),
+            Some(10_956)
+        );
+        assert_eq!(date(b"yesterday"), None);
+        assert_eq!(date(b"\xff\0"), None);
+    }
+}

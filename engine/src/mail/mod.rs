@@ -1,0 +1,26 @@
+//! What a message is: read once by the maker of its op, never again.
+
+mod address;
+mod body_item;
+mod border;
+pub mod codec;
+mod content;
+pub mod decode;
+pub mod describe;
+mod envelope;
+mod header;
+pub mod main_field;
+mod nstring;
+pub(crate) mod pack;
+mod parameter;
+pub mod part;
+mod structure;
+mod subject;
+pub mod text;
+mod thread;
+mod token;
+mod tree;
+
+pub use border::frame_borders;
+pub use describe::{Description, SearchField, SortKeys, describe};
+pub use part::{Part, PartKind, Section, SectionText};

@@ -1,0 +1,333 @@
+//! The engine as a whole: open, ask, close.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use coldpost_tiers::cold::ColdStore;
+use coldpost_tiers::disk::Disk;
+use coldpost_tiers::fetch::Fetcher;
+
+use crate::clock;
+use crate::error::{Error, Kind, Result};
+use crate::ids::{AccountRef, MailboxId, ShardNo};
+use crate::local::LocalStore;
+use crate::mail::part::{Located, filter_header, locate};
+use crate::mail::{Section, SectionText, main_field};
+use crate::settings::{MinFree, Settings};
+use crate::shard::Shard;
+use crate::upkeep::Upkeep;
+use crate::view::{BodyReader, Entry, MailboxView, Message, SectionReader, mailbox, message};
+
+/// The store, opened. Cheap to clone; the last clone does not close it: `close` does.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// What all clones share.
+pub(crate) struct Inner {
+    pub(crate) settings: Settings,
+    pub(crate) disk: Arc<dyn Disk>,
+    /// By number; 0 is the directory.
+    pub(crate) shards: Vec<Arc<Shard>>,
+    pub(crate) cold: ColdStore,
+    pub(crate) fetcher: Fetcher,
+    pub(crate) local: Arc<LocalStore>,
+    /// Seconds since 1970.
+    pub(crate) started: i64,
+    pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,
+    pub(crate) upkeep: Mutex<Option<Upkeep>>,
+    /// One account is opened at a time, so that a name is never opened twice.
+    pub(crate) opening: tokio::sync::Mutex<()>,
+    /// Searches that read bodies hold a share of it.
+    pub(crate) search_memory: tokio::sync::Semaphore,
+    /// Held for as long as the data directory is ours.
+    pub(crate) lock: std::fs::File,
+}
+
+/// Whether it can do its work; for /healthz, /readyz and `status`.
+#[derive(Clone, Debug, Default)]
+pub struct Health {
+    /// Mail can be taken and read.
+    pub ready: bool,
+    /// What is wrong, in words, worst first.
+    pub problems: Vec<String>,
+    /// Numbers for `status`: name and value (positions, bytes, counts), in a fixed order.
+    pub figures: Vec<(String, String)>,
+}
+
+impl Engine {
+    /// Stops upkeep, syncs, closes. Waiting writers get `Closed`.
+    pub async fn close(&self) {
+        let upkeep = self
+            .inner
+            .upkeep
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(upkeep) = upkeep {
+            upkeep.stop().await;
+        }
+        for shard in &self.inner.shards {
+            shard.shut();
+        }
+        let threads = std::mem::take(
+            &mut *self
+                .inner
+                .threads
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        let joined = tokio::task::spawn_blocking(move || {
+            threads.into_iter().filter_map(|t| t.join().err()).count()
+        });
+        if joined.await.is_ok_and(|panicked| panicked > 0) {
+            tracing::error!("a thread of the store ended with a panic");
+        }
+        for shard in &self.inner.shards {
+            shard.hot.replace(None);
+        }
+        // The lock goes with the file; a failure here cannot harm anybody else.
+        drop(self.inner.lock.unlock());
+    }
+
+    /// Whether it can do its work.
+    pub fn health(&self) -> Health {
+        let inner = &self.inner;
+        let mut health = Health {
+            ready: true,
+            ..Health::default()
+        };
+        for shard in &inner.shards {
+            if let Some(why) = shard.down() {
+                health.ready = false;
+                health.problems.push(format!("shard {}: {why}", shard.no.0));
+            }
+            let figures = [
+                ("durable", shard.durable().0),
+                ("applied", shard.applied().0),
+            ];
+            for (name, position) in figures {
+                crate::metrics::position(shard.no.0, name, position);
+                health
+                    .figures
+                    .push((format!("shard {} {name}", shard.no.0), position.to_string()));
+            }
+        }
+        if let Err(e) = self.room() {
+            health.problems.push(e.to_string());
+        }
+        if !inner.cold.answers() {
+            health.problems.push(format!(
+                "the object store {} does not answer; mail is taken and kept here",
+                inner.cold.url()
+            ));
+        }
+        if let Some(upkeep) = inner
+            .upkeep
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+        {
+            upkeep.report(&mut health);
+        }
+        health
+    }
+
+    /// Bytes of decoded frames in memory, and how many there may be.
+    pub fn frames_budget(&self) -> (u64, u64) {
+        let inner = &self.inner;
+        (inner.fetcher.cached_bytes(), inner.settings.frames_cache)
+    }
+
+    /// Whether the disk has room for mail.
+    ///
+    /// # Errors
+    /// `Unavailable`: says how much is free and how much must be.
+    pub fn room(&self) -> Result<()> {
+        let data = &self.inner.settings.data;
+        let Ok(stat) = rustix::fs::statvfs(data) else {
+            return Ok(());
+        };
+        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+        let total = stat.f_blocks.saturating_mul(stat.f_frsize);
+        let wanted = match self.inner.settings.min_free {
+            MinFree::Bytes(bytes) => bytes,
+            MinFree::Percent(percent) => share(total, percent),
+        };
+        if free >= wanted {
+            return Ok(());
+        }
+        let text = format!(
+            "{} has {} MiB free, [hot] min_free wants {} MiB: no mail is taken until there is room",
+            data.display(),
+            free >> 20,
+            wanted >> 20
+        );
+        Err(Error::new(Kind::Unavailable, text))
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    pub(crate) fn disk(&self) -> Arc<dyn Disk> {
+        Arc::clone(&self.inner.disk)
+    }
+
+    pub(crate) fn shard(&self, shard: ShardNo) -> Result<Arc<Shard>> {
+        let known = self.inner.shards.get(usize::from(shard.0)).cloned();
+        known.ok_or_else(|| Error::new(Kind::Internal, format!("there is no shard {}", shard.0)))
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> &Path {
+        &self.inner.settings.data
+    }
+
+    /// How many messages of a mailbox are \Recent for a session that would select it now (STATUS RECENT).
+    ///
+    /// # Errors
+    /// `NotFound`; `Unavailable` after an I/O error.
+    pub fn recent(&self, account: AccountRef, mailbox: MailboxId) -> Result<u32> {
+        let shard = self.shard(account.shard)?;
+        let state = shard.hot.read()?;
+        let gone = || Error::new(Kind::NotFound, "the mailbox is not there any more");
+        let row = mailbox::mailbox_row(&state, account, mailbox)?.ok_or_else(gone)?;
+        let first =
+            mailbox::first_recent(&state, account, mailbox, self.inner.started, row.uid_next)?;
+        let from = shard
+            .registry
+            .recent_from(account.number, mailbox, || first);
+        let uids = mailbox::uid_set(&shard, &state, account, mailbox, row.highest_modseq)?;
+        Ok(uids
+            .intersection(&crate::uidset::UidSet::from_ranges([(from, u32::MAX)]))
+            .len())
+    }
+
+    /// Opens a mailbox for one session. `read_write` takes \Recent.
+    ///
+    /// # Errors
+    /// `NotFound`; `Unavailable` after an I/O error.
+    pub fn select(&self, account: AccountRef, name: &str, read_write: bool) -> Result<MailboxView> {
+        let shard = self.shard(account.shard)?;
+        let id = mailbox::mailbox_id(&shard.hot.read()?, account, name)?;
+        MailboxView::open(&shard, account, id, read_write, self.inner.started)
+    }
+
+    /// The rows of entries, in their order, from the hot tier. At most a few hundred at a time.
+    ///
+    /// # Errors
+    /// `NotFound` when one was purged; `Unavailable` after an I/O error; `Corrupt` for a row that cannot be read.
+    pub fn messages(&self, account: AccountRef, entries: &[Entry]) -> Result<Vec<Message>> {
+        let state = self.shard(account.shard)?.hot.read()?;
+        entries
+            .iter()
+            .map(|entry| message::read(&state, account, entry.message))
+            .collect()
+    }
+
+    /// A reader of raw ranges.
+    ///
+    /// # Errors
+    /// `Corrupt` when the message names a blob that is not known.
+    pub fn body(&self, message: &Message) -> Result<BodyReader> {
+        let shard = self.shard(message.account.shard)?;
+        BodyReader::new(
+            self.inner.fetcher.clone(),
+            &shard,
+            message.address.clone(),
+            message.size,
+        )
+    }
+
+    /// A section, or `partial` (offset, count) of it; `None` when the part is not there (NIL). Main fields come from the hot row.
+    ///
+    /// # Errors
+    /// As [`BodyReader::read`].
+    pub async fn section(
+        &self,
+        message: &Message,
+        section: &Section,
+        partial: Option<(u64, u64)>,
+    ) -> Result<Option<SectionReader>> {
+        let d = &message.description;
+        if let (SectionText::HeaderFields(names), true) = (&section.text, section.path.is_empty())
+            && d.main_fields_complete
+            && names.iter().all(|n| main_field::is_main(n))
+        {
+            let bytes = filter_header(&d.main_fields, names, true);
+            return Ok(Some(SectionReader::memory(cut(bytes, partial))));
+        }
+        match locate(&d.parts, section) {
+            Located::Absent => Ok(None),
+            Located::Range(range) => {
+                let range = match partial {
+                    None => range,
+                    Some((offset, count)) => {
+                        let start = range.start.saturating_add(offset).min(range.end);
+                        start..start.saturating_add(count).min(range.end)
+                    }
+                };
+                Ok(Some(SectionReader::body(self.body(message)?, range)))
+            }
+            Located::Filtered(range, names, keep) => {
+                let header = self.bytes(message, range).await?;
+                Ok(Some(SectionReader::memory(cut(
+                    filter_header(&header, &names, keep),
+                    partial,
+                ))))
+            }
+        }
+    }
+
+    /// A raw range as a whole, for headers and searches.
+    pub(crate) async fn bytes(
+        &self,
+        message: &Message,
+        range: std::ops::Range<u64>,
+    ) -> Result<Vec<u8>> {
+        let reader = self.body(message)?;
+        let mut bytes = Vec::new();
+        let mut at = range.start;
+        while at < range.end {
+            let piece = reader.read(at, range.end).await?;
+            at += u64::try_from(piece.len()).unwrap_or(u64::MAX);
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(bytes)
+    }
+
+    /// Seconds since 1970 when this process opened the store.
+    pub fn started(&self) -> i64 {
+        self.inner.started
+    }
+
+    /// The directory's shards that hold mail.
+    pub(crate) fn mail_shards(&self) -> &[Arc<Shard>] {
+        self.inner.shards.get(1..).unwrap_or_default()
+    }
+
+    /// The time, in seconds: what a message that comes now is dated.
+    pub fn now(&self) -> i64 {
+        clock::now_s()
+    }
+}
+
+fn cut(bytes: Vec<u8>, partial: Option<(u64, u64)>) -> bytes::Bytes {
+    let bytes = bytes::Bytes::from(bytes);
+    let Some((offset, count)) = partial else {
+        return bytes;
+    };
+    let at = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).min(bytes.len());
+    let start = at(offset);
+    bytes.slice(start..at(offset.saturating_add(count)).max(start))
+}
+
+/// `percent` of `total`, rounded down to whole thousandths of it.
+fn share(total: u64, percent: f64) -> u64 {
+    let thousandths = (percent.clamp(0.0, 100.0) * 1000.0).round();
+    let thousandths = format!("{thousandths:.0}").parse::<u64>().unwrap_or(0);
+    total / 100_000 * thousandths
+}

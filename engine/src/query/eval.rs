@@ -1,0 +1,162 @@
+//! Evaluates a query on what is at hand: the entry, then the row, and says when only the text can tell.
+
+use super::ast::{DateField, Query, SizeBound};
+use crate::search::header_in_row;
+use crate::view::{Entry, Message};
+
+/// What is known of a message so far.
+#[derive(Clone, Copy)]
+pub struct Candidate<'a> {
+    /// Its entry.
+    pub entry: &'a Entry,
+    /// Keywords of its mailbox by bit.
+    pub keywords: &'a [String],
+    /// Whether it is \Recent in the session.
+    pub recent: bool,
+    /// Its row, once it was read.
+    pub message: Option<&'a Message>,
+}
+
+/// What can be said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It matches.
+    Yes,
+    /// It does not.
+    No,
+    /// The row decides, or says that text is needed.
+    NeedsRow,
+    /// Only header or body can tell.
+    NeedsText,
+}
+
+use Verdict::{NeedsRow, NeedsText, No, Yes};
+
+fn verdict(yes: bool) -> Verdict {
+    if yes { Yes } else { No }
+}
+
+/// The query with the cheapest members of each list first: entries, then rows, then text.
+pub fn plan(query: &Query) -> Query {
+    let sorted = |list: &[Query]| {
+        let mut list: Vec<Query> = list.iter().map(plan).collect();
+        list.sort_by_key(cost);
+        list
+    };
+    match query {
+        Query::And(list) => Query::And(sorted(list)),
+        Query::Or(list) => Query::Or(sorted(list)),
+        Query::Not(inner) => Query::Not(Box::new(plan(inner))),
+        other => other.clone(),
+    }
+}
+
+fn cost(query: &Query) -> u8 {
+    match query {
+        Query::And(list) | Query::Or(list) => list.iter().map(cost).max().unwrap_or(0),
+        Query::Not(inner) => cost(inner),
+        Query::Text(_) | Query::Body(_) => 3,
+        Query::Header(..) => 2,
+        Query::Size(..) | Query::EmailId(_) | Query::ThreadId(_) => 1,
+        Query::Days {
+            field: DateField::Internal | DateField::Sent,
+            ..
+        } => 1,
+        _ => 0,
+    }
+}
+
+/// Decides as far as `candidate` allows.
+pub fn decide(query: &Query, candidate: &Candidate<'_>) -> Verdict {
+    evaluate(query, candidate, &|_| None)
+}
+
+/// Decides for good: `hit` answers what only text can tell.
+pub fn settle(query: &Query, candidate: &Candidate<'_>, hit: &dyn Fn(&Query) -> bool) -> bool {
+    evaluate(query, candidate, &|q| Some(hit(q))) == Yes
+}
+
+fn evaluate(query: &Query, c: &Candidate<'_>, hit: &dyn Fn(&Query) -> Option<bool>) -> Verdict {
+    match query {
+        Query::All => Yes,
+        Query::And(list) => all(list.iter().map(|q| evaluate(q, c, hit))),
+        Query::Or(list) => not(all(list.iter().map(|q| not(evaluate(q, c, hit))))),
+        Query::Not(inner) => not(evaluate(inner, c, hit)),
+        Query::Uids(set) => verdict(set.contains(c.entry.uid)),
+        Query::Flags(flags) => verdict(c.entry.system.contains(*flags)),
+        Query::Keyword(keyword) => {
+            let bit = c
+                .keywords
+                .iter()
+                .position(|k| k.eq_ignore_ascii_case(keyword));
+            verdict(bit.is_some_and(|bit| c.entry.keywords & (1_u128 << bit) != 0))
+        }
+        Query::Recent => verdict(c.recent),
+        Query::ModSeq(least) => verdict(c.entry.modseq >= *least),
+        Query::Days {
+            field: DateField::Saved,
+            from,
+            until,
+        } => {
+            let day = i32::try_from(c.entry.save_date.div_euclid(86_400)).unwrap_or(i32::MAX);
+            verdict(within(day, *from, *until))
+        }
+        _ => match c.message {
+            None => NeedsRow,
+            Some(message) => of_row(query, message, hit),
+        },
+    }
+}
+
+fn of_row(query: &Query, message: &Message, hit: &dyn Fn(&Query) -> Option<bool>) -> Verdict {
+    match query {
+        Query::Days { field, from, until } => {
+            let day = match field {
+                DateField::Sent => message.description.sort.sent_day,
+                _ => Some(local_day(message.internal_date)),
+            };
+            verdict(day.is_some_and(|day| within(day, *from, *until)))
+        }
+        Query::Size(SizeBound::Larger, octets) => verdict(message.size > *octets),
+        Query::Size(SizeBound::Smaller, octets) => verdict(message.size < *octets),
+        Query::EmailId(id) => verdict(message.email_id.text() == *id),
+        Query::ThreadId(id) => verdict(message.thread_id.text() == *id),
+        Query::Header(name, needle) => match header_in_row(message, name, needle) {
+            Some(yes) => verdict(yes),
+            None => hit(query).map_or(NeedsText, verdict),
+        },
+        _ => hit(query).map_or(NeedsText, verdict),
+    }
+}
+
+/// The day of INTERNALDATE as written, without regard to its zone (RFC 3501, 6.4.4: "disregarding time and timezone").
+fn local_day((seconds, zone): (i64, i16)) -> i32 {
+    let local = seconds.saturating_add(i64::from(zone) * 60);
+    i32::try_from(local.div_euclid(86_400)).unwrap_or(i32::MAX)
+}
+
+fn within(day: i32, from: Option<i32>, until: Option<i32>) -> bool {
+    from.is_none_or(|from| day >= from) && until.is_none_or(|until| day < until)
+}
+
+fn not(verdict: Verdict) -> Verdict {
+    match verdict {
+        Yes => No,
+        No => Yes,
+        needs => needs,
+    }
+}
+
+/// No if one is; else what is needed, the row before the text; else yes.
+fn all(verdicts: impl Iterator<Item = Verdict>) -> Verdict {
+    let mut result = Yes;
+    for verdict in verdicts {
+        match (verdict, result) {
+            (No, _) => return No,
+            (NeedsRow, _) => result = NeedsRow,
+            (NeedsText, Yes) => result = NeedsText,
+            _ => {}
+        }
+    }
+    result
+}

@@ -1,0 +1,7 @@
+//! The one query language: what IMAP SEARCH, the command line and policies ask.
+
+mod ast;
+mod eval;
+
+pub use ast::{DateField, Query, SizeBound};
+pub use eval::{Candidate, Verdict, decide, plan, settle};

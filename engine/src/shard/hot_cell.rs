@@ -1,0 +1,53 @@
+//! The hot tier as readers find it: replaced when it had to be closed and reopened.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use coldpost_tiers::hot::{HotTier, Snapshot};
+
+use crate::error::{Error, Kind, Result};
+
+/// Holds the hot tier; empty while it is reopened after an I/O error.
+#[derive(Default)]
+pub(crate) struct HotCell {
+    hot: RwLock<Option<Arc<HotTier>>>,
+}
+
+impl HotCell {
+    /// With a hot tier in it.
+    pub(crate) fn new(hot: HotTier) -> HotCell {
+        HotCell {
+            hot: RwLock::new(Some(Arc::new(hot))),
+        }
+    }
+
+    /// The hot tier.
+    ///
+    /// # Errors
+    /// `Unavailable` while it is reopened.
+    pub(crate) fn get(&self) -> Result<Arc<HotTier>> {
+        let hot = self
+            .hot
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        hot.ok_or_else(|| {
+            Error::new(
+                Kind::Unavailable,
+                "the hot tier is being reopened; try again",
+            )
+        })
+    }
+
+    /// The state as of the last applied batch.
+    ///
+    /// # Errors
+    /// `Unavailable` while it is reopened or after an I/O error.
+    pub(crate) fn read(&self) -> Result<Snapshot> {
+        Ok(self.get()?.read()?)
+    }
+
+    /// Another hot tier, or none while it is reopened.
+    pub(crate) fn replace(&self, hot: Option<HotTier>) {
+        *self.hot.write().unwrap_or_else(PoisonError::into_inner) = hot.map(Arc::new);
+    }
+}

@@ -1,0 +1,111 @@
+//! One shard at work: its journal, its hot tier, and those who wait for what apply decides.
+//!
+//! The way of a change: `submit` → journal thread (a batch = what is waiting; one fsync) → apply thread (one transaction) → outcome.
+
+mod apply_loop;
+mod group;
+mod hot_cell;
+mod journal_loop;
+mod open;
+pub(crate) mod registry;
+mod submit;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub(crate) use group::group_rows;
+pub(crate) use hot_cell::HotCell;
+pub(crate) use open::{FetchSegments, OpenShard, open, open_groups};
+use std::sync::mpsc;
+pub(crate) use submit::{Submission, random_id};
+
+use tokio::sync::Semaphore;
+
+use crate::error::{Error, Kind, Result};
+use crate::ids::{Epoch, Position, ShardNo, StoreId};
+use registry::Registry;
+
+/// A shard, opened.
+pub(crate) struct Shard {
+    /// Which.
+    pub no: ShardNo,
+    /// Whose.
+    pub store: StoreId,
+    /// The epoch in which we write it.
+    pub epoch: Epoch,
+    /// `DIR/shards/<n>`.
+    pub dir: PathBuf,
+    /// What readers read.
+    pub hot: Arc<HotCell>,
+    /// Sessions, watchers, \Recent.
+    pub registry: Registry,
+    /// Last position applied.
+    pub(crate) applied: AtomicU64,
+    /// Last position durable.
+    pub(crate) durable: AtomicU64,
+    /// Last position that the hot tier need not be given again after a power cut.
+    pub(crate) hot_durable: AtomicU64,
+    submit: std::sync::Mutex<Option<mpsc::Sender<Submission>>>,
+    /// Entries that may wait for the journal at a time.
+    pub(crate) places: Arc<Semaphore>,
+    /// Why no more entries are taken, once that is so.
+    pub(crate) down: std::sync::Mutex<Option<String>>,
+}
+
+impl Shard {
+    /// The last position applied.
+    pub(crate) fn applied(&self) -> Position {
+        Position(self.applied.load(Ordering::Acquire))
+    }
+
+    /// The last position durable.
+    pub(crate) fn durable(&self) -> Position {
+        Position(self.durable.load(Ordering::Acquire))
+    }
+
+    /// The last position in a durable commit of the hot tier: nothing at or before it is replayed.
+    pub(crate) fn hot_durable(&self) -> Position {
+        Position(self.hot_durable.load(Ordering::Acquire))
+    }
+
+    /// Takes no more entries; what is waiting is written.
+    pub(crate) fn shut(&self) {
+        self.submit
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .take();
+    }
+
+    /// Why the shard takes no entries; `None` while it does.
+    pub(crate) fn down(&self) -> Option<String> {
+        self.down
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(crate) fn set_down(&self, why: impl Into<String>) {
+        let why = why.into();
+        tracing::error!(shard = self.no.0, "{why}");
+        *self
+            .down
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(why);
+    }
+
+    fn sender(&self) -> Result<mpsc::Sender<Submission>> {
+        if let Some(why) = self.down() {
+            return Err(Error::new(Kind::Unavailable, why));
+        }
+        let sender = self
+            .submit
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone();
+        sender.ok_or_else(|| Error::new(Kind::Closed, "the store is shutting down"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,392 @@
+//! Opens a shard: hot tier, journal, what the one lacks of the other, then the two threads.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use coldpost_tiers::disk::Disk;
+use coldpost_tiers::hot::{CommitKind, HotTier, TableName};
+use coldpost_tiers::segment::{Lineage, SegmentReader};
+use tokio::sync::Semaphore;
+
+use super::apply_loop::{ApplyLoop, Reopen};
+use super::{HotCell, Shard, journal_loop};
+use crate::apply::{self, At, Fold};
+use crate::error::{Error, Kind, Result};
+use crate::ids::Position;
+use crate::journal::embedded::{
+    Embedded, EmbeddedSettings, decode_record, local_segments, read_segment,
+};
+use crate::journal::{Journal, Record};
+use crate::limits::{QUEUE_ENTRIES_MAX, REPLAY_BATCH_BYTES};
+use crate::upkeep::Notice;
+
+/// What a shard is opened with.
+pub(crate) struct OpenShard {
+    /// The disk of the journal.
+    pub disk: Arc<dyn Disk>,
+    /// `DIR/shards/<n>`.
+    pub dir: PathBuf,
+    /// Whose.
+    pub lineage: Lineage,
+    /// Record bytes after which a new store cuts segments.
+    pub segment_size: u64,
+    /// Bytes of redb's cache.
+    pub cache: usize,
+    /// Opens or makes the hot tier's file with such a cache.
+    pub open_hot: OpenHot,
+    /// Work after which the hot tier makes a durable commit.
+    pub durable_every: Duration,
+    /// Gives the bytes of a segment that is not on local disk any more, as a file at a path: from the bucket.
+    pub fetch: FetchSegments,
+    /// Where upkeep listens.
+    pub notices: tokio::sync::mpsc::UnboundedSender<Notice>,
+}
+
+/// [`HotTier::open`], or the same on another disk.
+pub(super) type OpenHot =
+    Arc<dyn Fn(&Path, usize) -> coldpost_tiers::Result<HotTier> + Send + Sync>;
+
+/// Segments that are only in the bucket, for a hot tier that is rebuilt from the beginning.
+pub(crate) type FetchSegments = Arc<dyn Fn(Position, &Path) -> Result<PathBuf> + Send + Sync>;
+
+/// A shard at work, and its threads.
+pub(crate) struct Opened {
+    /// The shard.
+    pub shard: Arc<Shard>,
+    /// Ended by [`Shard::shut`].
+    pub threads: Vec<JoinHandle<()>>,
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a thread of our own waits for a disk that refuses; nothing else runs on it"
+)]
+pub(super) fn pause(wait: Duration) {
+    std::thread::sleep(wait);
+}
+
+/// Opens it: recovers the journal, replays what the hot tier lacks, starts the threads.
+///
+/// # Errors
+/// `Corrupt` names the range; `Conflict` for another store's files; `Unavailable` when the disk refuses.
+pub(crate) fn open(settings: OpenShard) -> Result<Opened> {
+    let journal_dir = settings.dir.join("journal");
+    let make = |dir: &Path| {
+        settings
+            .disk
+            .create_dir(dir)
+            .map_err(|e| coldpost_tiers::disk::failed("make", dir, e))
+    };
+    make(&settings.dir)?;
+    make(&journal_dir)?;
+    make(&settings.dir.join("blobs"))?;
+    let (hot, mut fold) = hot_tier(&settings)?;
+    let hot_durable = fold.applied.position;
+    let promised = &fold.applied;
+    let opened = Embedded::open(EmbeddedSettings {
+        disk: Arc::clone(&settings.disk),
+        dir: journal_dir,
+        lineage: settings.lineage,
+        segment_size: if promised.segment_size == 0 {
+            settings.segment_size
+        } else {
+            promised.segment_size
+        },
+        hint: (promised.segment_first, promised.offset),
+        after: (promised.position, promised.chain),
+    })?;
+    let journal = opened.journal;
+    if opened.torn > 0 {
+        tracing::info!(
+            shard = settings.lineage.shard.0,
+            bytes = opened.torn,
+            "cut what a crash left behind the journal's end"
+        );
+    }
+    replay(&settings, &hot, &mut fold, Source::Journal(&journal))?;
+    let (submit, queue) = mpsc::channel();
+    let shard = Arc::new(Shard {
+        no: settings.lineage.shard,
+        store: settings.lineage.store,
+        epoch: settings.lineage.epoch,
+        dir: settings.dir.clone(),
+        hot: Arc::new(HotCell::new(hot)),
+        registry: super::registry::Registry::default(),
+        applied: AtomicU64::new(fold.applied.position.0),
+        durable: AtomicU64::new(journal.last().0),
+        hot_durable: AtomicU64::new(hot_durable.0),
+        submit: Mutex::new(Some(submit)),
+        places: Arc::new(Semaphore::new(QUEUE_ENTRIES_MAX)),
+        down: Mutex::new(None),
+    });
+    let threads = start(&shard, settings, fold, Box::new(journal), queue)?;
+    Ok(Opened { shard, threads })
+}
+
+fn start(
+    shard: &Arc<Shard>,
+    settings: OpenShard,
+    fold: Fold,
+    journal: Box<dyn Journal>,
+    queue: mpsc::Receiver<super::Submission>,
+) -> Result<Vec<JoinHandle<()>>> {
+    let (durable, durable_queue) = mpsc::sync_channel(QUEUE_ENTRIES_MAX);
+    let notices = settings.notices.clone();
+    let durable_every = settings.durable_every;
+    let reopen: Reopen = Box::new(move |last| {
+        let (hot, mut fold) = hot_tier(&settings)?;
+        replay(&settings, &hot, &mut fold, Source::Files { last })?;
+        Ok((hot, fold))
+    });
+    let apply_loop = ApplyLoop {
+        shard: Arc::clone(shard),
+        fold,
+        reopen,
+        notices,
+        durable_every,
+        volatile_bytes: 0,
+        volatile_since: Some(Instant::now()),
+    };
+    let spawn = |name: String, run: Box<dyn FnOnce() + Send>| {
+        let failed = |e| Error::with_source(Kind::Unavailable, "no thread can be started", e);
+        std::thread::Builder::new()
+            .name(name)
+            .spawn(run)
+            .map_err(failed)
+    };
+    let writer = Arc::clone(shard);
+    Ok(vec![
+        spawn(
+            format!("journal-{}", shard.no.0),
+            Box::new(move || journal_loop::run(&writer, journal, &queue, &durable)),
+        )?,
+        spawn(
+            format!("apply-{}", shard.no.0),
+            Box::new(move || apply_loop.run(&durable_queue)),
+        )?,
+    ])
+}
+
+/// The hot tier and how far it came; a damaged one is set aside and made anew.
+fn hot_tier(settings: &OpenShard) -> Result<(HotTier, Fold)> {
+    let path = settings.dir.join("hot.redb");
+    let load = |hot: HotTier| -> Result<(HotTier, Fold)> {
+        let state = hot.read()?;
+        let whose = identity_of(settings.lineage);
+        match state.get(TableName::Meta, STORE)? {
+            Some(found) if found != whose => {
+                return Err(not_ours("it belongs to another store or shard"));
+            }
+            Some(_) => {}
+            None => hot.write(CommitKind::Durable, |batch| {
+                batch.put(TableName::Meta, STORE, &whose)
+            })?,
+        }
+        let fold = Fold::load(&state)?;
+        continues(settings, &fold)?;
+        Ok((hot, fold))
+    };
+    let damaged = match (settings.open_hot)(&path, settings.cache)
+        .map_err(Error::from)
+        .and_then(load)
+    {
+        Ok(opened) => return Ok(opened),
+        Err(e) if e.kind() == Kind::Corrupt => e,
+        Err(e) => return Err(e),
+    };
+    let aside = settings.dir.join("hot.redb.damaged");
+    tracing::error!(
+        shard = settings.lineage.shard.0,
+        "{damaged}; it is kept as {}",
+        aside.display()
+    );
+    settings
+        .disk
+        .rename(&path, &aside)
+        .map_err(|e| coldpost_tiers::disk::failed("rename", &path, e))?;
+    load((settings.open_hot)(&path, settings.cache)?)
+}
+
+/// Key of store id and shard in `meta`.
+pub(super) const STORE: &[u8] = b"store";
+
+pub(super) fn identity_of(lineage: Lineage) -> Vec<u8> {
+    [&lineage.store.0[..], &lineage.shard.0.to_le_bytes()].concat()
+}
+
+fn not_ours(why: &str) -> Error {
+    let text =
+        format!("the hot tier is not that of this journal ({why}); it is rebuilt from the journal");
+    Error::new(Kind::Corrupt, text)
+}
+
+/// The hot tier's last entry must be the journal's at that position, where that is still on local disk.
+fn continues(settings: &OpenShard, fold: &Fold) -> Result<()> {
+    let applied = &fold.applied;
+    let dir = settings.dir.join("journal");
+    let files = local_segments(&*settings.disk, &dir)?;
+    let holds = |f: &&crate::journal::embedded::LocalSegment| f.first == applied.segment_first;
+    let Some(file) = files.iter().find(holds).filter(|_| applied.position.0 > 0) else {
+        return Ok(());
+    };
+    // A segment that cannot be read here is the journal's own trouble, told when that is opened.
+    let Ok(reader) = SegmentReader::open(&*settings.disk, &file.path) else {
+        return Ok(());
+    };
+    let Ok(mut reader) = reader.read_from(applied.position) else {
+        return Ok(());
+    };
+    match reader.next_record() {
+        Ok(Some(record))
+            if record.at.position == applied.position && record.at.chain != applied.chain =>
+        {
+            Err(not_ours("its last entry is another one"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What is replayed.
+enum Source<'a> {
+    /// All of the journal, before its thread runs.
+    Journal(&'a Embedded),
+    /// Its files, while its thread writes: up to what is durable.
+    Files {
+        /// The last durable position.
+        last: Position,
+    },
+}
+
+/// Applies what the journal has and the hot tier lacks, in transactions of bounded size.
+fn replay(settings: &OpenShard, hot: &HotTier, fold: &mut Fold, source: Source<'_>) -> Result<()> {
+    let begun = Instant::now();
+    let from = fold.applied.position;
+    let mut pending: Vec<(At, Record)> = Vec::new();
+    let mut bytes = 0;
+    let mut each = |at: At, record: Record| -> Result<()> {
+        bytes += record.meta.len() + record.body.len();
+        pending.push((at, record));
+        if bytes >= REPLAY_BATCH_BYTES {
+            bytes = 0;
+            flush(hot, fold, &mut pending)?;
+        }
+        Ok(())
+    };
+    let expected = before_local(settings, from, &mut each)?;
+    match source {
+        Source::Journal(journal) => journal.read_after(Position(expected.0 - 1), &mut each)?,
+        Source::Files { last } => read_local(settings, expected, last, &mut each)?,
+    }
+    flush(hot, fold, &mut pending)?;
+    let count = fold.applied.position.0 - from.0;
+    if count > 0 {
+        tracing::info!(
+            shard = settings.lineage.shard.0,
+            entries = count,
+            ms = begun.elapsed().as_millis(),
+            "replayed the journal"
+        );
+    }
+    Ok(())
+}
+
+/// Entries that are wanted and whose segments are only in the bucket. Gives the position from which local files go on.
+fn before_local(
+    settings: &OpenShard,
+    from: Position,
+    each: &mut dyn FnMut(At, Record) -> Result<()>,
+) -> Result<Position> {
+    let files = local_segments(&*settings.disk, &settings.dir.join("journal"))?;
+    let mut expected = Position(from.0 + 1);
+    let local = files.first().map_or(Position(u64::MAX), |f| f.first);
+    while expected < local && local.0 != u64::MAX {
+        let path = (settings.fetch)(expected, &settings.dir)?;
+        let reader = SegmentReader::open(&*settings.disk, &path)?;
+        let next = read_segment(reader, expected, each)?;
+        settings
+            .disk
+            .remove(&path)
+            .map_err(|e| coldpost_tiers::disk::failed("remove", &path, e))?;
+        if next == expected {
+            return Err(Error::new(
+                Kind::Corrupt,
+                format!("no segment holds entry {}", expected.0),
+            ));
+        }
+        expected = next;
+    }
+    Ok(expected)
+}
+
+/// Local files while the journal is being written: what follows `last` may not be durable.
+fn read_local(
+    settings: &OpenShard,
+    from: Position,
+    last: Position,
+    each: &mut dyn FnMut(At, Record) -> Result<()>,
+) -> Result<()> {
+    let files = local_segments(&*settings.disk, &settings.dir.join("journal"))?;
+    let start = files.partition_point(|f| f.first <= from).saturating_sub(1);
+    let mut expected = from;
+    for file in files.get(start..).unwrap_or_default() {
+        let mut reader = SegmentReader::open(&*settings.disk, &file.path)?;
+        while expected <= last {
+            let Some(record) = reader.next_record()? else {
+                break;
+            };
+            if record.at.position >= expected {
+                expected = Position(record.at.position.0 + 1);
+                let (at, record) = decode_record(reader.header(), record)?;
+                each(at, record)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn flush(hot: &HotTier, fold: &mut Fold, pending: &mut Vec<(At, Record)>) -> Result<()> {
+    if pending.is_empty() {
+        return Ok(());
+    }
+    hot.write(CommitKind::Volatile, |batch| {
+        for (at, record) in pending.iter() {
+            apply::apply(
+                batch,
+                fold,
+                *at,
+                &record.entry,
+                [&record.meta, &record.body],
+            )?;
+        }
+        fold.save(batch)
+    })?;
+    pending.clear();
+    Ok(())
+}
+
+/// COPY groups that a kill left half done, oldest first: account and group.
+///
+/// # Errors
+/// `Unavailable` after an I/O error.
+pub(crate) fn open_groups(
+    shard: &Shard,
+) -> Result<Vec<(crate::ids::AccountId, crate::op::GroupId)>> {
+    let mut groups = Vec::new();
+    shard
+        .hot
+        .read()?
+        .walk(TableName::Pending, &[1], &[1], |key, _| {
+            let account = coldpost_tiers::hot::key::account_of(key.get(1..).unwrap_or_default());
+            if let Some(group) = key.get(9..).and_then(|k| k.first_chunk::<16>()) {
+                groups.push((account, crate::op::GroupId(*group)));
+            }
+            Ok(true)
+        })?;
+    groups.sort_unstable_by_key(|(a, g)| (*a, *g));
+    groups.dedup();
+    Ok(groups)
+}

@@ -1,0 +1,320 @@
+//! The start: whose data directory, whose bucket, which epoch; then the shards, and what a crash left half done.
+//!
+//! Promises: the very first start needs the object store, later ones do not. Never: uses another store's directory or bucket.
+
+use std::fs::{File, OpenOptions};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use coldpost_tiers::cold::{Caller, ColdStore, Key};
+use coldpost_tiers::disk::{Disk, RealDisk};
+use coldpost_tiers::fetch::Fetcher;
+use coldpost_tiers::hot::HotTier;
+use coldpost_tiers::segment::Lineage;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use crate::error::{Error, Kind, Result};
+use crate::identity::{self, Claim, Identity};
+use crate::ids::{Epoch, Position, ShardNo, StoreId};
+use crate::limits::{DURABLE_EVERY_MS, SEARCH_MEMORY, START_CHECK_MS};
+use crate::local::{LocalStore, shard_dir};
+use crate::op::Op;
+use crate::open::{Engine, Inner};
+use crate::settings::Settings;
+use crate::shard::{self, FetchSegments, OpenShard};
+use crate::upkeep::{Notice, Upkeep};
+
+/// What the bucket says about our epochs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It is ours, nobody opened a later epoch.
+    Confirmed,
+    /// It did not answer in time: mail is taken, nothing is uploaded or evicted.
+    Unknown,
+}
+
+impl Engine {
+    /// Opens the data directory (making it when it is empty), recovers the journals, replays what the hot tier lacks.
+    ///
+    /// # Errors
+    /// `Conflict`: another process has it; another store's directory; an empty one on a used bucket. `Corrupt`: names the range.
+    pub async fn open(settings: Settings) -> Result<Engine> {
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let failed = |what: &str, e| {
+            Error::with_source(
+                Kind::Unavailable,
+                format!("cannot {what} {}", settings.data.display()),
+                e,
+            )
+        };
+        std::fs::create_dir_all(&settings.data).map_err(|e| failed("make", e))?;
+        let lock = take_lock(&settings.data)?;
+        let cold = ColdStore::open(&settings.cold)?;
+        let identity = match Identity::read(&settings.data)? {
+            Some(identity) => identity,
+            None => first_start(&settings, &cold).await?,
+        };
+        let mut claims = Vec::new();
+        for shard in 0..=identity.shards {
+            claims.push(Claim::read_or_make(
+                &shard_dir(&settings.data, ShardNo(shard)),
+                identity.store,
+                ShardNo(shard),
+            )?);
+        }
+        let standing = check_claims(&settings, &cold, &claims).await?;
+        let local = Arc::new(LocalStore::new(&settings.data));
+        let fetcher = Fetcher::new(settings.frames_cache, Arc::clone(&local) as _, cold.clone());
+        let (notices, heard) = mpsc::unbounded_channel();
+        let (shards, threads) = open_shards(&settings, &disk, &cold, &claims, &notices).await?;
+        let engine = Engine {
+            inner: Arc::new(Inner {
+                settings,
+                disk,
+                shards,
+                cold,
+                fetcher,
+                local,
+                started: crate::clock::now_s(),
+                threads: Mutex::new(threads),
+                upkeep: Mutex::new(None),
+                opening: tokio::sync::Mutex::new(()),
+                search_memory: tokio::sync::Semaphore::new(SEARCH_MEMORY),
+                lock,
+            }),
+        };
+        let settled = engine.settle().await;
+        if let Err(e) = settled {
+            engine.close().await;
+            return Err(e);
+        }
+        let upkeep = Upkeep::start(&engine, claims, standing, notices, heard);
+        *engine
+            .inner
+            .upkeep
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(upkeep);
+        Ok(engine)
+    }
+
+    /// What is done once before anybody is served.
+    async fn settle(&self) -> Result<()> {
+        let segment_size = self.settings().segment_size;
+        for shard in &self.inner.shards {
+            let kept = crate::apply::Fold::load(&shard.hot.read()?)?.applied;
+            if kept.level == 0 || kept.segment_size != segment_size {
+                shard
+                    .change(Op::Level {
+                        level: 1,
+                        segment_size,
+                    })
+                    .await?;
+            }
+        }
+        crate::upkeep::sweep_blobs(self)?;
+        self.check_directory().await?;
+        for shard in self.mail_shards() {
+            for (account, group) in shard::open_groups(shard)? {
+                tracing::info!(
+                    shard = shard.no.0,
+                    "undoing a copy that a crash left half done"
+                );
+                self.undo_group(shard.no, account, group).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn take_lock(data: &Path) -> Result<File> {
+    let path = data.join("lock");
+    let failed = |e| {
+        Error::with_source(
+            Kind::Unavailable,
+            format!("cannot open {}", path.display()),
+            e,
+        )
+    };
+    let lock = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(failed)?;
+    lock.try_lock().map_err(|_| {
+        let text = format!(
+            "another coldpost process has the data directory {}: stop it, or use another --data",
+            data.display()
+        );
+        Error::new(Kind::Conflict, text)
+    })?;
+    Ok(lock)
+}
+
+/// Makes a store: only in a directory without one, and on a bucket without one.
+async fn first_start(settings: &Settings, cold: &ColdStore) -> Result<Identity> {
+    use futures::TryStreamExt;
+    let shards = settings.data.join("shards");
+    if shards.exists() {
+        let text = format!(
+            "{} has mail in shards/ and no `store` file: put that file back from a backup",
+            settings.data.display()
+        );
+        return Err(Error::new(Kind::Conflict, text));
+    }
+    let needs = |e: coldpost_tiers::Error| {
+        let text = format!("the first start needs the object store {}: {e}", cold.url());
+        Error::with_source(Kind::Unavailable, text, e)
+    };
+    let mut listed = cold.list(
+        &coldpost_tiers::cold::key::epochs(ShardNo(0)),
+        Caller::Start,
+    );
+    if listed.try_next().await.map_err(needs)?.is_some() {
+        let text = format!(
+            "the data directory {} is empty, and {} holds a store already. Use that store's data directory, or give \
+             another prefix in [cold] url for a new one",
+            settings.data.display(),
+            cold.url()
+        );
+        return Err(Error::new(Kind::Conflict, text));
+    }
+    cold.check().await.map_err(needs)?;
+    Identity::make(&settings.data, settings.shards)
+}
+
+/// Puts claims that were never confirmed and compares those that were; a store that does not answer is asked again later.
+async fn check_claims(settings: &Settings, cold: &ColdStore, claims: &[Claim]) -> Result<Standing> {
+    let unconfirmed = claims.iter().any(|claim| !claim.claimed);
+    let check = async {
+        for claim in claims {
+            identity::check(cold, claim, &shard_dir(&settings.data, claim.lineage.shard)).await?;
+        }
+        Ok::<(), Error>(())
+    };
+    let patience = Duration::from_millis(if unconfirmed {
+        START_CHECK_MS * 40
+    } else {
+        START_CHECK_MS
+    });
+    match tokio::time::timeout(patience, check).await {
+        Ok(Ok(())) => Ok(Standing::Confirmed),
+        Ok(Err(e)) if e.kind() != Kind::Unavailable => Err(e),
+        answer if unconfirmed => {
+            let why = match answer {
+                Ok(Err(e)) => e.to_string(),
+                _ => "it does not answer".to_owned(),
+            };
+            Err(Error::new(
+                Kind::Unavailable,
+                format!(
+                    "the first start needs the object store {}: {why}",
+                    cold.url()
+                ),
+            ))
+        }
+        _ => {
+            tracing::warn!(
+                "the object store {} does not answer: mail is taken, nothing is uploaded or evicted until it does",
+                cold.url()
+            );
+            Ok(Standing::Unknown)
+        }
+    }
+}
+
+type Shards = (Vec<Arc<shard::Shard>>, Vec<std::thread::JoinHandle<()>>);
+
+async fn open_shards(
+    settings: &Settings,
+    disk: &Arc<dyn Disk>,
+    cold: &ColdStore,
+    claims: &[Claim],
+    notices: &mpsc::UnboundedSender<Notice>,
+) -> Result<Shards> {
+    let share = settings.hot_cache / u64::try_from(claims.len()).unwrap_or(1).max(1);
+    let mut opening = Vec::new();
+    for claim in claims {
+        opening.push(OpenShard {
+            disk: Arc::clone(disk),
+            dir: shard_dir(&settings.data, claim.lineage.shard),
+            lineage: claim.lineage,
+            segment_size: settings.segment_size,
+            cache: usize::try_from(share).unwrap_or(usize::MAX),
+            open_hot: Arc::new(HotTier::open),
+            durable_every: Duration::from_millis(DURABLE_EVERY_MS),
+            fetch: fetch_segments(cold.clone(), claim.lineage, Handle::current()),
+            notices: notices.clone(),
+        });
+    }
+    let open = move || {
+        let mut shards = Vec::new();
+        let mut threads = Vec::new();
+        for settings in opening {
+            let opened = shard::open(settings)?;
+            shards.push(opened.shard);
+            threads.extend(opened.threads);
+        }
+        Ok((shards, threads))
+    };
+    let joined = tokio::task::spawn_blocking(open).await;
+    joined.map_err(|e| Error::with_source(Kind::Internal, "opening a shard failed", e))?
+}
+
+/// Segments that were evicted, for a hot tier that is rebuilt from the beginning.
+fn fetch_segments(cold: ColdStore, lineage: Lineage, handle: Handle) -> FetchSegments {
+    Arc::new(move |position: Position, dir: &Path| {
+        let fetched = handle.block_on(async {
+            let key = holding(&cold, lineage, position).await?;
+            Ok::<_, Error>(cold.get(&key, Caller::Recover).await?)
+        })?;
+        let path = dir.join("fetched.seg");
+        std::fs::write(&path, &fetched).map_err(|e| {
+            Error::with_source(
+                Kind::Unavailable,
+                format!("cannot write {}", path.display()),
+                e,
+            )
+        })?;
+        Ok(path)
+    })
+}
+
+/// The segment in the bucket that holds a position: the last one that begins at or before it.
+async fn holding(cold: &ColdStore, lineage: Lineage, position: Position) -> Result<Key> {
+    use futures::TryStreamExt;
+    let mut listed = cold.list(
+        &coldpost_tiers::cold::key::segments(lineage.shard),
+        Caller::Recover,
+    );
+    let mut best: Option<(Position, Epoch)> = None;
+    while let Some(object) = listed.try_next().await? {
+        if let Some(Key::Segment { epoch, first, .. }) = object.key
+            && first <= position
+        {
+            best = best.max(Some((first, epoch)));
+        }
+    }
+    let missing = || {
+        let text = format!(
+            "no segment in {} holds entry {} of shard {}",
+            cold.url(),
+            position.0,
+            lineage.shard.0
+        );
+        Error::new(Kind::Corrupt, text)
+    };
+    let (first, epoch) = best.ok_or_else(missing)?;
+    Ok(Key::Segment {
+        shard: lineage.shard,
+        epoch,
+        first,
+    })
+}
+
+/// For messages about which store this is.
+pub(crate) fn hex(store: StoreId) -> String {
+    store.0.iter().map(|b| format!("{b:02x}")).collect()
+}

@@ -1,0 +1,160 @@
+//! Evicts local files of objects that the journal calls stored, beyond `[hot] local_bodies`; and at the start, blobs that no entry names.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use coldpost_tiers::address::{BlobId, ObjectId};
+use coldpost_tiers::cache::local::{LocalFile, evict};
+use coldpost_tiers::hot::row::{ObjectRow, ObjectState, Row};
+use coldpost_tiers::hot::{TableName, key};
+use coldpost_tiers::segment::FileState;
+use tokio::sync::mpsc;
+
+use super::{Notice, Progress, tick};
+use crate::error::Result;
+use crate::ids::ShardNo;
+use crate::journal::embedded::local_segments;
+use crate::local::shard_dir;
+use crate::metrics;
+use crate::open::Engine;
+
+pub(super) async fn run(
+    engine: Engine,
+    progress: Arc<Progress>,
+    mut queue: mpsc::UnboundedReceiver<Notice>,
+) {
+    loop {
+        match tidy(&engine, &progress) {
+            Ok(()) => {}
+            Err(e) => tracing::warn!("local files are looked at later: {e}"),
+        }
+        match tokio::time::timeout(tick() * 10, queue.recv()).await {
+            Ok(None) => return,
+            Ok(Some(_)) => while queue.try_recv().is_ok() {},
+            Err(_) => {}
+        }
+    }
+}
+
+fn tidy(engine: &Engine, progress: &Progress) -> Result<()> {
+    let mut files = Vec::new();
+    for shard in &engine.inner.shards {
+        files.extend(local_files(engine, shard.no)?);
+    }
+    let bytes = |confirmed: bool| {
+        files
+            .iter()
+            .filter(|f| f.confirmed == confirmed)
+            .map(|f| f.bytes)
+            .sum::<u64>()
+    };
+    let (stored, unconfirmed) = (bytes(true), bytes(false));
+    progress
+        .local_bytes
+        .store(stored + unconfirmed, Ordering::Relaxed);
+    progress
+        .unconfirmed_bytes
+        .store(unconfirmed, Ordering::Relaxed);
+    metrics::local_bytes(stored, unconfirmed);
+    if !progress.confirmed.load(Ordering::Acquire) {
+        return Ok(());
+    }
+    for (shard, object) in evict(&files, engine.settings().local_bodies) {
+        let Some(path) = engine.inner.local.sealed_path(shard, &object) else {
+            continue;
+        };
+        match engine.disk().remove(&path) {
+            Ok(()) => engine.inner.local.forget(shard, &object),
+            Err(e) => tracing::warn!("{} is not evicted: {e}", path.display()),
+        }
+    }
+    Ok(())
+}
+
+fn local_files(engine: &Engine, shard: ShardNo) -> Result<Vec<LocalFile>> {
+    let state = engine.shard(shard)?.hot.read()?;
+    let dir = shard_dir(engine.data(), shard);
+    let durable_hot = engine.shard(shard)?.hot_durable();
+    let mut objects: Vec<(ObjectId, std::path::PathBuf)> = Vec::new();
+    for file in local_segments(&*engine.disk(), &dir.join("journal"))? {
+        if file.state == FileState::Sealed {
+            objects.push((ObjectId::segment(file.epoch, file.first), file.path));
+        }
+    }
+    for blob in blobs(&dir.join("blobs")) {
+        objects.push((
+            ObjectId::blob(blob),
+            coldpost_tiers::blob::blob_path(&dir.join("blobs"), blob),
+        ));
+    }
+    let mut files = Vec::new();
+    for (object, path) in objects {
+        let Ok(meta) = std::fs::metadata(&path) else {
+            continue;
+        };
+        let row = state.get(TableName::Objects, &key::object(object))?;
+        let row = row.map(|v| ObjectRow::decode("objects", &v)).transpose()?;
+        // A segment that the hot tier may have to replay stays: its last entry must be in a durable commit.
+        let confirmed =
+            row.is_some_and(|row| row.state == ObjectState::Stored && row.last <= durable_hot);
+        let made = meta
+            .modified()
+            .ok()
+            .and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
+        let made = made.map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(0));
+        let last_used = engine.inner.local.last_used(shard, &object).max(made);
+        files.push(LocalFile {
+            shard,
+            object,
+            bytes: meta.len(),
+            last_used,
+            confirmed,
+        });
+    }
+    Ok(files)
+}
+
+/// Blob files of a directory; names that are not ours are left alone.
+fn blobs(dir: &std::path::Path) -> BTreeSet<BlobId> {
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return BTreeSet::new();
+    };
+    let parse = |name: String| {
+        let bytes = (name.len() == 32)
+            .then(|| u128::from_str_radix(&name, 16).ok())
+            .flatten()?;
+        Some(BlobId(bytes.to_be_bytes()))
+    };
+    entries
+        .filter_map(|e| parse(e.ok()?.file_name().into_string().ok()?))
+        .collect()
+}
+
+/// Deletes blobs that no entry names: what a crash left of deliveries that were never acknowledged. Only when the journal was applied
+/// to its end, before anything new is taken.
+///
+/// # Errors
+/// `Unavailable` after an I/O error.
+pub(crate) fn sweep_blobs(engine: &Engine) -> Result<()> {
+    for shard in &engine.inner.shards {
+        let state = shard.hot.read()?;
+        let dir = shard.dir.join("blobs");
+        for blob in blobs(&dir) {
+            if state
+                .look(TableName::Blobs, &key::blob(blob), |_| ())?
+                .is_none()
+            {
+                let path = coldpost_tiers::blob::blob_path(&dir, blob);
+                tracing::info!(
+                    "{} belongs to a delivery that was never acknowledged; it is deleted",
+                    path.display()
+                );
+                if let Err(e) = engine.disk().remove(&path) {
+                    tracing::warn!("{} stays: {e}", path.display());
+                }
+            }
+        }
+    }
+    Ok(())
+}

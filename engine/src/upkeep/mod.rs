@@ -1,0 +1,183 @@
+//! What goes on beside the serving: one loop per task, results leave as ops.
+//!
+//! Never: changes mail but by sending ops; deletes what is not confirmed in the bucket.
+
+mod collect;
+mod cut;
+mod evict;
+mod ship;
+
+pub(crate) use evict::sweep_blobs;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use coldpost_tiers::address::BlobId;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::identity::{self, Claim};
+use crate::ids::{Position, ShardNo};
+use crate::limits::UPKEEP_TICK_MS;
+use crate::local::shard_dir;
+use crate::open::{Engine, Health};
+use crate::start::Standing;
+
+/// What the shards tell upkeep.
+#[derive(Clone, Debug)]
+pub(crate) enum Notice {
+    /// A segment was sealed.
+    Sealed {
+        /// Whose.
+        shard: ShardNo,
+        /// Its file.
+        path: std::path::PathBuf,
+    },
+    /// An entry named new blobs.
+    Blobs {
+        /// Whose.
+        shard: ShardNo,
+        /// Which.
+        blobs: Vec<BlobId>,
+    },
+    /// Something was expunged.
+    Purgeable,
+    /// The journal says that an object is in the bucket.
+    Stored,
+    /// The open segment holds something that is due for the bucket.
+    Held {
+        /// Where.
+        shard: ShardNo,
+        /// Which segment.
+        segment_first: Position,
+    },
+}
+
+/// What the tasks say about themselves.
+#[derive(Default)]
+pub(crate) struct Progress {
+    /// Nothing is uploaded or evicted before this.
+    pub(crate) confirmed: AtomicBool,
+    pub(crate) waiting_uploads: AtomicU64,
+    pub(crate) local_bytes: AtomicU64,
+    pub(crate) unconfirmed_bytes: AtomicU64,
+    pub(crate) stopped: std::sync::Mutex<Vec<String>>,
+}
+
+/// The running tasks.
+pub(crate) struct Upkeep {
+    tasks: JoinSet<()>,
+    progress: Arc<Progress>,
+}
+
+impl Upkeep {
+    pub(crate) fn start(
+        engine: &Engine,
+        claims: Vec<Claim>,
+        standing: Standing,
+        notices: mpsc::UnboundedSender<Notice>,
+        heard: mpsc::UnboundedReceiver<Notice>,
+    ) -> Upkeep {
+        let progress = Arc::new(Progress::default());
+        progress
+            .confirmed
+            .store(standing == Standing::Confirmed, Ordering::Release);
+        let mut tasks = JoinSet::new();
+        let (to_ship, ship_queue) = mpsc::unbounded_channel();
+        let (to_collect, collect_queue) = mpsc::unbounded_channel();
+        let (to_cut, cut_queue) = mpsc::unbounded_channel();
+        let (to_evict, evict_queue) = mpsc::unbounded_channel();
+        if standing == Standing::Unknown {
+            tasks.spawn(confirm(engine.clone(), claims, Arc::clone(&progress)));
+        }
+        tasks.spawn(ship::run(engine.clone(), Arc::clone(&progress), ship_queue));
+        tasks.spawn(collect::run(engine.clone(), collect_queue));
+        tasks.spawn(cut::run(engine.clone(), cut_queue));
+        tasks.spawn(evict::run(
+            engine.clone(),
+            Arc::clone(&progress),
+            evict_queue,
+        ));
+        tasks.spawn(async move {
+            // The sender is kept, so that the channel stays open while upkeep lives.
+            let _notices = notices;
+            let mut heard = heard;
+            while let Some(notice) = heard.recv().await {
+                let to = match &notice {
+                    Notice::Sealed { .. } | Notice::Blobs { .. } => &to_ship,
+                    Notice::Purgeable => &to_collect,
+                    Notice::Stored => &to_evict,
+                    Notice::Held { .. } => &to_cut,
+                };
+                // A task that ended is told no more.
+                drop(to.send(notice));
+            }
+        });
+        Upkeep { tasks, progress }
+    }
+
+    /// Ends all tasks, in the middle of whatever they do.
+    pub(crate) async fn stop(mut self) {
+        self.tasks.shutdown().await;
+    }
+
+    pub(crate) fn report(&self, health: &mut Health) {
+        let p = &self.progress;
+        let stopped = p
+            .stopped
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        health.problems.extend(stopped.iter().cloned());
+        if !p.confirmed.load(Ordering::Acquire) {
+            health.problems.push(
+                "the object store was not asked yet: nothing is uploaded or evicted".to_owned(),
+            );
+        }
+        let figures = [
+            ("uploads waiting", &p.waiting_uploads),
+            ("local bytes of sealed segments and blobs", &p.local_bytes),
+            ("of these not yet in the store", &p.unconfirmed_bytes),
+        ];
+        health.figures.extend(
+            figures.map(|(name, n)| (name.to_owned(), n.load(Ordering::Relaxed).to_string())),
+        );
+    }
+}
+
+pub(crate) fn tick() -> Duration {
+    Duration::from_millis(UPKEEP_TICK_MS)
+}
+
+/// Asks the bucket until it says whether it is ours.
+async fn confirm(engine: Engine, claims: Vec<Claim>, progress: Arc<Progress>) {
+    loop {
+        tokio::time::sleep(tick() * 5).await;
+        let mut answer = Ok(());
+        for claim in &claims {
+            let dir = shard_dir(engine.data(), claim.lineage.shard);
+            answer = identity::check(&engine.inner.cold, claim, &dir).await;
+            if answer.is_err() {
+                break;
+            }
+        }
+        match answer {
+            Ok(()) => {
+                tracing::info!("the object store answers again and is ours");
+                progress.confirmed.store(true, Ordering::Release);
+                return;
+            }
+            Err(e) if e.kind() == crate::error::Kind::Unavailable => {}
+            Err(e) => {
+                tracing::error!("nothing is uploaded or evicted: {e}");
+                let text = format!("nothing is uploaded or evicted: {e}");
+                progress
+                    .stopped
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner)
+                    .push(text);
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Verification of a store: journal, hot tier, local files and the object store, to the end whatever is found.
+//!
+//! Promises: every damaged range is reported once, with every message that it touches.
+//! Never: repairs anything.
+
+mod objects;
+mod victims;
+
+use std::sync::Arc;
+
+use coldpost_tiers::cold::ColdStore;
+use coldpost_tiers::disk::{Disk, RealDisk};
+use coldpost_tiers::hot::HotTier;
+
+use crate::apply::invariants;
+use crate::error::{Error, Kind, Result};
+use crate::identity::Identity;
+use crate::ids::{Position, ShardNo, Uid};
+use crate::local::{LocalStore, shard_dir};
+use crate::open::Engine;
+use crate::settings::Settings;
+use crate::shard::HotCell;
+use crate::start::take_lock;
+use objects::ShardCheck;
+
+/// What is verified.
+#[derive(Clone, Copy)]
+pub enum Target<'a> {
+    /// The store of this process, while it works.
+    Running(&'a Engine),
+    /// A data directory that no process has; it is opened only as far as its damage allows.
+    Stopped(&'a Settings),
+}
+
+/// What verification tells while it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// How far it is.
+    Progress {
+        /// Bytes verified.
+        done: u64,
+        /// Bytes there are to verify, as far as known.
+        total: u64,
+    },
+    /// Something is not what was written.
+    Damage(Damage),
+}
+
+/// A damaged range of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Key of the object, or path of the file below the data directory.
+    pub object: String,
+    /// Where in it, bytes.
+    pub offset: u64,
+    /// What is wrong, and what was expected.
+    pub what: String,
+    /// The messages that cannot be read because of it.
+    pub victims: Vec<Victim>,
+}
+
+/// A message that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Victim {
+    /// Name of the account.
+    pub account: String,
+    /// Name of the mailbox.
+    pub mailbox: String,
+    /// Its UID there.
+    pub uid: Uid,
+    /// INTERNALDATE: seconds since 1970 and the zone in minutes east.
+    pub internal_date: (i64, i16),
+}
+
+/// What was verified and what was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Objects and files read.
+    pub objects: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Messages whose bytes were compared with their checksums.
+    pub messages: u64,
+    /// Damaged ranges.
+    pub damaged: u64,
+    /// Messages that cannot be read.
+    pub victims: u64,
+}
+
+/// A shard as verification sees it.
+pub(crate) struct Subject {
+    pub(crate) shard: ShardNo,
+    pub(crate) hot: Arc<HotCell>,
+    /// The last entry that must be whole in the open segment; behind it somebody may be writing.
+    pub(crate) durable: Option<Position>,
+}
+
+/// What all checks share.
+pub(crate) struct Bench<'a> {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) settings: &'a Settings,
+    pub(crate) cold: ColdStore,
+    pub(crate) local: LocalStore,
+}
+
+/// Verifies everything and goes on past damage; `report` hears of it in the order in which it is found.
+///
+/// # Errors
+/// `Conflict` when another process has the data directory; `Unavailable` when nothing can be verified at all.
+pub async fn verify(target: Target<'_>, report: &mut (dyn FnMut(Event) + Send)) -> Result<Summary> {
+    match target {
+        Target::Running(engine) => {
+            let subject = |s: &Arc<crate::shard::Shard>| Subject {
+                shard: s.no,
+                hot: Arc::clone(&s.hot),
+                durable: Some(s.durable()),
+            };
+            let subjects = engine.inner.shards.iter().map(subject).collect();
+            run(
+                engine.settings(),
+                engine.inner.cold.clone(),
+                subjects,
+                report,
+            )
+            .await
+        }
+        Target::Stopped(settings) => {
+            let identity = Identity::read(&settings.data)?.ok_or_else(|| {
+                let text = format!("{} holds no store: check --data", settings.data.display());
+                Error::new(Kind::NotFound, text)
+            })?;
+            let lock = take_lock(&settings.data)?;
+            let mut subjects = Vec::new();
+            let mut before = Summary::default();
+            for shard in (0..=identity.shards).map(ShardNo) {
+                let path = shard_dir(&settings.data, shard).join("hot.redb");
+                let cache = usize::try_from(settings.hot_cache).unwrap_or(usize::MAX);
+                let hot = Arc::new(HotCell::default());
+                match HotTier::open(&path, cache) {
+                    Ok(opened) => hot.replace(Some(opened)),
+                    Err(e) => {
+                        let what = format!("{e}; the next start rebuilds it from the journal");
+                        damage(
+                            &mut before,
+                            report,
+                            path.display().to_string(),
+                            0,
+                            what,
+                            Vec::new(),
+                        );
+                    }
+                }
+                subjects.push(Subject {
+                    shard,
+                    hot,
+                    durable: None,
+                });
+            }
+            let mut summary =
+                run(settings, ColdStore::open(&settings.cold)?, subjects, report).await?;
+            summary.damaged += before.damaged;
+            drop(lock);
+            Ok(summary)
+        }
+    }
+}
+
+async fn run(
+    settings: &Settings,
+    cold: ColdStore,
+    subjects: Vec<Subject>,
+    report: &mut (dyn FnMut(Event) + Send),
+) -> Result<Summary> {
+    let bench = Bench {
+        disk: Arc::new(RealDisk),
+        settings,
+        cold,
+        local: LocalStore::new(&settings.data),
+    };
+    let mut summary = Summary::default();
+    for subject in &subjects {
+        if let Ok(state) = subject.hot.read() {
+            let name = format!("shards/{:04x}/hot.redb", subject.shard.0);
+            match invariants::violations(&state) {
+                Ok(wrong) => {
+                    for what in wrong {
+                        damage(&mut summary, report, name.clone(), 0, what, Vec::new());
+                    }
+                }
+                Err(e) => damage(&mut summary, report, name, 0, e.to_string(), Vec::new()),
+            }
+        }
+        ShardCheck::new(&bench, subject, &mut summary, report)
+            .run()
+            .await?;
+    }
+    Ok(summary)
+}
+
+pub(crate) fn damage(
+    summary: &mut Summary,
+    report: &mut (dyn FnMut(Event) + Send),
+    object: String,
+    offset: u64,
+    what: String,
+    victims: Vec<Victim>,
+) {
+    summary.damaged += 1;
+    summary.victims += u64::try_from(victims.len()).unwrap_or(u64::MAX);
+    report(Event::Damage(Damage {
+        object,
+        offset,
+        what,
+        victims,
+    }));
+}

@@ -1,0 +1,287 @@
+//! Bytes of a message, read in pieces: from memory, local disk or the bucket.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use bytes::Bytes;
+use coldpost_tiers::address::{Address, BlobId, Extent, FrameRef, ObjectId, Recode, ShardNo};
+use coldpost_tiers::fetch::Fetcher;
+use coldpost_tiers::hot::row::{BlobRow, Row};
+use coldpost_tiers::hot::{TableName, key};
+
+use crate::error::{Error, Kind, Result};
+use crate::limits::READ_AHEAD_FRAMES;
+use crate::shard::Shard;
+
+/// A blob that the message names, as the hot tier knew it when the reader was made.
+struct BlobPlace {
+    blob: BlobId,
+    object: ObjectId,
+    /// Offset of its first frame in the object.
+    offset: u64,
+    frames: Vec<FrameRef>,
+}
+
+/// Reads raw ranges of one message. Holds no more than one frame.
+pub struct BodyReader {
+    fetcher: Fetcher,
+    shard: ShardNo,
+    address: Address,
+    size: u64,
+    /// Frames of the address in order, without the blobs between them.
+    frames: Vec<FrameRef>,
+    blobs: Vec<BlobPlace>,
+}
+
+impl BodyReader {
+    pub(crate) fn new(
+        fetcher: Fetcher,
+        shard: &Shard,
+        address: Address,
+        size: u64,
+    ) -> Result<BodyReader> {
+        let mut frames = Vec::new();
+        let mut blobs = Vec::new();
+        for extent in &address.extents {
+            match extent {
+                Extent::Frame(frame) => frames.push(*frame),
+                Extent::Blob { blob, .. } => blobs.push(blob_place(shard, *blob)?),
+                Extent::Slice { .. } => {}
+            }
+        }
+        Ok(BodyReader {
+            fetcher,
+            shard: shard.no,
+            address,
+            size,
+            frames,
+            blobs,
+        })
+    }
+
+    /// Octets of the message.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The next bytes of `start..end`, at least one and at most a frame (256 KiB); call again from where they end.
+    ///
+    /// # Errors
+    /// `Unavailable` when the bytes are away now, `Corrupt` when no copy of them is right. Nothing may be concluded from either.
+    pub async fn read(&self, start: u64, end: u64) -> Result<Bytes> {
+        let outside = || {
+            Error::new(
+                Kind::Internal,
+                format!("bytes {start}..{end} of a message of {}", self.size),
+            )
+        };
+        let mut at = 0;
+        let mut frame_index = 0;
+        for extent in &self.address.extents {
+            let length = extent.raw_len();
+            if start < at + length {
+                let within = start - at..(end - at).min(length);
+                return match extent {
+                    Extent::Frame(_) => self.frame(frame_index, within).await,
+                    Extent::Slice {
+                        offset,
+                        frame,
+                        skip,
+                        ..
+                    } => {
+                        let skip = u64::from(*skip);
+                        let got = self
+                            .fetch(self.address.object, *offset, &[*frame], 0)
+                            .await?;
+                        slice(&got, within.start + skip..within.end + skip)
+                    }
+                    Extent::Blob {
+                        blob,
+                        offset,
+                        recode: Recode::Same,
+                        ..
+                    } => {
+                        self.blob(*blob, within.start + offset..within.end + offset)
+                            .await
+                    }
+                    Extent::Blob { .. } => Err(Error::new(
+                        Kind::Invalid,
+                        "this part is stored decoded, by a newer version of coldpost: start that one",
+                    )),
+                };
+            }
+            at += length;
+            frame_index += usize::from(matches!(extent, Extent::Frame(_)));
+        }
+        Err(outside())
+    }
+
+    async fn frame(&self, index: usize, within: Range<u64>) -> Result<Bytes> {
+        let got = self
+            .fetch(
+                self.address.object,
+                self.address.offset,
+                &self.frames,
+                index,
+            )
+            .await?;
+        slice(&got, within)
+    }
+
+    async fn blob(&self, blob: BlobId, range: Range<u64>) -> Result<Bytes> {
+        let gone = || Error::new(Kind::Corrupt, "a blob that this message names is not known");
+        let place = self
+            .blobs
+            .iter()
+            .find(|b| b.blob == blob)
+            .ok_or_else(gone)?;
+        let mut at = 0;
+        for (index, frame) in place.frames.iter().enumerate() {
+            let raw = u64::from(frame.raw);
+            if range.start < at + raw {
+                let got = self
+                    .fetch(place.object, place.offset, &place.frames, index)
+                    .await?;
+                return slice(&got, range.start - at..(range.end - at).min(raw));
+            }
+            at += raw;
+        }
+        Err(gone())
+    }
+
+    /// One frame; those behind it come along into the cache, so that a whole body is one request to the store.
+    async fn fetch(
+        &self,
+        object: ObjectId,
+        offset: u64,
+        frames: &[FrameRef],
+        index: usize,
+    ) -> Result<Bytes> {
+        let ahead = frames.len().min(index + READ_AHEAD_FRAMES);
+        let mut got = self
+            .fetcher
+            .frames(self.shard, object, offset, frames, index..ahead)
+            .await
+            .map_err(away)?;
+        if got.is_empty() {
+            return Err(Error::new(
+                Kind::Internal,
+                "a frame that does not exist was asked for",
+            ));
+        }
+        Ok(got.swap_remove(0))
+    }
+}
+
+/// A missing object is away, never proof that mail is gone.
+fn away(error: coldpost_tiers::Error) -> Error {
+    let error = Error::from(error);
+    match error.kind() {
+        Kind::NotFound => Error::with_source(
+            Kind::Unavailable,
+            "the message's bytes are away now; try again",
+            error,
+        ),
+        _ => error,
+    }
+}
+
+fn slice(bytes: &Bytes, range: Range<u64>) -> Result<Bytes> {
+    let wrong = || {
+        Error::new(
+            Kind::Corrupt,
+            "a frame is shorter than the message's row says",
+        )
+    };
+    let start = usize::try_from(range.start).map_err(|_| wrong())?;
+    let end = usize::try_from(range.end).map_err(|_| wrong())?;
+    if start >= end || end > bytes.len() {
+        return Err(wrong());
+    }
+    Ok(bytes.slice(start..end))
+}
+
+fn blob_place(shard: &Shard, blob: BlobId) -> Result<BlobPlace> {
+    let state = shard.hot.read()?;
+    let gone = || {
+        Error::new(
+            Kind::Corrupt,
+            "a blob that this message names is not in the hot tier",
+        )
+    };
+    let value = state
+        .get(TableName::Blobs, &key::blob(blob))?
+        .ok_or_else(gone)?;
+    let row = BlobRow::decode("blobs", &value)?;
+    let stored: u64 = row.record.frames.iter().map(|f| u64::from(f.stored)).sum();
+    let alone = row.object == ObjectId::blob(blob);
+    let offset = if alone {
+        row.record.object_bytes.saturating_sub(stored)
+    } else {
+        row.offset
+    };
+    Ok(BlobPlace {
+        blob,
+        object: row.object,
+        offset,
+        frames: row.record.frames,
+    })
+}
+
+/// A section of a message with its exact length known before the first byte is sent (an IMAP literal needs it).
+pub struct SectionReader {
+    source: Source,
+    length: u64,
+}
+
+enum Source {
+    Memory(VecDeque<Bytes>),
+    Body {
+        reader: BodyReader,
+        range: Range<u64>,
+    },
+}
+
+impl SectionReader {
+    pub(crate) fn memory(bytes: Bytes) -> SectionReader {
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        SectionReader {
+            source: Source::Memory(VecDeque::from([bytes])),
+            length,
+        }
+    }
+
+    pub(crate) fn body(reader: BodyReader, range: Range<u64>) -> SectionReader {
+        SectionReader {
+            length: range.end - range.start,
+            source: Source::Body { reader, range },
+        }
+    }
+
+    /// Octets that `next` gives in all.
+    pub fn len(&self) -> u64 {
+        self.length
+    }
+
+    /// Whether it has no octets.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The next piece; `None` at the end. The first piece of a fresh reader proves that the body is there (fetch it before the
+    /// literal's length is sent).
+    ///
+    /// # Errors
+    /// As [`BodyReader::read`].
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        match &mut self.source {
+            Source::Memory(pieces) => Ok(pieces.pop_front().filter(|piece| !piece.is_empty())),
+            Source::Body { range, .. } if range.start >= range.end => Ok(None),
+            Source::Body { reader, range } => {
+                let piece = reader.read(range.start, range.end).await?;
+                range.start += u64::try_from(piece.len()).unwrap_or(u64::MAX);
+                Ok(Some(piece))
+            }
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Reading at a position: a mailbox as one session sees it.
+//!
+//! Never: appends to the journal.
+
+pub(crate) mod body;
+mod kinds;
+pub(crate) mod mailbox;
+pub(crate) mod message;
+
+pub use body::{BodyReader, SectionReader};
+pub use kinds::{Changes, Entry, MailboxInfo, MailboxStatus, SpecialUse};
+pub use mailbox::MailboxView;
+pub use message::Message;

@@ -1,0 +1,160 @@
+//! Who may log in, and which account a name means.
+//!
+//! Promises: passwords are compared in constant time, whoever fails is slowed, account names go through the one
+//! normalisation. Never: logs a password, stores one.
+
+mod attempt;
+mod password;
+mod peer;
+mod users;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use coldpost_engine::account::AccountName;
+use coldpost_engine::ids::AccountRef;
+use coldpost_engine::{Error, Kind};
+use ipnet::IpNet;
+
+pub use attempt::Attempts;
+pub use password::Password;
+pub use peer::Peer;
+pub use users::{AccountPolicy, Purpose, Users};
+
+/// What `[auth]` says, checked.
+#[derive(Clone, Debug, Default)]
+pub struct AuthSettings {
+    /// Any user may log in with it, on loopback listeners and unix sockets only.
+    pub dev_password: Option<Password>,
+    /// Any user may be logged in with it by a front end: over TLS, a unix socket or loopback only.
+    pub backend_password: Option<Password>,
+    /// Networks whose clients are not slowed by failed logins (proxies that bring everybody's logins).
+    pub unslowed: Vec<IpNet>,
+}
+
+/// What a client showed (RFC 4616): LOGIN leaves `authorization` empty.
+#[derive(Clone, Copy, Debug)]
+pub struct Credentials<'a> {
+    /// Whose mail it is to be; empty: the one who logs in.
+    pub authorization: &'a str,
+    /// Who logs in.
+    pub authentication: &'a str,
+    /// The password.
+    pub password: &'a [u8],
+}
+
+/// A successful login.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// The normalised name.
+    pub name: AccountName,
+    /// The account.
+    pub account: AccountRef,
+}
+
+/// Why a login was not granted.
+#[derive(Debug)]
+pub enum Refused {
+    /// Wrong name or password, or a name that has no account (RFC 5530 AUTHENTICATIONFAILED; which of them is not told).
+    Credentials,
+    /// The password is right, but does not allow to act for another (RFC 5530 AUTHORIZATIONFAILED).
+    Authorization,
+    /// No password is accepted on this connection (RFC 5530 PRIVACYREQUIRED).
+    Channel,
+    /// The accounts cannot be read now.
+    Unavailable(Error),
+}
+
+/// Checks logins. Shared by all sessions.
+#[derive(Debug)]
+pub struct Authenticator {
+    settings: AuthSettings,
+    users: Arc<Users>,
+    attempts: Attempts,
+}
+
+impl Authenticator {
+    /// From checked settings.
+    pub fn new(settings: AuthSettings, users: Arc<Users>) -> Authenticator {
+        Authenticator {
+            settings,
+            users,
+            attempts: Attempts::default(),
+        }
+    }
+
+    /// Who has an account; LMTP asks it too.
+    pub fn users(&self) -> &Arc<Users> {
+        &self.users
+    }
+
+    /// Whether any password can succeed on this connection; otherwise LOGINDISABLED is announced.
+    pub fn offered(&self, peer: &Peer) -> bool {
+        self.settings.dev_password.is_some() && peer.is_local()
+            || self.settings.backend_password.is_some() && peer.is_private()
+    }
+
+    /// Checks a login. A refusal comes late: 2 s for each earlier failure of the same address, up to 16 s.
+    ///
+    /// # Errors
+    /// [`Refused`]; the caller answers and may let the client try again.
+    pub async fn login(&self, credentials: Credentials<'_>, peer: &Peer) -> Result<Login, Refused> {
+        if !self.offered(peer) {
+            return Err(Refused::Channel);
+        }
+        let result = self.check(credentials, peer).await;
+        let source = peer
+            .source()
+            .filter(|ip| !self.settings.unslowed.iter().any(|net| net.contains(ip)));
+        match (&result, source) {
+            (Ok(_), Some(source)) => self.attempts.succeeded(source),
+            (Err(Refused::Credentials | Refused::Authorization), Some(source)) => {
+                tokio::time::sleep(self.attempts.failed(source, Instant::now())).await;
+            }
+            _ => {}
+        }
+        result
+    }
+
+    async fn check(&self, credentials: Credentials<'_>, peer: &Peer) -> Result<Login, Refused> {
+        let Credentials {
+            authorization,
+            authentication,
+            password,
+        } = credentials;
+        // Both are always compared, so that the time tells nothing about which one is set.
+        let matches = |wanted: &Option<Password>| {
+            wanted
+                .as_ref()
+                .is_some_and(|wanted| wanted.matches(password))
+        };
+        let (dev, backend) = (
+            matches(&self.settings.dev_password),
+            matches(&self.settings.backend_password),
+        );
+        let for_another = !authorization.is_empty() && authorization != authentication;
+        let user = if backend && peer.is_private() {
+            if authorization.is_empty() {
+                authentication
+            } else {
+                authorization
+            }
+        } else if dev && peer.is_local() {
+            if for_another {
+                return Err(Refused::Authorization);
+            }
+            authentication
+        } else {
+            return Err(Refused::Credentials);
+        };
+        let name = AccountName::normalise(user).map_err(|_| Refused::Credentials)?;
+        match self.users.resolve(&name, Purpose::Login).await {
+            Ok(Some(account)) => Ok(Login { name, account }),
+            Ok(None) => Err(Refused::Credentials),
+            Err(e) if e.kind() == Kind::NotFound || e.kind() == Kind::Invalid => {
+                Err(Refused::Credentials)
+            }
+            Err(e) => Err(Refused::Unavailable(e)),
+        }
+    }
+}

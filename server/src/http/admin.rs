@@ -1,0 +1,187 @@
+//! The administration: what `coldpost status`, `account` and `verify` ask a running daemon.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use coldpost_engine::account::AccountName;
+use coldpost_engine::{Error, Kind, verify};
+use futures::stream;
+use serde::Deserialize;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::Http;
+use super::limits::{ACCOUNTS_MAX, ALIVE_EVERY, PROGRESS_EVERY};
+use super::wire::{Account, Accounts, AddAccount, Added, Failure, Status, VerifyLine, in_full};
+use crate::answer::answer;
+
+/// An engine error as an answer.
+pub(super) struct Failed(Error);
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Failed {
+        Failed(error)
+    }
+}
+
+impl IntoResponse for Failed {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(answer(self.0.kind()).http)
+            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (
+            status,
+            Json(Failure {
+                error: in_full(&self.0),
+            }),
+        )
+            .into_response()
+    }
+}
+
+/// `GET /admin/status`
+pub(super) async fn status(State(http): State<Arc<Http>>) -> Json<Status> {
+    Json(Status::new(http.engine.health(), true))
+}
+
+/// Which accounts are asked for.
+#[derive(Debug, Deserialize)]
+pub(super) struct Page {
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
+/// `GET /admin/account?after=NAME&limit=N`
+pub(super) async fn accounts(
+    State(http): State<Arc<Http>>,
+    Query(page): Query<Page>,
+) -> Result<Json<Accounts>, Failed> {
+    let after = page
+        .after
+        .as_deref()
+        .map(AccountName::normalise)
+        .transpose()?;
+    let limit = page.limit.unwrap_or(ACCOUNTS_MAX).clamp(1, ACCOUNTS_MAX);
+    let mut found = http.engine.accounts(after.as_ref(), limit + 1)?;
+    let more = found.len() > limit;
+    found.truncate(limit);
+    Ok(Json(Accounts {
+        accounts: found
+            .iter()
+            .map(|(name, account)| Account::new(name, *account))
+            .collect(),
+        more,
+    }))
+}
+
+/// `POST /admin/account`
+pub(super) async fn add_account(
+    State(http): State<Arc<Http>>,
+    Json(wanted): Json<AddAccount>,
+) -> Result<(StatusCode, Json<Added>), Failed> {
+    let name = AccountName::normalise(&wanted.name)?;
+    let (account, new) = match http.engine.account(&name)? {
+        Some(account) => (account, false),
+        None => (http.engine.open_account(&name).await?, true),
+    };
+    let status = if new {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    Ok((
+        status,
+        Json(Added {
+            account: Account::new(&name, account),
+            new,
+        }),
+    ))
+}
+
+/// `POST /admin/verify`: a JSON object a line, the last is `summary` or `failed`.
+pub(super) async fn verify(State(http): State<Arc<Http>>) -> Result<Response, Failed> {
+    let permit = Arc::clone(&http.verifying)
+        .try_acquire_owned()
+        .map_err(|_| {
+            Error::new(
+                Kind::Conflict,
+                "a verification is running already; wait for its end",
+            )
+        })?;
+    let (lines, receiver) = unbounded_channel();
+    let engine = http.engine.clone();
+    let task = tokio::spawn(async move {
+        let mut reporter = Reporter {
+            lines: lines.clone(),
+            last_progress: None,
+        };
+        let end = verify::verify(verify::Target::Running(&engine), &mut |event| {
+            reporter.report(event)
+        })
+        .await;
+        // Nobody listens any more: there is nobody to tell.
+        let _ = lines.send(end.into());
+        drop(permit);
+    });
+    let running = Running {
+        lines: receiver,
+        task,
+    };
+    let body = Body::from_stream(stream::unfold(running, |mut running| async {
+        let line = running.next().await?;
+        Some((Ok::<_, std::convert::Infallible>(line), running))
+    }));
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
+}
+
+/// Hands events on, of progress only some. Damage is never dropped: its number bounds the queue.
+struct Reporter {
+    lines: UnboundedSender<VerifyLine>,
+    last_progress: Option<Instant>,
+}
+
+impl Reporter {
+    fn report(&mut self, event: verify::Event) {
+        if matches!(event, verify::Event::Progress { .. }) {
+            if self
+                .last_progress
+                .is_some_and(|last| last.elapsed() < PROGRESS_EVERY)
+            {
+                return;
+            }
+            self.last_progress = Some(Instant::now());
+        }
+        // Who asked went away: the task is ended by `Running`.
+        let _ = self.lines.send(event.into());
+    }
+}
+
+/// A verification that somebody reads; it ends when its reader goes away.
+struct Running {
+    lines: UnboundedReceiver<VerifyLine>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// The next line; an empty one when there was none for long.
+    async fn next(&mut self) -> Option<Bytes> {
+        let mut line = match timeout(ALIVE_EVERY, self.lines.recv()).await {
+            Ok(line) => serde_json::to_vec(&line?).unwrap_or_default(),
+            Err(_) => Vec::new(),
+        };
+        line.push(b'\n');
+        Some(line.into())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

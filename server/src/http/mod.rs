@@ -1,0 +1,185 @@
+//! HTTP: is it alive, is it ready, its counters, and what the command line asks a running daemon.
+//!
+//! Promises: everything but `/healthz`, `/readyz` and `/metrics` needs `Authorization: Bearer <token>`, compared in constant time.
+//! Never: shows mail or a password.
+
+mod admin;
+mod connection;
+pub mod limits;
+pub mod wire;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use coldpost_engine::Engine;
+use tokio::sync::Semaphore;
+
+use crate::auth::Password;
+use crate::budget::Budget;
+use crate::listen::Listener;
+use crate::metrics;
+use crate::shutdown::{DRAIN, Shutdown};
+
+use connection::Bounded;
+use limits::BODY_MAX;
+
+/// The header that says which start of the daemon answers (it stands in the data directory's `listen.json`).
+pub const INSTANCE: &str = "coldpost-instance";
+
+/// What `[http]` says, checked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Opens the administration.
+    pub token: Password,
+    /// Names this start of the daemon.
+    pub instance: String,
+}
+
+/// What the routes work with.
+struct Http {
+    engine: Engine,
+    settings: Settings,
+    /// Of message bytes; only looked at.
+    budget: Budget,
+    /// One verification at a time.
+    verifying: Arc<Semaphore>,
+}
+
+/// Answers on `listener` until the shutdown word, then waits for open requests up to [`DRAIN`].
+pub(crate) async fn run(
+    listener: Listener,
+    engine: Engine,
+    settings: Settings,
+    budget: Budget,
+    shutdown: Shutdown,
+) {
+    let router = router(engine, settings, budget);
+    let (mut graceful, mut bound) = (shutdown.clone(), shutdown);
+    let serving = axum::serve(Bounded::new(listener), router)
+        .with_graceful_shutdown(async move { graceful.begun().await })
+        .into_future();
+    let cut_off = async {
+        bound.begun().await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        _ = serving => {}
+        () = cut_off => tracing::warn!("HTTP requests did not end in time and are cut off"),
+    }
+}
+
+fn router(engine: Engine, settings: Settings, budget: Budget) -> Router {
+    let http = Arc::new(Http {
+        engine,
+        settings,
+        budget,
+        verifying: Arc::new(Semaphore::new(1)),
+    });
+    let admin = Router::new()
+        .route("/admin/status", get(admin::status))
+        .route(
+            "/admin/account",
+            get(admin::accounts).post(admin::add_account),
+        )
+        .route("/admin/verify", post(admin::verify))
+        .route_layer(from_fn_with_state(Arc::clone(&http), bearer));
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(scrape))
+        .merge(admin)
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .with_state(http)
+}
+
+/// The process lives and answers.
+async fn healthz(State(http): State<Arc<Http>>) -> Response {
+    ([(INSTANCE, http.settings.instance.clone())], "ok\n").into_response()
+}
+
+/// Mail can be taken and read.
+async fn readyz(State(http): State<Arc<Http>>) -> Response {
+    let health = http.engine.health();
+    if health.ready {
+        return "ready\n".into_response();
+    }
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        health.problems.join("\n") + "\n",
+    )
+        .into_response()
+}
+
+async fn scrape(State(http): State<Arc<Http>>) -> Response {
+    // Sets the gauges that nobody sets in passing.
+    http.engine.health();
+    let (frames, frames_limit) = http.engine.frames_budget();
+    metrics::budget("frames", frames, frames_limit);
+    metrics::budget("mail", http.budget.used(), http.budget.total());
+    match metrics::text() {
+        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the metrics cannot be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// Lets through who shows the token.
+async fn bearer(State(http): State<Arc<Http>>, request: Request, next: Next) -> Response {
+    if shows_token(request.headers(), &http.settings.token) {
+        return next.run(request).await;
+    }
+    let what =
+        "show the token of the data directory's http-token file: Authorization: Bearer TOKEN";
+    let failure = wire::Failure {
+        error: what.to_owned(),
+    };
+    (
+        StatusCode::UNAUTHORIZED,
+        [(header::WWW_AUTHENTICATE, "Bearer")],
+        axum::Json(failure),
+    )
+        .into_response()
+}
+
+fn shows_token(headers: &HeaderMap, token: &Password) -> bool {
+    let Some(value) = headers.get(header::AUTHORIZATION) else {
+        return false;
+    };
+    let (scheme, shown) = value.as_bytes().split_at(value.len().min(7));
+    scheme.eq_ignore_ascii_case(b"bearer ") && token.matches(shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_whole_token_opens() {
+        let token = Password::new("s3same").expect("a token");
+        let shown = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, value.parse().expect("a value"));
+            shows_token(&headers, &token)
+        };
+        assert!(shown("Bearer s3same") && shown("bearer s3same"));
+        for wrong in [
+            "Bearer",
+            "Bearer ",
+            "Bearer s3sam",
+            "Bearer s3same ",
+            "Basic s3same",
+            "s3same",
+            "",
+        ] {
+            assert!(!shown(wrong), "{wrong:?}");
+        }
+        assert!(!shows_token(&HeaderMap::new(), &token));
+    }
+}

@@ -1,0 +1,258 @@
+//! What HTTP and `--json` say, as types that both sides share.
+//!
+//! Promises: field names stay; numbers of more than 53 bits are hexadecimal text.
+
+use coldpost_engine::account::AccountName;
+use coldpost_engine::ids::AccountRef;
+use coldpost_engine::{Health, verify};
+use jiff::tz::{Offset, TimeZone};
+use serde::{Deserialize, Serialize};
+
+/// `GET /admin/status`, `coldpost status --json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of the program that answers.
+    pub version: String,
+    /// Whether a daemon answered; otherwise the stopped data did.
+    pub running: bool,
+    /// Mail can be taken and read.
+    pub ready: bool,
+    /// What is wrong, worst first.
+    pub problems: Vec<String>,
+    /// Numbers by name, in a fixed order.
+    pub figures: Vec<(String, String)>,
+}
+
+impl Status {
+    /// From the engine's own view.
+    pub fn new(health: Health, running: bool) -> Status {
+        let Health {
+            ready,
+            problems,
+            figures,
+        } = health;
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            running,
+            ready,
+            problems,
+            figures,
+        }
+    }
+}
+
+/// An account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Its normalised name.
+    pub name: String,
+    /// Its number, 16 hexadecimal digits.
+    pub number: String,
+    /// Its mail shard.
+    pub shard: u16,
+}
+
+impl Account {
+    /// From the engine's types.
+    pub fn new(name: &AccountName, account: AccountRef) -> Account {
+        let (number, shard) = (format!("{:016x}", account.number.0), account.shard.0);
+        Account {
+            name: name.as_str().to_owned(),
+            number,
+            shard,
+        }
+    }
+}
+
+/// `POST /admin/account`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddAccount {
+    /// As typed; normalised by the server.
+    pub name: String,
+}
+
+/// The answer to [`AddAccount`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Added {
+    /// The account.
+    pub account: Account,
+    /// False when it was there already.
+    pub new: bool,
+}
+
+/// `GET /admin/account`, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accounts {
+    /// Some of them, from `after` on.
+    pub accounts: Vec<Account>,
+    /// Whether there are more.
+    pub more: bool,
+}
+
+/// What is answered when something failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What happened and what to do.
+    pub error: String,
+}
+
+/// A line of `POST /admin/verify` and `coldpost verify --json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub enum VerifyLine {
+    /// How far it is, bytes.
+    Progress {
+        /// Verified.
+        done: u64,
+        /// To verify, as far as known.
+        total: u64,
+    },
+    /// A damaged range.
+    Damage {
+        /// Key of the object or path of the file.
+        object: String,
+        /// Where in it, bytes.
+        offset: u64,
+        /// What is wrong.
+        what: String,
+        /// The messages that cannot be read because of it.
+        victims: Vec<Victim>,
+    },
+    /// The end: everything was looked at.
+    Summary {
+        /// Objects and files read.
+        objects: u64,
+        /// Bytes read.
+        bytes: u64,
+        /// Messages compared.
+        messages: u64,
+        /// Damaged ranges.
+        damaged: u64,
+        /// Messages that cannot be read.
+        victims: u64,
+    },
+    /// The end: it could not go on.
+    Failed {
+        /// What happened and what to do.
+        error: String,
+    },
+}
+
+/// A message that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Victim {
+    /// Name of the account.
+    pub account: String,
+    /// Name of the mailbox.
+    pub mailbox: String,
+    /// Its UID there.
+    pub uid: u32,
+    /// INTERNALDATE (RFC 3339).
+    pub internal_date: String,
+}
+
+impl From<verify::Event> for VerifyLine {
+    fn from(event: verify::Event) -> VerifyLine {
+        match event {
+            verify::Event::Progress { done, total } => VerifyLine::Progress { done, total },
+            verify::Event::Damage(verify::Damage {
+                object,
+                offset,
+                what,
+                victims,
+            }) => {
+                let victims = victims.into_iter().map(Victim::from).collect();
+                VerifyLine::Damage {
+                    object,
+                    offset,
+                    what,
+                    victims,
+                }
+            }
+        }
+    }
+}
+
+impl From<coldpost_engine::Result<verify::Summary>> for VerifyLine {
+    fn from(end: coldpost_engine::Result<verify::Summary>) -> VerifyLine {
+        match end {
+            Ok(verify::Summary {
+                objects,
+                bytes,
+                messages,
+                damaged,
+                victims,
+            }) => VerifyLine::Summary {
+                objects,
+                bytes,
+                messages,
+                damaged,
+                victims,
+            },
+            Err(error) => VerifyLine::Failed {
+                error: in_full(&error),
+            },
+        }
+    }
+}
+
+impl From<verify::Victim> for Victim {
+    fn from(victim: verify::Victim) -> Victim {
+        let verify::Victim {
+            account,
+            mailbox,
+            uid,
+            internal_date,
+        } = victim;
+        Victim {
+            account,
+            mailbox,
+            uid,
+            internal_date: date(internal_date),
+        }
+    }
+}
+
+/// An error with its causes, in one line.
+pub fn in_full(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}
+
+fn date((seconds, zone): (i64, i16)) -> String {
+    let zoned = || {
+        let offset = Offset::from_seconds(i32::from(zone) * 60).ok()?;
+        Some(jiff::ZonedDateTime::new(
+            jiff::Timestamp::from_second(seconds).ok()?,
+            TimeZone::fixed(offset),
+        ))
+    };
+    match zoned() {
+        Some(zoned) => zoned.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+        None => format!("{seconds} s after 1970"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_victim_is_named_with_its_date_in_its_own_zone() {
+        assert_eq!(date((880_127_706, -480)), "1997-11-21T07:55:06-08:00");
+        assert_eq!(date((i64::MAX, 0)), "9223372036854775807 s after 1970");
+        assert_eq!(date((0, i16::MAX)), "0 s after 1970");
+    }
+
+    #[test]
+    fn a_verification_is_one_json_object_a_line() {
+        let line = VerifyLine::from(verify::Event::Progress { done: 1, total: 2 });
+        assert_eq!(
+            serde_json::to_string(&line).expect("plain"),
+            r#"{"event":"progress","done":1,"total":2}"#
+        );
+    }
+}

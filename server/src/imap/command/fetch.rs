@@ -1,0 +1,290 @@
+//! FETCH and UID FETCH (RFC 3501, 6.4.5; CHANGEDSINCE of RFC 7162, 3.1.4).
+//!
+//! Promises: memory is bounded by a batch of rows and a few pieces of bodies, whatever the set. \Seen is set, durably,
+//! before the bodies that set it are sent, and only for messages all of whose bodies could be read.
+
+use coldpost_engine::flags::{FlagAction, Flags, SystemFlags};
+use coldpost_engine::uidset::UidSet;
+use coldpost_engine::view::{Entry, Message};
+use coldpost_engine::write;
+
+use crate::imap::ast::{Fetch, FetchItem, Numbers};
+use crate::imap::completion::{Completion, Outcome};
+use crate::imap::fetch_octets::Octets;
+use crate::imap::fetch_plan::{FetchPlan, Item};
+use crate::imap::out::Out;
+use crate::imap::reply::{Code, FetchLine};
+use crate::imap::selected::{Expunges, Selected, Told, pieces};
+use crate::imap::session::Session;
+use crate::limits::{IMAP_BODIES_AHEAD, IMAP_ENTRIES_BATCH, IMAP_ROWS_BATCH};
+
+/// A message whose bodies were opened.
+struct Ready {
+    entry: Entry,
+    message: Option<Message>,
+    /// One for each item with octets, in the plan's order.
+    octets: Vec<Octets>,
+    /// FLAGS stand in the answer though not asked for: \Seen was set.
+    tells_flags: bool,
+}
+
+/// How many answers were not whole.
+#[derive(Default)]
+struct Missing {
+    bodies: u64,
+    rows: u64,
+}
+
+pub(super) async fn run(session: &mut Session, fetch: Fetch, out: &mut Out<'_>) -> Outcome {
+    if fetch.vanished {
+        return Ok(Completion::bad(
+            "VANISHED needs QRESYNC, which is not enabled",
+        ));
+    }
+    if fetch.changed_since.is_some() || fetch.items.contains(&FetchItem::ModSeq) {
+        session.enable_condstore(out.buffer());
+    }
+    let selected = session.selected()?;
+    let uids = selected.resolve(&fetch.set, fetch.numbers)?;
+    let plan = FetchPlan::new(&fetch, selected.read_only);
+    let mut missing = Missing::default();
+    let batch = if plan.rows {
+        IMAP_ROWS_BATCH
+    } else {
+        IMAP_ENTRIES_BATCH
+    };
+    for piece in pieces(&uids, batch) {
+        let mut entries = session.selected()?.entries(&piece)?;
+        if let Some(since) = fetch.changed_since {
+            entries.retain(|entry| entry.modseq > since);
+        }
+        if !entries.is_empty() {
+            fetch_batch(session, &plan, fetch.numbers, entries, &mut missing, out).await?;
+        }
+    }
+    Ok(match missing {
+        Missing { bodies: 0, rows: 0 } => Completion::ok("Fetch completed"),
+        Missing { bodies: 0, rows } => Completion::no(
+            Code::ServerBug,
+            format!("{rows} messages have no row; run coldpost verify"),
+        ),
+        Missing { bodies, .. } => Completion::no(
+            Code::Unavailable,
+            format!("{bodies} bodies cannot be read now and were not sent"),
+        ),
+    })
+}
+
+async fn fetch_batch(
+    session: &mut Session,
+    plan: &FetchPlan,
+    numbers: Numbers,
+    entries: Vec<Entry>,
+    missing: &mut Missing,
+    out: &mut Out<'_>,
+) -> Outcome<()> {
+    let rows = if plan.rows {
+        session.ctx.engine.messages(session.account()?, &entries)?
+    } else {
+        Vec::new()
+    };
+    let mut rows = rows.into_iter().peekable();
+    let mut group: Vec<Ready> = Vec::new();
+    let mut in_hand = 0;
+    for entry in entries {
+        let message = rows.next_if(|row| row.id == entry.message);
+        if plan.rows && message.is_none() {
+            tracing::error!(uid = entry.uid, message = ?entry.message, "an entry without a row");
+            missing.rows += 1;
+            continue;
+        }
+        let ready = open(session, plan, entry, message, missing).await;
+        in_hand += ready.octets.iter().map(Octets::in_hand).sum::<usize>();
+        group.push(ready);
+        // \Seen is set on as many messages together as bodies may wait for it.
+        if !plan.sets_seen || in_hand >= IMAP_BODIES_AHEAD {
+            send_group(session, plan, numbers, std::mem::take(&mut group), out).await?;
+            in_hand = 0;
+        }
+    }
+    send_group(session, plan, numbers, group, out).await
+}
+
+/// Opens the bodies of one message.
+async fn open(
+    session: &Session,
+    plan: &FetchPlan,
+    entry: Entry,
+    message: Option<Message>,
+    missing: &mut Missing,
+) -> Ready {
+    let mut octets = Vec::new();
+    if let Some(message) = &message {
+        for item in &plan.items {
+            if let Item::Octets(_, section, partial) = item {
+                octets.push(Octets::open(&session.ctx.engine, message, section, *partial).await);
+            }
+        }
+    }
+    let away = octets
+        .iter()
+        .filter(|octets| matches!(octets, Octets::Away))
+        .count();
+    missing.bodies += u64::try_from(away).unwrap_or(u64::MAX);
+    Ready {
+        entry,
+        message,
+        octets,
+        tells_flags: false,
+    }
+}
+
+async fn send_group(
+    session: &mut Session,
+    plan: &FetchPlan,
+    numbers: Numbers,
+    mut group: Vec<Ready>,
+    out: &mut Out<'_>,
+) -> Outcome<()> {
+    if plan.sets_seen {
+        set_seen(session, numbers, &mut group, out).await?;
+    }
+    let condstore = session.condstore;
+    let selected = session.selected()?;
+    for ready in group {
+        send_message(selected, plan, ready, condstore, out).await?;
+    }
+    Ok(())
+}
+
+/// Sets \Seen where it is not set yet and every body is there.
+async fn set_seen(
+    session: &mut Session,
+    numbers: Numbers,
+    group: &mut [Ready],
+    out: &mut Out<'_>,
+) -> Outcome<()> {
+    let unseen = |ready: &Ready| {
+        !ready.entry.system.contains(SystemFlags::SEEN)
+            && !ready
+                .octets
+                .iter()
+                .any(|octets| matches!(octets, Octets::Away))
+    };
+    let uids: UidSet = group
+        .iter()
+        .filter(|ready| unseen(ready))
+        .map(|ready| ready.entry.uid)
+        .collect();
+    if uids.is_empty() {
+        return Ok(());
+    }
+    let account = session.account()?;
+    let view = &session.selected()?.view;
+    let change = write::Store {
+        mailbox: view.mailbox(),
+        uids: uids.clone(),
+        action: FlagAction::Add,
+        flags: Flags {
+            system: SystemFlags::SEEN,
+            ..Flags::default()
+        },
+        unchanged_since: None,
+    };
+    if let Err(error) = session.ctx.engine.store(account, change).await {
+        // Mail can be read when nothing can be written.
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "\\Seen is not set"
+        );
+        return Ok(());
+    }
+    let entries = session.selected()?.entries(&uids)?;
+    let told: Told = entries
+        .iter()
+        .map(|entry| (entry.uid, entry.modseq))
+        .collect();
+    for ready in group.iter_mut() {
+        if let Ok(at) = entries.binary_search_by_key(&ready.entry.uid, |entry| entry.uid) {
+            // One that was expunged meanwhile keeps its flags, and nothing is told of them.
+            ready.tells_flags = entries[at] != ready.entry;
+            ready.entry = entries[at].clone();
+        }
+    }
+    session
+        .tell_changes(Expunges::Held, numbers, &told, out)
+        .await
+}
+
+async fn send_message(
+    selected: &Selected,
+    plan: &FetchPlan,
+    ready: Ready,
+    condstore: bool,
+    out: &mut Out<'_>,
+) -> Outcome<()> {
+    let Some(sequence) = selected.sequence(ready.entry.uid) else {
+        return Ok(());
+    };
+    let away = |octets: &Octets| matches!(octets, Octets::Away);
+    let plain = plan.items.len() - ready.octets.len();
+    if plain == 0 && !ready.tells_flags && ready.octets.iter().all(away) {
+        return Ok(());
+    }
+    let mut line = FetchLine::begin(out.buffer(), sequence);
+    if ready.tells_flags && !plan.has(&FetchItem::Flags) {
+        selected.flags(&mut line, out.buffer(), &ready.entry);
+    }
+    if ready.tells_flags && condstore && !plan.has(&FetchItem::ModSeq) {
+        line.modseq(out.buffer(), ready.entry.modseq);
+    }
+    let mut octets = ready.octets.into_iter();
+    for item in &plan.items {
+        match item {
+            Item::Plain(item) => {
+                plain_item(
+                    selected,
+                    item,
+                    &ready.entry,
+                    ready.message.as_ref(),
+                    &mut line,
+                    out.buffer(),
+                );
+                out.relieve().await?;
+            }
+            Item::Octets(item, ..) => match octets.next() {
+                Some(octets) if !away(&octets) => octets.send(item, &mut line, out).await?,
+                _ => {}
+            },
+        }
+    }
+    line.end(out.buffer());
+    Ok(out.relieve().await?)
+}
+
+/// An item that needs no octets of the message. Those of the row are there whenever the plan asks for them.
+fn plain_item(
+    selected: &Selected,
+    item: &FetchItem,
+    entry: &Entry,
+    message: Option<&Message>,
+    line: &mut FetchLine,
+    buffer: &mut Vec<u8>,
+) {
+    match (item, message) {
+        (FetchItem::Uid, _) => line.uid(buffer, entry.uid),
+        (FetchItem::Flags, _) => selected.flags(line, buffer, entry),
+        (FetchItem::ModSeq, _) => line.modseq(buffer, entry.modseq),
+        (FetchItem::SaveDate, _) => line.save_date(buffer, entry.save_date),
+        (FetchItem::InternalDate, Some(row)) => line.internal_date(buffer, row.internal_date),
+        (FetchItem::Rfc822Size, Some(row)) => line.size(buffer, row.size),
+        (FetchItem::Envelope, Some(row)) => line.envelope(buffer, &row.description.envelope),
+        (FetchItem::Body, Some(row)) => line.body(buffer, &row.description.body),
+        (FetchItem::BodyStructure, Some(row)) => {
+            line.body_structure(buffer, &row.description.bodystructure)
+        }
+        (FetchItem::EmailId, Some(row)) => line.email_id(buffer, &row.email_id.text()),
+        (FetchItem::ThreadId, Some(row)) => line.thread_id(buffer, &row.thread_id.text()),
+        (item, _) => unreachable!("{item:?} has octets, or its row was left out"),
+    }
+}

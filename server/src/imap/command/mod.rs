@@ -1,0 +1,170 @@
+//! The commands: a file each (or for a family), all of the same shape.
+//!
+//! A command gets the session and where its untagged replies go; it gives the tagged answer. What other sessions
+//! changed is told by the session, after the command and before its answer.
+
+pub(super) mod append;
+mod close;
+mod expunge;
+mod extension;
+mod fetch;
+mod idle;
+mod list;
+mod login;
+mod mailbox;
+mod search;
+mod select;
+mod status;
+mod store;
+mod transfer;
+
+use coldpost_engine::ids::MailboxId;
+
+use crate::imap::ast::{CommandBody, Numbers, SelectMode};
+use crate::imap::completion::{Completion, Outcome};
+use crate::imap::input::Input;
+use crate::imap::out::Out;
+use crate::imap::selected::Expunges;
+use crate::imap::session::Session;
+
+/// In which state a command is allowed (RFC 3501, 6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Needs {
+    /// Any.
+    Nothing,
+    /// Before login.
+    NoLogin,
+    /// After login.
+    Login,
+    /// With a mailbox selected.
+    Mailbox,
+}
+
+/// What the session must know of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Traits {
+    /// Its name, for metrics.
+    pub(super) name: &'static str,
+    pub(super) needs: Needs,
+    /// Whether EXPUNGE may be sent in its course.
+    pub(super) expunges: Expunges,
+    /// Whether its numbers are UIDs.
+    pub(super) numbers: Numbers,
+}
+
+/// The one table of commands.
+pub(super) fn traits(command: &CommandBody) -> Traits {
+    use Needs::{Login, Mailbox, NoLogin, Nothing};
+    let plain = |name, needs| Traits {
+        name,
+        needs,
+        expunges: Expunges::Told,
+        numbers: Numbers::Sequence,
+    };
+    let numbered = |names: [&'static str; 2], numbers, held: bool| match numbers {
+        Numbers::Uid => Traits {
+            numbers,
+            ..plain(names[1], Mailbox)
+        },
+        Numbers::Sequence if held => Traits {
+            expunges: Expunges::Held,
+            ..plain(names[0], Mailbox)
+        },
+        Numbers::Sequence => plain(names[0], Mailbox),
+    };
+    match command {
+        CommandBody::Capability => plain("CAPABILITY", Nothing),
+        CommandBody::Noop => plain("NOOP", Nothing),
+        CommandBody::Logout => plain("LOGOUT", Nothing),
+        CommandBody::Id(_) => plain("ID", Nothing),
+        CommandBody::StartTls => plain("STARTTLS", NoLogin),
+        CommandBody::Authenticate(_) => plain("AUTHENTICATE", NoLogin),
+        CommandBody::Login(_) => plain("LOGIN", NoLogin),
+        CommandBody::Enable(_) => plain("ENABLE", Login),
+        CommandBody::Namespace => plain("NAMESPACE", Login),
+        CommandBody::Select(select) => match select.mode {
+            SelectMode::ReadWrite => plain("SELECT", Login),
+            SelectMode::ReadOnly => plain("EXAMINE", Login),
+        },
+        CommandBody::Create { .. } => plain("CREATE", Login),
+        CommandBody::Delete(_) => plain("DELETE", Login),
+        CommandBody::Rename { .. } => plain("RENAME", Login),
+        CommandBody::Subscribe(_) => plain("SUBSCRIBE", Login),
+        CommandBody::Unsubscribe(_) => plain("UNSUBSCRIBE", Login),
+        CommandBody::List(_) => plain("LIST", Login),
+        CommandBody::Lsub { .. } => plain("LSUB", Login),
+        CommandBody::Status { .. } => plain("STATUS", Login),
+        CommandBody::Append(_) => plain("APPEND", Login),
+        CommandBody::Idle => plain("IDLE", Login),
+        CommandBody::Check => plain("CHECK", Mailbox),
+        CommandBody::Close => plain("CLOSE", Mailbox),
+        CommandBody::Unselect => plain("UNSELECT", Mailbox),
+        CommandBody::Expunge(None) => plain("EXPUNGE", Mailbox),
+        CommandBody::Expunge(Some(_)) => Traits {
+            numbers: Numbers::Uid,
+            ..plain("UID EXPUNGE", Mailbox)
+        },
+        CommandBody::Search(search) => numbered(["SEARCH", "UID SEARCH"], search.numbers, true),
+        CommandBody::Fetch(fetch) => numbered(["FETCH", "UID FETCH"], fetch.numbers, true),
+        CommandBody::Store(store) => numbered(["STORE", "UID STORE"], store.numbers, true),
+        CommandBody::Copy(copy) => numbered(["COPY", "UID COPY"], copy.numbers, false),
+        CommandBody::Move(r#move) => numbered(["MOVE", "UID MOVE"], r#move.numbers, false),
+    }
+}
+
+/// Runs a command whose state was checked. APPEND does not come here: its message follows its tree.
+pub(super) async fn run(
+    session: &mut Session,
+    tag: &str,
+    command: CommandBody,
+    input: &mut Input<'_>,
+    out: &mut Out<'_>,
+) -> Outcome {
+    match command {
+        CommandBody::Capability => extension::capability(session, out),
+        CommandBody::Noop => Ok(Completion::ok("Noop completed")),
+        CommandBody::Check => Ok(Completion::ok("Check completed")),
+        CommandBody::Logout => {
+            session.ended = true;
+            Completion::bye("Logging out").untagged(out.buffer());
+            Ok(Completion::ok("Logout completed"))
+        }
+        CommandBody::Id(pairs) => extension::id(session, &pairs, out),
+        CommandBody::StartTls => Ok(Completion::bad("TLS is not offered on this connection")),
+        CommandBody::Authenticate(authenticate) => {
+            login::authenticate(session, authenticate, input, out).await
+        }
+        CommandBody::Login(login) => login::login(session, login).await,
+        CommandBody::Enable(names) => extension::enable(session, &names, out),
+        CommandBody::Namespace => extension::namespace(out),
+        CommandBody::Select(select) => select::run(session, select, out).await,
+        CommandBody::Create {
+            mailbox,
+            special_use,
+        } => mailbox::create(session, &mailbox, &special_use).await,
+        CommandBody::Delete(mailbox) => mailbox::delete(session, &mailbox).await,
+        CommandBody::Rename { from, to } => mailbox::rename(session, &from, &to).await,
+        CommandBody::Subscribe(mailbox) => mailbox::subscribe(session, &mailbox, true).await,
+        CommandBody::Unsubscribe(mailbox) => mailbox::subscribe(session, &mailbox, false).await,
+        CommandBody::List(list) => list::run(session, list, out).await,
+        CommandBody::Lsub { reference, pattern } => {
+            list::subscribed(session, &reference, &pattern, out).await
+        }
+        CommandBody::Status { mailbox, items } => status::run(session, &mailbox, &items, out).await,
+        CommandBody::Append(_) => Ok(Completion::bad("APPEND ends with its message as a literal")),
+        CommandBody::Idle => idle::run(session, input, out).await,
+        CommandBody::Close => close::close(session).await,
+        CommandBody::Unselect => close::unselect(session),
+        CommandBody::Expunge(set) => expunge::run(session, set).await,
+        CommandBody::Search(search) => search::run(session, tag, search, out).await,
+        CommandBody::Fetch(fetch) => fetch::run(session, fetch, out).await,
+        CommandBody::Store(store) => store::run(session, store, out).await,
+        CommandBody::Copy(transfer) => transfer::copy(session, transfer).await,
+        CommandBody::Move(transfer) => transfer::r#move(session, transfer, out).await,
+    }
+}
+
+/// MAILBOXID (RFC 8474): unique in the account, as long as the account lives.
+fn mailbox_objectid(id: MailboxId) -> String {
+    format!("F{:08x}", id.0)
+}

@@ -1,0 +1,173 @@
+//! A FETCH answer, item by item (RFC 3501, 7.4.2).
+
+use coldpost_engine::flags::Flags;
+use coldpost_engine::ids::{ModSeq, Uid};
+use coldpost_engine::mail::{Section, SectionText};
+use jiff::Timestamp;
+use jiff::tz::{Offset, TimeZone};
+
+use super::mailbox::flag_list;
+use super::string::{astring, literal_mark};
+use crate::imap::ast::{FetchItem, FetchSection};
+
+/// A FETCH line under way. The buffer is handed to every call, so that it can be sent between two pieces of a literal.
+#[derive(Debug)]
+#[must_use = "a line ends with `end`"]
+pub struct FetchLine {
+    empty: bool,
+}
+
+impl FetchLine {
+    /// `* n FETCH (`
+    pub fn begin(out: &mut Vec<u8>, number: u32) -> FetchLine {
+        out.extend_from_slice(format!("* {number} FETCH (").as_bytes());
+        FetchLine { empty: true }
+    }
+
+    /// `UID n`
+    pub fn uid(&mut self, out: &mut Vec<u8>, uid: Uid) {
+        self.item(out, &format!("UID {uid}"));
+    }
+
+    /// `FLAGS (…)`
+    pub fn flags(&mut self, out: &mut Vec<u8>, flags: &Flags, recent: bool) {
+        self.item(out, "FLAGS ");
+        flag_list(out, flags, recent);
+    }
+
+    /// `INTERNALDATE "…"`: seconds since 1970 and the zone in minutes east.
+    pub fn internal_date(&mut self, out: &mut Vec<u8>, (seconds, zone): (i64, i16)) {
+        self.item(
+            out,
+            &format!("INTERNALDATE \"{}\"", date_time(seconds, zone)),
+        );
+    }
+
+    /// `SAVEDATE "…"` (RFC 8514), seconds since 1970.
+    pub fn save_date(&mut self, out: &mut Vec<u8>, seconds: i64) {
+        self.item(out, &format!("SAVEDATE \"{}\"", date_time(seconds, 0)));
+    }
+
+    /// `RFC822.SIZE n`, octets.
+    pub fn size(&mut self, out: &mut Vec<u8>, size: u64) {
+        self.item(out, &format!("RFC822.SIZE {size}"));
+    }
+
+    /// `MODSEQ (n)`
+    pub fn modseq(&mut self, out: &mut Vec<u8>, modseq: ModSeq) {
+        self.item(out, &format!("MODSEQ ({modseq})"));
+    }
+
+    /// `EMAILID (id)`
+    pub fn email_id(&mut self, out: &mut Vec<u8>, id: &str) {
+        self.item(out, &format!("EMAILID ({id})"));
+    }
+
+    /// `THREADID (id)`
+    pub fn thread_id(&mut self, out: &mut Vec<u8>, id: &str) {
+        self.item(out, &format!("THREADID ({id})"));
+    }
+
+    /// `ENVELOPE …`, as the engine keeps it.
+    pub fn envelope(&mut self, out: &mut Vec<u8>, envelope: &[u8]) {
+        self.raw(out, "ENVELOPE ", envelope);
+    }
+
+    /// `BODY …` without extension data, as the engine keeps it.
+    pub fn body(&mut self, out: &mut Vec<u8>, body: &[u8]) {
+        self.raw(out, "BODY ", body);
+    }
+
+    /// `BODYSTRUCTURE …`, as the engine keeps it.
+    pub fn body_structure(&mut self, out: &mut Vec<u8>, structure: &[u8]) {
+        self.raw(out, "BODYSTRUCTURE ", structure);
+    }
+
+    /// The label of a text (`BODY[1]<0>`, `RFC822`) and the start of its literal: exactly `size` octets follow, by
+    /// [`super::octets`].
+    pub fn literal(&mut self, out: &mut Vec<u8>, item: &FetchItem, size: u64) {
+        self.label(out, item);
+        out.push(b' ');
+        literal_mark(out, size);
+    }
+
+    /// The label of a text that is not there, and NIL.
+    pub fn nil(&mut self, out: &mut Vec<u8>, item: &FetchItem) {
+        self.label(out, item);
+        out.extend_from_slice(b" NIL");
+    }
+
+    /// Whether nothing was written in it yet.
+    pub fn is_empty(&self) -> bool {
+        self.empty
+    }
+
+    /// `)` and the end of the line.
+    pub fn end(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b")\r\n");
+    }
+
+    fn item(&mut self, out: &mut Vec<u8>, text: &str) {
+        if !self.empty {
+            out.push(b' ');
+        }
+        self.empty = false;
+        out.extend_from_slice(text.as_bytes());
+    }
+
+    fn raw(&mut self, out: &mut Vec<u8>, name: &str, value: &[u8]) {
+        self.item(out, name);
+        out.extend_from_slice(value);
+    }
+
+    fn label(&mut self, out: &mut Vec<u8>, item: &FetchItem) {
+        match item {
+            FetchItem::Section(section) => {
+                self.item(out, "BODY[");
+                section_label(out, section);
+            }
+            FetchItem::Rfc822 => self.item(out, "RFC822"),
+            FetchItem::Rfc822Header => self.item(out, "RFC822.HEADER"),
+            FetchItem::Rfc822Text => self.item(out, "RFC822.TEXT"),
+            _ => unreachable!("only sections and their old names have texts"),
+        }
+    }
+}
+
+/// What stands in the brackets, the closing one and the origin: `1.HEADER.FIELDS (FROM TO)]<0>`. The names of fields come back in
+/// upper case, as Dovecot sends them.
+fn section_label(out: &mut Vec<u8>, fetched: &FetchSection) {
+    let Section { path, text } = &fetched.section;
+    let mut words: Vec<String> = path.iter().map(u32::to_string).collect();
+    let (word, names): (_, &[String]) = match text {
+        SectionText::All => ("", &[]),
+        SectionText::Header => ("HEADER", &[]),
+        SectionText::HeaderFields(names) => ("HEADER.FIELDS", names),
+        SectionText::HeaderFieldsNot(names) => ("HEADER.FIELDS.NOT", names),
+        SectionText::Text => ("TEXT", &[]),
+        SectionText::Mime => ("MIME", &[]),
+    };
+    if !word.is_empty() {
+        words.push(word.to_owned());
+    }
+    out.extend_from_slice(words.join(".").as_bytes());
+    for (i, name) in names.iter().enumerate() {
+        out.extend_from_slice(if i == 0 { b" (" } else { b" " });
+        astring(out, name.to_ascii_uppercase().as_bytes());
+    }
+    out.extend_from_slice(if names.is_empty() { b"]" } else { b")]" });
+    if let Some(partial) = fetched.partial {
+        out.extend_from_slice(format!("<{}>", partial.origin).as_bytes());
+    }
+}
+
+/// `date-time` without its quotes. Years that four digits cannot hold are written as the nearest that they can.
+fn date_time(seconds: i64, zone: i16) -> String {
+    const FIRST: i64 = -62_135_510_400; // 0001-01-02
+    const LAST: i64 = 253_402_128_000; // 9999-12-30
+    let zone = i32::from(zone.clamp(-1_439, 1_439));
+    let offset = Offset::from_seconds(zone * 60).unwrap_or(Offset::UTC);
+    let time = Timestamp::from_second(seconds.clamp(FIRST, LAST)).unwrap_or(Timestamp::UNIX_EPOCH);
+    let time = time.to_zoned_datetime(TimeZone::fixed(offset));
+    time.strftime("%d-%b-%Y %H:%M:%S %z").to_string()
+}

@@ -1,0 +1,175 @@
+//! A message while it arrives: small ones in memory, larger ones in a nameless file, so that a slow client holds
+//! nothing that others wait for.
+//!
+//! A crash leaves: at most an empty-handed file name in the spool directory between making and unlinking it.
+
+use std::io::{self, SeekFrom};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use tokio::fs::{self, File, OpenOptions};
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::limits::IMAP_APPEND_IN_MEMORY;
+
+static NUMBER: AtomicU64 = AtomicU64::new(0);
+
+/// A message that is not whole yet.
+pub(crate) struct Spool<'a> {
+    directory: &'a Path,
+    memory: Vec<u8>,
+    file: Option<File>,
+    size: u64,
+}
+
+/// A whole message with its share of the memory for messages; the share goes back when this is dropped.
+pub(crate) struct Spooled {
+    pub(crate) message: Bytes,
+    _share: OwnedSemaphorePermit,
+}
+
+impl<'a> Spool<'a> {
+    pub(crate) fn new(directory: &'a Path) -> Spool<'a> {
+        Spool {
+            directory,
+            memory: Vec::new(),
+            file: None,
+            size: 0,
+        }
+    }
+
+    /// Adds octets.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub(crate) async fn write(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.size = self
+            .size
+            .saturating_add(u64::try_from(octets.len()).unwrap_or(u64::MAX));
+        if self.file.is_none() && self.memory.len() + octets.len() <= IMAP_APPEND_IN_MEMORY {
+            self.memory.extend_from_slice(octets);
+            return Ok(());
+        }
+        if self.file.is_none() {
+            let mut file = nameless(self.directory).await?;
+            file.write_all(&self.memory).await?;
+            self.memory = Vec::new();
+            self.file = Some(file);
+        }
+        match &mut self.file {
+            Some(file) => file.write_all(octets).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Waits for the message's share of `memory`, which began with `memory_kib`, and takes the message into memory.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub(crate) async fn finish(
+        self,
+        memory: &Arc<Semaphore>,
+        memory_kib: u32,
+    ) -> io::Result<Spooled> {
+        let share = u32::try_from(self.size.div_ceil(1024))
+            .unwrap_or(u32::MAX)
+            .clamp(1, memory_kib.max(1));
+        let share = Arc::clone(memory)
+            .acquire_many_owned(share)
+            .await
+            .map_err(io::Error::other)?;
+        let message = match self.file {
+            None => self.memory,
+            Some(mut file) => {
+                let mut message = Vec::with_capacity(usize::try_from(self.size).unwrap_or(0));
+                file.flush().await?;
+                file.seek(SeekFrom::Start(0)).await?;
+                file.read_to_end(&mut message).await?;
+                message
+            }
+        };
+        Ok(Spooled {
+            message: Bytes::from(message),
+            _share: share,
+        })
+    }
+}
+
+/// A file that goes away by itself.
+async fn nameless(directory: &Path) -> io::Result<File> {
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let path = directory.join(format!("append-{}-{number}", std::process::id()));
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(&path)
+        .await?;
+    fs::remove_file(&path).await?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn spooled(sizes: &[usize], memory: &Arc<Semaphore>) -> Spooled {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let mut spool = Spool::new(directory.path());
+        for (number, size) in sizes.iter().enumerate() {
+            let octet = u8::try_from(number % 250).expect("below 250");
+            spool
+                .write(&vec![octet; *size])
+                .await
+                .expect("the disk works");
+        }
+        assert_eq!(
+            std::fs::read_dir(directory.path())
+                .expect("readable")
+                .count(),
+            0,
+            "no name is left"
+        );
+        spool
+            .finish(memory, 96 * 1024)
+            .await
+            .expect("the disk works")
+    }
+
+    #[tokio::test]
+    async fn small_and_large_messages_come_back_as_they_came() {
+        let memory = Arc::new(Semaphore::new(96 * 1024));
+        for sizes in [&[][..], &[3, 4], &[IMAP_APPEND_IN_MEMORY, 1], &[1000; 300]] {
+            let got = spooled(sizes, &memory).await;
+            let wanted: Vec<u8> = sizes
+                .iter()
+                .enumerate()
+                .flat_map(|(n, size)| vec![u8::try_from(n % 250).expect("below 250"); *size])
+                .collect();
+            assert_eq!(got.message, wanted);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_holds_its_share_of_the_memory_while_it_lives() {
+        let memory = Arc::new(Semaphore::new(96 * 1024));
+        let got = spooled(&[5000], &memory).await;
+        assert_eq!(memory.available_permits(), 96 * 1024 - 5);
+        drop(got);
+        assert_eq!(memory.available_permits(), 96 * 1024);
+    }
+
+    #[tokio::test]
+    async fn a_message_larger_than_all_memory_takes_all_of_it() {
+        let memory = Arc::new(Semaphore::new(2));
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let mut spool = Spool::new(directory.path());
+        spool.write(&[1; 10_000]).await.expect("the disk works");
+        let got = spool.finish(&memory, 2).await.expect("the disk works");
+        assert_eq!((got.message.len(), memory.available_permits()), (10_000, 0));
+    }
+}

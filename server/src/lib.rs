@@ -1,0 +1,15 @@
+//! Protocols on sockets. Decides nothing about storage.
+
+pub mod answer;
+pub mod auth;
+pub mod budget;
+pub mod http;
+pub mod imap;
+pub mod limits;
+pub mod listen;
+pub mod lmtp;
+mod metrics;
+pub mod shutdown;
+mod start;
+
+pub use start::{Addresses, Server, ServerSettings};

@@ -1,0 +1,83 @@
+//! Every bound of the protocols: one name, one unit, one home. `docs/limits.md` is kept equal by `cli/tests/tidy.rs`.
+
+use std::time::Duration;
+
+/// Bytes of a tag.
+pub const IMAP_TAG_MAX: usize = 128;
+/// Bytes of all lines of one command together, without its literals.
+pub const IMAP_LINE_MAX: usize = 64 * 1024;
+/// Bytes of all lines of one command before login.
+pub const IMAP_LINE_BEFORE_LOGIN_MAX: usize = 8 * 1024;
+/// Bytes of a literal that is not a message of APPEND.
+pub const IMAP_LITERAL_MAX: usize = 16 * 1024;
+/// Bytes of a literal before login.
+pub const IMAP_LITERAL_BEFORE_LOGIN_MAX: usize = 1024;
+/// Literals of one command, messages of APPEND not counted.
+pub const IMAP_LITERALS_MAX: usize = 32;
+/// Bytes beyond a bound that are read and thrown away before the connection is closed, on top of the largest message.
+pub const IMAP_SWALLOW_MAX: u64 = 1024 * 1024;
+/// Levels of parentheses, NOT and OR in a command.
+pub const IMAP_DEPTH_MAX: usize = 50;
+/// Keys of one SEARCH, nested ones included.
+pub const IMAP_SEARCH_KEYS_MAX: usize = 1_000;
+/// Ranges of one set of sequence numbers or UIDs.
+pub const IMAP_SET_RANGES_MAX: usize = 16 * 1024;
+/// Items of one list: of FETCH, STATUS, ENABLE, patterns of LIST, names of header fields.
+pub const IMAP_LIST_ITEMS_MAX: usize = 1_000;
+/// Pairs of ID (RFC 2971, 3.3).
+pub const IMAP_ID_PAIRS_MAX: usize = 30;
+/// Flags of one list: all that a mailbox can have, and the system's.
+pub const IMAP_FLAGS_MAX: usize = coldpost_engine::limits::KEYWORDS_MAX + 5;
+
+/// Bytes of a configured password.
+pub const PASSWORD_MAX: usize = 1_024;
+/// Addresses whose failed logins are remembered.
+pub const ATTEMPT_SOURCES_MAX: usize = 4_096;
+/// What each failed login of an address adds to the delay of its refusal.
+pub const ATTEMPT_DELAY_STEP: Duration = Duration::from_secs(2);
+/// The longest delay of a refused login.
+pub const ATTEMPT_DELAY_MAX: Duration = Duration::from_secs(16);
+/// After this time without a failure an address starts anew.
+pub const ATTEMPT_FORGET: Duration = Duration::from_secs(600);
+
+/// Time for a client to log in.
+pub const IMAP_LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time without a byte from a client that is logged in, after which it is logged out (RFC 3501, 5.4: at least 30 minutes).
+pub const IMAP_INACTIVITY_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+/// Time without a byte in the middle of a command or literal.
+pub const IMAP_INPUT_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+/// Time in which a client must take what is sent to it.
+pub const IMAP_OUTPUT_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+/// Time for the last lines of a session to reach the client.
+pub const IMAP_FAREWELL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time between two keep-alive lines in IDLE.
+pub const IMAP_KEEP_ALIVE: Duration = Duration::from_secs(120);
+/// Bad commands in a row that end a session.
+pub const IMAP_BAD_COMMANDS_MAX: u32 = 20;
+/// Bytes of a reply that are collected before they are written.
+pub const IMAP_OUTPUT_BUFFER: usize = 64 * 1024;
+/// Bytes read from a client at once.
+pub const IMAP_INPUT_BUFFER: usize = 16 * 1024;
+/// Entries of a mailbox that a FETCH or SEARCH looks at together.
+pub const IMAP_ENTRIES_BATCH: u32 = 256;
+/// Rows of messages that a FETCH holds together.
+pub const IMAP_ROWS_BATCH: u32 = 64;
+/// Messages that a STORE hands to the engine together.
+pub const IMAP_STORE_BATCH: u32 = 4_096;
+/// Bytes of bodies in hand before \Seen is set and they are sent.
+pub const IMAP_BODIES_AHEAD: usize = 256 * 1024;
+/// Bytes of an appended message kept in memory while it arrives; what is over goes through a file.
+pub const IMAP_APPEND_IN_MEMORY: usize = 64 * 1024;
+/// Arguments of ID that are logged.
+pub const IMAP_ID_LOGGED_MAX: usize = 8;
+
+const _: () = assert!(
+    IMAP_ROWS_BATCH <= IMAP_STORE_BATCH,
+    "a batch of FETCH sets \\Seen in one op"
+);
+
+// A line that is too long still shows its whole tag, which the refusal repeats.
+const _: () = assert!(IMAP_LINE_BEFORE_LOGIN_MAX > IMAP_TAG_MAX + 1);
+const _: () = assert!(IMAP_LINE_BEFORE_LOGIN_MAX <= IMAP_LINE_MAX);
+// What one command can hold in memory, messages apart: under 1 MiB.
+const _: () = assert!(IMAP_LINE_MAX + IMAP_LITERALS_MAX * (IMAP_LITERAL_MAX + 2) < 1024 * 1024);

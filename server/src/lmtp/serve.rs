@@ -1,0 +1,287 @@
+//! The task around an LMTP session: socket, clock, spool and store.
+//!
+//! Promises: at most [`READ_MAX`](super::limits::READ_MAX) of input and one message at a time; every wait for the client has an end.
+//! Never: looks into what it carries.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use coldpost_engine::ids::AccountRef;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, timeout};
+
+use super::incoming::Incoming;
+use super::limits::{CONNECTIONS_MAX, IDLE, IN_MEMORY_TIME, READ_MAX, REPLIES_MAX, WRITE};
+use super::reply::Reply;
+use super::session::{Event, Session};
+use super::trace::Stamp;
+use super::{Deliver, Settings, Spool};
+use crate::listen::{Connection, Peer, Protocol};
+use crate::metrics::{self, Refusal};
+use crate::shutdown::Shutdown;
+
+/// What all LMTP sessions share.
+pub struct Lmtp<D> {
+    settings: Arc<Settings>,
+    store: D,
+    spool: Spool,
+    /// Makes the ids of deliveries: the time of the start and a number.
+    started: i64,
+    deliveries: AtomicU64,
+}
+
+/// One connection.
+struct Link<'a, D, S> {
+    lmtp: &'a Lmtp<D>,
+    stream: S,
+    peer: &'a Peer,
+    session: Session,
+    message: Option<Message>,
+}
+
+/// The message that is coming in.
+struct Message {
+    id: String,
+    incoming: Incoming,
+    begun: Instant,
+}
+
+/// Why waiting for the client ended.
+enum Heard {
+    Bytes(usize),
+    Silence,
+    Shutdown,
+    /// The message takes long: its memory is wanted by others.
+    Slow,
+}
+
+impl<D: Deliver> Lmtp<D> {
+    /// What its listener should know.
+    pub const PROTOCOL: Protocol = Protocol {
+        name: "lmtp",
+        connections_max: CONNECTIONS_MAX,
+        busy: "421 4.3.2 Too many connections, try again later\r\n",
+    };
+
+    /// From checked settings.
+    pub fn new(settings: Settings, store: D, spool: Spool) -> Lmtp<D> {
+        let started = jiff::Timestamp::now().as_microsecond();
+        Lmtp {
+            settings: Arc::new(settings),
+            store,
+            spool,
+            started,
+            deliveries: AtomicU64::new(0),
+        }
+    }
+
+    /// Serves one connection to its end.
+    pub async fn serve(&self, mut stream: impl Connection, peer: Peer, shutdown: Shutdown) {
+        if let Peer::Tcp { remote, .. } = &peer
+            && !self.allows(remote.ip())
+        {
+            metrics::refused(Refusal::NotAllowed);
+            tracing::warn!(%peer, "LMTP client outside lmtp.allow refused");
+            let _ = timeout(
+                WRITE,
+                stream.write_all(b"554 5.7.1 Your address is not in lmtp.allow\r\n"),
+            )
+            .await;
+            return;
+        }
+        let session = Session::new(Arc::clone(&self.settings));
+        let mut link = Link {
+            lmtp: self,
+            stream,
+            peer: &peer,
+            session,
+            message: None,
+        };
+        if let Err(error) = link.run(shutdown).await {
+            tracing::debug!(%peer, %error, "LMTP connection lost");
+        }
+    }
+
+    fn allows(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        self.settings
+            .allow
+            .iter()
+            .any(|network| network.contains(&ip))
+    }
+
+    fn next_id(&self) -> String {
+        format!(
+            "{:x}-{:x}",
+            self.started,
+            self.deliveries.fetch_add(1, Ordering::Relaxed)
+        )
+    }
+}
+
+impl<D: Deliver, S: Connection> Link<'_, D, S> {
+    async fn run(&mut self, mut shutdown: Shutdown) -> io::Result<()> {
+        let mut input = vec![0; READ_MAX];
+        loop {
+            while let Some(event) = self.session.next() {
+                if matches!(event, Event::Close) {
+                    self.write().await?;
+                    return self.stream.shutdown().await;
+                }
+                self.handle(event).await;
+                if self.session.output_len() > REPLIES_MAX {
+                    self.write().await?;
+                }
+            }
+            self.write().await?;
+            match self.hear(&mut input, &mut shutdown).await? {
+                Heard::Bytes(0) => return Ok(()),
+                Heard::Bytes(count) => self.session.feed(input.get(..count).unwrap_or_default()),
+                Heard::Silence => {
+                    self.session
+                        .end(&Reply::new(421, "4.4.2", "Silent for too long"))
+                }
+                Heard::Shutdown => {
+                    self.session
+                        .end(&Reply::new(421, "4.3.2", "Shutting down, try again later"))
+                }
+                Heard::Slow => {
+                    if let Some(message) = &mut self.message {
+                        message.incoming.spill().await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn write(&mut self) -> io::Result<()> {
+        let output = self.session.take_output();
+        if output.is_empty() {
+            return Ok(());
+        }
+        let written = async {
+            self.stream.write_all(&output).await?;
+            self.stream.flush().await
+        };
+        timeout(WRITE, written)
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    async fn hear(&mut self, input: &mut [u8], shutdown: &mut Shutdown) -> io::Result<Heard> {
+        let in_data = self.session.in_data();
+        let in_memory = self
+            .message
+            .as_ref()
+            .filter(|message| message.incoming.in_memory());
+        let slow_at = in_memory.map(|message| message.begun + IN_MEMORY_TIME);
+        let slow = async {
+            match slow_at {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = shutdown.begun(), if !in_data => Ok(Heard::Shutdown),
+            () = slow => Ok(Heard::Slow),
+            read = timeout(IDLE, self.stream.read(input)) => match read {
+                Ok(read) => read.map(Heard::Bytes),
+                Err(_) => Ok(Heard::Silence),
+            },
+        }
+    }
+
+    async fn handle(&mut self, event: Event) {
+        match event {
+            Event::Recipient(name) => {
+                let found = self.lmtp.store.account(&name).await;
+                match &found {
+                    Ok(Some(_)) => {}
+                    Ok(None) => metrics::refused(Refusal::UnknownRecipient),
+                    Err(error) => {
+                        metrics::refused(Refusal::LookupFailed);
+                        tracing::warn!(kind = ?error.kind(), %error, "a recipient cannot be looked up");
+                    }
+                }
+                self.session.recipient(found);
+            }
+            Event::Begin(envelope) => {
+                let id = self.lmtp.next_id();
+                let (hostname, time) = (&self.lmtp.settings.hostname, jiff::Timestamp::now());
+                let lines = envelope.lines(&Stamp {
+                    hostname,
+                    peer: self.peer,
+                    id: &id,
+                    time,
+                });
+                let mut incoming = Incoming::new(self.lmtp.spool.clone());
+                incoming.push(&lines).await;
+                self.message = Some(Message {
+                    id,
+                    incoming,
+                    begun: Instant::now(),
+                });
+            }
+            Event::Chunk(bytes) => {
+                if let Some(message) = &mut self.message {
+                    message.incoming.push(&bytes).await;
+                }
+            }
+            Event::Discard => {
+                metrics::refused(Refusal::TooLarge);
+                self.message = None;
+            }
+            Event::Deliver { last, to } => {
+                let message = self.message.take().expect("Begin came before");
+                let result = self.deliver(message, &last, &to).await;
+                self.session.delivered(result);
+            }
+            Event::Close => unreachable!("the caller takes it"),
+        }
+    }
+
+    async fn deliver(
+        &self,
+        message: Message,
+        last: &[u8],
+        to: &[AccountRef],
+    ) -> coldpost_engine::Result<Vec<coldpost_engine::write::Delivered>> {
+        let Message {
+            id, mut incoming, ..
+        } = message;
+        let started = Instant::now();
+        incoming.push(last).await;
+        let mut size = 0;
+        let result = match incoming.finish().await {
+            Ok((bytes, _share)) => {
+                size = bytes.len();
+                self.lmtp.store.deliver(bytes, to).await
+            }
+            Err(error) => Err(error),
+        };
+        let took = started.elapsed();
+        match &result {
+            Ok(outcomes) => {
+                metrics::delivered(outcomes, size, took);
+                tracing::info!(id, peer = %self.peer, recipients = to.len(), size, took = %millis(took), "delivered");
+            }
+            Err(error) => {
+                metrics::delivery_failed(to.len(), took);
+                let source = std::error::Error::source(error).map(ToString::to_string);
+                tracing::warn!(id, recipients = to.len(), kind = ?error.kind(), %error, source, "a delivery failed");
+            }
+        }
+        result
+    }
+}
+
+fn millis(took: Duration) -> String {
+    format!("{:.1}ms", took.as_secs_f64() * 1e3)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+//! Counters of the server, in the default registry of the process like every crate's.
+//!
+//! Promises: every label value comes from a table of ours, so their number is bounded.
+//! Never: names an account, an address or a host.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use coldpost_engine::write::Delivered;
+use prometheus::{
+    Encoder, Histogram, IntCounter, IntCounterVec, IntGaugeVec, TextEncoder, register_histogram,
+    register_int_counter, register_int_counter_vec, register_int_gauge_vec,
+};
+
+const ONCE: &str = "each name is registered once, here";
+
+/// Seconds that bound the classes of the delivery histogram.
+const DELIVERY_BUCKETS: [f64; 13] = [
+    0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0,
+];
+
+static DELIVERY_SECONDS: LazyLock<Histogram> = LazyLock::new(|| {
+    let help = "Time from the end of DATA to its replies, in seconds";
+    register_histogram!("coldpost_delivery_seconds", help, DELIVERY_BUCKETS.to_vec()).expect(ONCE)
+});
+static RECIPIENTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let help = "Recipients of messages that came in, by what became of them";
+    register_int_counter_vec!("coldpost_deliveries_total", help, &["outcome"]).expect(ONCE)
+});
+static BYTES: LazyLock<IntCounter> = LazyLock::new(|| {
+    let help = "Bytes of messages that came in by LMTP and were stored, trace lines included";
+    register_int_counter!("coldpost_delivered_bytes_total", help).expect(ONCE)
+});
+static REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let help = "Recipients, messages and clients refused before a delivery, by reason";
+    register_int_counter_vec!("coldpost_refused_total", help, &["reason"]).expect(ONCE)
+});
+static SESSIONS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    let help = "Open connections";
+    register_int_gauge_vec!("coldpost_connections", help, &["protocol"]).expect(ONCE)
+});
+static SESSIONS_TOTAL: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let help = "Connections since the start";
+    register_int_counter_vec!("coldpost_connections_total", help, &["protocol"]).expect(ONCE)
+});
+static CONNECTIONS_REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let help = "Connections over the listener's limit";
+    register_int_counter_vec!("coldpost_connections_refused_total", help, &["protocol"])
+        .expect(ONCE)
+});
+static BUDGETS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    let help = "Memory budgets in bytes: what is used and what may be";
+    register_int_gauge_vec!("coldpost_budget_bytes", help, &["budget", "kind"]).expect(ONCE)
+});
+static ACCEPT_FAILED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let help = "Errors of accept";
+    register_int_counter_vec!("coldpost_accept_errors_total", help, &["protocol"]).expect(ONCE)
+});
+
+/// Why something was refused before a delivery.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Refusal {
+    /// No such account.
+    UnknownRecipient,
+    /// Accounts could not be read.
+    LookupFailed,
+    /// A message over the limit.
+    TooLarge,
+    /// A client outside `allow`.
+    NotAllowed,
+}
+
+/// Counts a refusal.
+pub(crate) fn refused(reason: Refusal) {
+    let reason = match reason {
+        Refusal::UnknownRecipient => "unknown_recipient",
+        Refusal::LookupFailed => "lookup_failed",
+        Refusal::TooLarge => "too_large",
+        Refusal::NotAllowed => "not_allowed",
+    };
+    REFUSED.with_label_values(&[reason]).inc();
+}
+
+/// Counts what became of a message's recipients, and how long it took.
+pub(crate) fn delivered(outcomes: &[Delivered], bytes: usize, took: Duration) {
+    DELIVERY_SECONDS.observe(took.as_secs_f64());
+    BYTES.inc_by(u64::try_from(bytes).unwrap_or(u64::MAX));
+    for outcome in outcomes {
+        let outcome = match outcome {
+            Delivered::Stored { .. } => "stored",
+            Delivered::AccountGone => "account_gone",
+        };
+        RECIPIENTS.with_label_values(&[outcome]).inc();
+    }
+}
+
+/// Counts the recipients of a message that could not be stored.
+pub(crate) fn delivery_failed(recipients: usize, took: Duration) {
+    DELIVERY_SECONDS.observe(took.as_secs_f64());
+    let recipients = u64::try_from(recipients).unwrap_or(u64::MAX);
+    RECIPIENTS.with_label_values(&["failed"]).inc_by(recipients);
+}
+
+/// Counts a connection over the limit.
+pub(crate) fn connection_refused(protocol: &str) {
+    CONNECTIONS_REFUSED.with_label_values(&[protocol]).inc();
+}
+
+/// Counts an error of accept.
+pub(crate) fn accept_failed(protocol: &str) {
+    ACCEPT_FAILED.with_label_values(&[protocol]).inc();
+}
+
+/// Counts a connection as open until it is dropped.
+#[derive(Debug)]
+pub(crate) struct OpenConnection(&'static str);
+
+impl OpenConnection {
+    /// Counts one more.
+    pub(crate) fn new(protocol: &'static str) -> OpenConnection {
+        SESSIONS.with_label_values(&[protocol]).inc();
+        SESSIONS_TOTAL.with_label_values(&[protocol]).inc();
+        OpenConnection(protocol)
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        SESSIONS.with_label_values(&[self.0]).dec();
+    }
+}
+
+/// Makes all counters, so that a scrape before the first mail shows them at 0.
+pub(crate) fn register() {
+    LazyLock::force(&DELIVERY_SECONDS);
+    LazyLock::force(&BYTES);
+    for outcome in ["stored", "account_gone", "failed"] {
+        RECIPIENTS.with_label_values(&[outcome]);
+    }
+    for reason in [
+        "unknown_recipient",
+        "lookup_failed",
+        "too_large",
+        "not_allowed",
+    ] {
+        REFUSED.with_label_values(&[reason]);
+    }
+    for protocol in ["lmtp", "imap", "http"] {
+        SESSIONS.with_label_values(&[protocol]);
+        SESSIONS_TOTAL.with_label_values(&[protocol]);
+        CONNECTIONS_REFUSED.with_label_values(&[protocol]);
+        ACCEPT_FAILED.with_label_values(&[protocol]);
+    }
+}
+
+/// How much of a memory budget is used, and how much there is, in bytes.
+pub(crate) fn budget(name: &str, used: u64, limit: u64) {
+    for (kind, bytes) in [("used", used), ("limit", limit)] {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        BUDGETS.with_label_values(&[name, kind]).set(bytes);
+    }
+}
+
+/// All counters of the process in Prometheus' text format.
+///
+/// # Errors
+/// When two families contradict each other, which would be a bug.
+pub(crate) fn text() -> prometheus::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    TextEncoder::new().encode(&prometheus::gather(), &mut text)?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scrape_before_the_first_mail_shows_every_counter() {
+        register();
+        let text = String::from_utf8(text().expect("consistent")).expect("text");
+        for name in [
+            "deliveries_total{outcome=\"failed\"}",
+            "delivery_seconds_bucket",
+            "accept_errors_total{protocol=\"imap\"}",
+        ] {
+            assert!(
+                text.contains(&format!("coldpost_{name}")),
+                "{name} is missing in:\n{text}"
+            );
+        }
+    }
+}

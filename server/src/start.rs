@@ -1,0 +1,186 @@
+//! The server as a whole: all listeners bound or none, served until told to stop, drained, the engine closed last.
+
+use std::future::Future;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use coldpost_engine::Engine;
+use tokio::task::JoinSet;
+
+use crate::auth::{self, AccountPolicy, AuthSettings, Authenticator, Users};
+use crate::budget::Budget;
+use crate::listen::{Address, IMAP_CONNECTIONS_MAX, Listener, Peer, Protocol, Stream};
+use crate::lmtp::{self, Lmtp, Spool};
+use crate::shutdown::{self, Shutdown, Trigger};
+use crate::{http, imap, metrics};
+
+/// What IMAP's listener should know.
+const IMAP: Protocol = Protocol {
+    name: "imap",
+    connections_max: IMAP_CONNECTIONS_MAX,
+    busy: "* BYE [UNAVAILABLE] too many connections, try again later\r\n",
+};
+
+/// Everything the server is told; checked already.
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    /// What is listened on.
+    pub listen: Addresses,
+    /// `[lmtp]`
+    pub lmtp: lmtp::Settings,
+    /// `[http]`
+    pub http: http::Settings,
+    /// `[auth]`
+    pub auth: AuthSettings,
+    /// `[auth] accounts`
+    pub accounts: AccountPolicy,
+    /// Message bytes in flight, all sessions together.
+    pub mail_memory: u64,
+    /// A directory on the data disk for messages that come in.
+    pub spool: PathBuf,
+}
+
+/// An address for each protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// LMTP
+    pub lmtp: Address,
+    /// IMAP
+    pub imap: Address,
+    /// HTTP
+    pub http: Address,
+}
+
+/// A server that serves.
+pub struct Server {
+    engine: Engine,
+    addresses: Addresses,
+    trigger: Trigger,
+    listeners: JoinSet<()>,
+}
+
+impl Server {
+    /// Binds all listeners and begins to serve.
+    ///
+    /// # Errors
+    /// An address that cannot be listened on (the text names it); the spool directory cannot be made.
+    pub async fn start(engine: Engine, settings: ServerSettings) -> io::Result<Server> {
+        std::fs::create_dir_all(&settings.spool)?;
+        let lmtp = Listener::bind(&settings.listen.lmtp, "lmtp").await?;
+        let imap = Listener::bind(&settings.listen.imap, "imap").await?;
+        let http = Listener::bind(&settings.listen.http, "http").await?;
+        let addresses = Addresses {
+            lmtp: lmtp.address().clone(),
+            imap: imap.address().clone(),
+            http: http.address().clone(),
+        };
+        metrics::register();
+        let (trigger, shutdown) = shutdown::channel();
+        let mut listeners = JoinSet::new();
+        let users = Arc::new(Users::new(engine.clone(), settings.accounts));
+        let budget = Budget::new(settings.mail_memory);
+        listeners.spawn(http::run(
+            http,
+            engine.clone(),
+            settings.http.clone(),
+            budget.clone(),
+            shutdown.clone(),
+        ));
+        listeners.spawn(run_imap(
+            imap,
+            &engine,
+            &settings,
+            &users,
+            &budget,
+            shutdown.clone(),
+        )?);
+        listeners.spawn(run_lmtp(lmtp, &engine, settings, users, budget, shutdown));
+        Ok(Server {
+            engine,
+            addresses,
+            trigger,
+            listeners,
+        })
+    }
+
+    /// What is listened on, with the ports that the system chose.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Serves until `stop` ends; then nothing is accepted, sessions end, and the engine is closed.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) {
+        stop.await;
+        self.trigger.pull();
+        while let Some(ended) = self.listeners.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a listener panicked");
+            }
+        }
+        self.engine.close().await;
+    }
+}
+
+fn run_lmtp(
+    listener: Listener,
+    engine: &Engine,
+    settings: ServerSettings,
+    users: Arc<Users>,
+    budget: Budget,
+    shutdown: Shutdown,
+) -> impl Future<Output = ()> + use<> {
+    let store = lmtp::Store {
+        engine: engine.clone(),
+        users,
+    };
+    let spool = Spool {
+        budget,
+        directory: Arc::new(settings.spool),
+    };
+    let lmtp = Arc::new(Lmtp::new(settings.lmtp, store, spool));
+    let word = shutdown.clone();
+    listener.run(
+        Lmtp::<lmtp::Store>::PROTOCOL,
+        shutdown,
+        move |stream: Stream, peer: Peer| {
+            let (lmtp, word) = (Arc::clone(&lmtp), word.clone());
+            async move { lmtp.serve(stream, peer, word).await }
+        },
+    )
+}
+
+fn run_imap(
+    listener: Listener,
+    engine: &Engine,
+    settings: &ServerSettings,
+    users: &Arc<Users>,
+    budget: &Budget,
+    shutdown: Shutdown,
+) -> io::Result<impl Future<Output = ()> + use<>> {
+    let context = Arc::new(imap::Context {
+        engine: engine.clone(),
+        auth: Arc::new(Authenticator::new(settings.auth.clone(), Arc::clone(users))),
+        settings: imap::ImapSettings {
+            hostname: settings.lmtp.hostname.clone(),
+            max_message: settings.lmtp.max_message,
+            memory_kib: budget.total_kib(),
+            spool: settings.spool.clone(),
+        },
+        metrics: imap::Metrics::new(prometheus::default_registry()).map_err(io::Error::other)?,
+        memory: budget.semaphore(),
+        shutdown: shutdown.receiver(),
+    });
+    Ok(
+        listener.run(IMAP, shutdown, move |stream: Stream, peer: Peer| {
+            let context = Arc::clone(&context);
+            async move {
+                let peer = match peer {
+                    Peer::Tcp { remote, local } => auth::Peer::tcp(remote, local, false),
+                    Peer::Unix => auth::Peer::unix(),
+                };
+                imap::serve(stream, context, peer).await;
+            }
+        }),
+    )
+}

@@ -1,0 +1,228 @@
+//! Dialogues: client and server lines as text files (`dialogues/run.rs` says how they are written), run against a real
+//! engine in a temporary directory; and what text files cannot say.
+
+#[path = "dialogues/run.rs"]
+mod run;
+#[path = "dialogues/server.rs"]
+mod server;
+
+use std::sync::Arc;
+
+use coldpost_server::auth::{AccountPolicy, Peer};
+use server::{Connection, MEMORY_KIB, Server, Setup, message};
+
+macro_rules! dialogues {
+    ($($name:ident),* $(,)?) => {
+        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            run::run(stringify!($name)).await;
+        })*
+
+        #[test]
+        fn every_dialogue_is_run() {
+            let listed = [$(stringify!($name).trim_start_matches("r#")),*];
+            for file in std::fs::read_dir(server::directory()).expect("the dialogues are there") {
+                let path = file.expect("readable").path();
+                if path.extension().is_some_and(|extension| extension == "txt") {
+                    let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+                    assert!(listed.contains(&name.as_str()), "add {name} to the list in {}", file!());
+                }
+            }
+        }
+    };
+}
+
+dialogues! {
+    append,
+    authenticate,
+    bad_commands,
+    close,
+    condstore,
+    copy,
+    create_delete_rename,
+    esearch,
+    examine,
+    expunge,
+    fetch_away,
+    fetch_items,
+    fetch_partial,
+    fetch_sections,
+    fetch_seen,
+    greeting,
+    id_enable_namespace,
+    idle,
+    list,
+    list_extended,
+    literals,
+    login,
+    lsub,
+    r#move,
+    objectid,
+    pipelining,
+    rename_inbox,
+    search,
+    select,
+    status,
+    store,
+    two_sessions,
+    utf7,
+}
+
+/// A connection that is logged in as anna.
+async fn anna(server: &Server) -> Connection {
+    let mut connection = server.connect();
+    connection
+        .exchange(b"a0 LOGIN anna sesame\r\n", "a0 OK")
+        .await;
+    connection
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_bytes_get_the_same_answers_however_they_are_split() {
+    let mut script =
+        b"a1 LOGIN {4+}\r\nanna {6}\r\nsesame\r\na2 SELECT INBOX\r\na3 APPEND INBOX () {176}\r\n"
+            .to_vec();
+    script.extend_from_slice(&message("hello"));
+    script.extend_from_slice(
+        b"\r\na4 FETCH 1 (UID FLAGS BODY[])\r\na5 NONSENSE\r\na6 IDLE\r\nDONE\r\na7 LOGOUT\r\n",
+    );
+    let mut answers = Vec::new();
+    for pipe in [1, 3, 65_536] {
+        let server = Server::start(Setup::default()).await;
+        let heard = server
+            .connect_as(Peer::unix(), pipe)
+            .exchange(&script, "a7 OK")
+            .await;
+        let dated = heard
+            .split("UIDVALIDITY ")
+            .nth(1)
+            .and_then(|rest| rest.split(']').next());
+        answers.push(heard.replace(dated.expect("SELECT tells it"), "DATED"));
+        server.engine.close().await;
+    }
+    assert!(
+        answers.iter().all(|answer| *answer == answers[0]),
+        "{answers:#?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_of_the_daemon_says_bye_also_in_idle() {
+    let server = Server::start(Setup::default()).await;
+    let mut between = anna(&server).await;
+    let mut idle = anna(&server).await;
+    idle.exchange(b"a1 IDLE\r\n", "+ ").await;
+    server.stop();
+    for connection in [&mut between, &mut idle] {
+        assert!(
+            connection
+                .line()
+                .await
+                .expect("a last line")
+                .starts_with("* BYE [UNAVAILABLE]")
+        );
+        connection
+            .line()
+            .await
+            .expect_err("the connection is closed");
+    }
+    server.engine.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_others_can_read_offers_no_login() {
+    let server = Server::start(Setup::default()).await;
+    let address = |text: &str| text.parse().expect("an address and a port");
+    let peer = Peer::tcp(address("192.0.2.1:999"), address("192.0.2.2:143"), false);
+    let mut connection = server.connect_as(peer, 4096);
+    assert!(
+        connection
+            .line()
+            .await
+            .expect("a greeting")
+            .contains(" LOGINDISABLED]")
+    );
+    connection
+        .exchange(b"a1 LOGIN anna backend\r\n", "a1 NO [PRIVACYREQUIRED]")
+        .await;
+    connection
+        .exchange(
+            b"a2 AUTHENTICATE PLAIN AGFubmEAYmFja2VuZA==\r\n",
+            "a2 NO [PRIVACYREQUIRED]",
+        )
+        .await;
+    // Over TLS the backend password is taken, the development password is not.
+    let peer = Peer::tcp(address("192.0.2.1:999"), address("192.0.2.2:993"), true);
+    let mut connection = server.connect_as(peer, 4096);
+    connection
+        .exchange(b"b1 LOGIN anna backend\r\n", "b1 OK")
+        .await;
+    server.engine.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_listed_accounts_may_log_in_where_accounts_are_listed() {
+    let server = Server::start(Setup {
+        accounts: AccountPolicy::Listed,
+        ..Setup::default()
+    })
+    .await;
+    server.deliver("anna", "hello").await;
+    let mut connection = server.connect();
+    connection
+        .exchange(b"a1 LOGIN bert sesame\r\n", "a1 NO [AUTHENTICATIONFAILED]")
+        .await;
+    connection
+        .exchange(b"a2 LOGIN ANNA sesame\r\n", "a2 OK")
+        .await;
+    server.engine.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_append_waits_for_its_share_of_the_memory() {
+    let server = Server::start(Setup::default()).await;
+    let others = Arc::clone(&server.ctx.memory)
+        .acquire_many_owned(MEMORY_KIB)
+        .await;
+    let mut connection = anna(&server).await;
+    let mut append = b"a1 APPEND INBOX {90000+}\r\n".to_vec();
+    append.extend_from_slice(&[b'x'; 90_000]);
+    append.extend_from_slice(b"\r\n");
+    connection.send(&append).await;
+    // Another session is not held up by it.
+    let mut reader = anna(&server).await;
+    let status = reader
+        .exchange(b"b1 STATUS INBOX (MESSAGES)\r\n", "b1 OK")
+        .await;
+    assert!(status.contains("(MESSAGES 0)"), "{status}");
+    drop(others);
+    connection.exchange(b"", "a1 OK [APPENDUID").await;
+    assert_eq!(
+        server.ctx.memory.available_permits(),
+        usize::try_from(MEMORY_KIB).expect("small")
+    );
+    server.engine.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_fetch_reaches_a_slow_client_whole() {
+    let server = Server::start(Setup::default()).await;
+    let body = vec![b'x'; 20_000];
+    let mut connection = anna(&server).await;
+    for number in 0..40 {
+        let mut append = format!("b{number} APPEND INBOX {{{}+}}\r\n", body.len()).into_bytes();
+        append.extend_from_slice(&body);
+        append.extend_from_slice(b"\r\n");
+        connection.exchange(&append, &format!("b{number} OK")).await;
+    }
+    let mut slow = server.connect_as(Peer::unix(), 64);
+    let script = b"c1 LOGIN anna sesame\r\nc2 SELECT INBOX\r\nc3 FETCH 1:* (FLAGS BODY[])\r\n";
+    let heard = slow.exchange(script, "c3 OK").await;
+    assert_eq!(heard.matches("BODY[] {20000}").count(), 40);
+    assert_eq!(
+        heard.matches("FLAGS (\\Seen").count(),
+        40,
+        "each tells that it was read"
+    );
+    server.engine.close().await;
+}

@@ -1,0 +1,146 @@
+//! Every line that a client says in the examples of the RFCs is taken (`|` stands for CRLF within a command).
+
+use coldpost_server::imap::grammar;
+
+fn all_parse(lines: &[&str]) {
+    for line in lines {
+        let parsed = grammar::parse(line.replace('|', "\r\n").as_bytes());
+        assert!(parsed.is_ok(), "{line}: {parsed:?}");
+    }
+}
+
+#[test]
+fn examples_of_rfc_3501_section_6() {
+    all_parse(&[
+        "abcd CAPABILITY",
+        "efgh STARTTLS",
+        "ijkl CAPABILITY",
+        "mnop LOGIN joe password",
+        "a002 NOOP",
+        "a047 NOOP",
+        "A023 LOGOUT",
+        "a001 CAPABILITY",
+        "a002 STARTTLS",
+        "a003 CAPABILITY",
+        "a004 LOGIN joe password",
+        "A001 AUTHENTICATE GSSAPI",
+        "a001 LOGIN SMITH SESAME",
+        "A142 SELECT INBOX",
+        "A932 EXAMINE blurdybloop",
+        "A003 CREATE owatagusiam/",
+        "A004 CREATE owatagusiam/blurdybloop",
+        "A682 LIST \"\" *",
+        "A683 DELETE blurdybloop",
+        "A684 DELETE foo",
+        "A685 DELETE foo/bar",
+        "A686 LIST \"\" *",
+        "A687 DELETE foo",
+        "A82 LIST \"\" *",
+        "A83 DELETE blurdybloop",
+        "A84 DELETE foo",
+        "A85 LIST \"\" *",
+        "A86 LIST \"\" %",
+        "A683 RENAME blurdybloop sarasoop",
+        "A684 RENAME foo zowie",
+        "Z432 LIST \"\" *",
+        "Z433 RENAME INBOX old-mail",
+        "Z434 LIST \"\" *",
+        "A002 SUBSCRIBE #news.comp.mail.mime",
+        "A002 UNSUBSCRIBE #news.comp.mail.mime",
+        "A101 LIST \"\" \"\"",
+        "A102 LIST #news.comp.mail.misc \"\"",
+        "A103 LIST /usr/staff/jones \"\"",
+        "A202 LIST ~/Mail/ %",
+        "A002 LSUB \"#news.\" \"comp.mail.*\"",
+        "A003 LSUB \"#news.\" \"comp.%\"",
+        "A042 STATUS blurdybloop (UIDNEXT MESSAGES)",
+        "A003 APPEND saved-messages (\\Seen) {310}",
+        "FXXZ CHECK",
+        "A341 CLOSE",
+        "A202 EXPUNGE",
+        "A282 SEARCH FLAGGED SINCE 1-Feb-1994 NOT FROM \"Smith\"",
+        "A283 SEARCH TEXT \"string not in mailbox\"",
+        "A284 SEARCH CHARSET UTF-8 TEXT {6}|XXXXXX",
+        "A654 FETCH 2:4 (FLAGS BODY[HEADER.FIELDS (DATE FROM)])",
+        "A003 STORE 2:4 +FLAGS (\\Deleted)",
+        "A003 COPY 2:4 MEETING",
+        "A999 UID FETCH 4827313:4828442 FLAGS",
+        "a006 logout",
+        "a003 fetch 12 full",
+        "a004 fetch 12 body[header]",
+        "a005 store 12 +flags \\deleted",
+        "a002 select inbox",
+        "A FETCH 1 BODY[1.MIME]",
+        "A FETCH 1 BODY[4.2.2.1]",
+        "A LOGIN {11}|FRED FOOBAR {7}|fat man",
+        "A001 LOGIN {11+}|FRED FOOBAR {7+}|fat man",
+    ]);
+}
+
+#[test]
+fn examples_of_the_extensions() {
+    all_parse(&[
+        // RFC 4315 UIDPLUS
+        "A003 UID EXPUNGE 3000:3002",
+        "A003 APPEND saved-messages (\\Seen) {297}",
+        "A004 COPY 2:4 meeting",
+        "A005 UID COPY 310:320 meeting",
+        // RFC 4731 ESEARCH
+        "A282 SEARCH RETURN (MIN COUNT) FLAGGED SINCE 1-Feb-1994 NOT FROM \"Smith\"",
+        "A283 SEARCH RETURN () FLAGGED SINCE 1-Feb-1994 NOT FROM \"Smith\"",
+        "A301 UID SEARCH RETURN (MIN MAX) SMALLER 5000",
+        "A302 UID SEARCH RETURN (COUNT) UNDELETED",
+        "C1 UID SEARCH RETURN (MIN MAX ALL COUNT) MODSEQ 1",
+        "A284 SEARCH RETURN (MIN) FLAGGED SINCE 1-Feb-1994 NOT FROM \"Smith\"",
+        // RFC 7162 CONDSTORE, QRESYNC
+        "A142 SELECT INBOX (CONDSTORE)",
+        "a103 UID STORE 6,4,8 (UNCHANGEDSINCE 12121230045) +FLAGS.SILENT (\\Deleted)",
+        "a104 STORE * (UNCHANGEDSINCE 12121230045) +FLAGS.SILENT (\\Deleted $Processed)",
+        "a106 STORE 100:150 (UNCHANGEDSINCE 212030000000) +FLAGS.SILENT ($Processed)",
+        "B001 STORE 7,5,9 (UNCHANGEDSINCE 320162338) +FLAGS.SILENT (\\Deleted)",
+        "s100 UID FETCH 1:* (FLAGS) (CHANGEDSINCE 12345)",
+        "a FETCH 1:3 (MODSEQ)",
+        "a SEARCH MODSEQ \"/flags/\\\\draft\" all 620162338",
+        "t SEARCH OR NOT MODSEQ 720162338 LARGER 50000",
+        "A042 STATUS blurdybloop (UIDNEXT MESSAGES HIGHESTMODSEQ)",
+        "A02 SELECT INBOX (QRESYNC (67890007 20050715194045000 41,43:211,214:541))",
+        "B04 SELECT INBOX (QRESYNC (67890007 90060115194045000 1:29997 (5000,7500,9000,9990:9999 15000,22500,27000,29970,29973,29976,29979,29982,29985,29988,29991,29994,29997)))",
+        "S1 UID FETCH 300:500 (FLAGS) (CHANGEDSINCE 12345 VANISHED)",
+        "a ENABLE QRESYNC",
+        "A101 ENABLE CONDSTORE",
+        "a1 CLOSE",
+        // RFC 6851 MOVE, RFC 3691 UNSELECT, RFC 2177 IDLE
+        "a UID MOVE 42:69 foo",
+        "a MOVE 1 \"b\"",
+        "A341 UNSELECT",
+        "A002 IDLE",
+        // RFC 5258 LIST-EXTENDED, RFC 5819 LIST-STATUS, RFC 6154 SPECIAL-USE
+        "A01 LIST \"\" \"%\" RETURN (CHILDREN)",
+        "A02 LIST (SUBSCRIBED) \"\" \"*\"",
+        "A03 LIST () \"\" \"%\" RETURN (CHILDREN)",
+        "A04 LIST (REMOTE) \"\" \"%\" RETURN (CHILDREN)",
+        "A05 LIST (REMOTE SUBSCRIBED) \"\" \"*\"",
+        "A06 LIST (REMOTE) \"\" \"*\" RETURN (SUBSCRIBED)",
+        "BBB LIST \"\" (\"INBOX\" \"Drafts\" \"Sent/%\")",
+        "C04 LIST (SUBSCRIBED RECURSIVEMATCH) \"\" \"%\" RETURN (CHILDREN)",
+        "CA3 LIST \"\" (\"INBOX\" \"Drafts\" \"Sent/%\") RETURN (SUBSCRIBED CHILDREN)",
+        "A LIST \"\" % RETURN (STATUS (MESSAGES UNSEEN))",
+        "t1 LIST (SUBSCRIBED RECURSIVEMATCH) \"\" % RETURN (STATUS (MESSAGES))",
+        "t2 LIST \"\" \"%\" RETURN (SPECIAL-USE)",
+        "t3 LIST (SPECIAL-USE) \"\" \"*\"",
+        "t1 CREATE MySpecial (USE (\\Drafts \\Sent))",
+        // RFC 2342, 2971, 4959, 5161, 7888, 8438, 8474, 8514
+        "A001 NAMESPACE",
+        "a023 ID (\"name\" \"sodr\" \"version\" \"19.34\" \"vendor\" \"Pink Floyd Music Limited\")",
+        "a042 ID NIL",
+        "C AUTHENTICATE PLAIN dGVzdAB0ZXN0AHRlc3Q=",
+        "t ENABLE CONDSTORE X-GOOD-IDEA",
+        "A STATUS frop (MESSAGES SIZE)",
+        "5 FETCH 1:* (EMAILID THREADID)",
+        "7 STATUS foo (MAILBOXID)",
+        "8 SEARCH EMAILID M6d99ac3275bb4e",
+        "A101 FETCH 997 (SAVEDATE)",
+        "A104 SEARCH SAVEDBEFORE 28-Dec-2014",
+        "A103 SEARCH SAVEDATESUPPORTED",
+    ]);
+}

@@ -1,0 +1,77 @@
+//! mbsync with a Maildir on the near side.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::must::Must;
+use crate::{place, tool};
+
+/// One account, synchronised both ways by `run`.
+#[derive(Debug)]
+pub struct Mbsync {
+    scratch: TempDir,
+}
+
+impl Mbsync {
+    /// Of `user` at the server; all mailboxes, both ways, deletions included.
+    pub fn new(server: SocketAddr, user: &str, password: &str) -> Mbsync {
+        let scratch = place::scratch("mbsync");
+        let base = scratch.path().display().to_string();
+        fs::create_dir(scratch.path().join("mail")).must("making the Maildir's directory");
+        let text = format!(
+            "FSync no\n\nIMAPAccount far\nHost {}\nPort {}\nUser {user}\nPass {password}\nSSLType None\nAuthMechs LOGIN\n\n\
+             IMAPStore far\nAccount far\n\n\
+             MaildirStore near\nPath {base}/mail/\nInbox {base}/mail/INBOX\nSubFolders Verbatim\n\n\
+             Channel both\nFar :far:\nNear :near:\nPatterns *\nCreate Both\nExpunge Both\nSyncState *\n",
+            server.ip(),
+            server.port(),
+        );
+        fs::write(scratch.path().join("mbsyncrc"), text).must("writing mbsyncrc");
+        Mbsync { scratch }
+    }
+
+    /// One run over everything; what it said with `-V`.
+    ///
+    /// # Panics
+    /// Unless it ends with success.
+    #[track_caller]
+    pub fn run(&self) -> String {
+        let mut command = Command::new(tool::MBSYNC.path());
+        command
+            .arg("-V")
+            .arg("-c")
+            .arg(self.scratch.path().join("mbsyncrc"))
+            .arg("-a");
+        command.env("HOME", self.scratch.path());
+        let output = command.output().must("running mbsync");
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(
+            output.status.success(),
+            "mbsync ended with {}\n{text}",
+            output.status
+        );
+        text
+    }
+
+    /// The Maildir of a mailbox.
+    pub fn maildir(&self, mailbox: &str) -> PathBuf {
+        self.scratch.path().join("mail").join(mailbox)
+    }
+
+    /// The message files of a mailbox, sorted by name.
+    pub fn messages(&self, mailbox: &str) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        for part in ["cur", "new"] {
+            let Ok(entries) = fs::read_dir(self.maildir(mailbox).join(part)) else {
+                continue;
+            };
+            files.extend(entries.map(|entry| entry.must("reading the Maildir").path()));
+        }
+        files.sort();
+        files
+    }
+}

@@ -1,0 +1,95 @@
+//! What a store must be able to do, one attempt at a time: the seam between patience above and S3, directories and faults below.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::Path;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+
+/// Why an attempt failed, by what to do about it.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// There is no such object.
+    Missing,
+    /// There is one already.
+    Exists,
+    /// The store refuses: asking again changes nothing until somebody changes permissions or settings.
+    Refused(Cause),
+    /// Not now.
+    Away(Cause),
+}
+
+/// What lies below a failure.
+pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// The bytes of an answer.
+pub(crate) struct Body {
+    /// Bytes of the whole object, whatever was asked of it.
+    pub(crate) object_bytes: u64,
+    /// What was asked for, piece by piece.
+    pub(crate) pieces: BoxStream<'static, Result<Bytes, Failure>>,
+}
+
+/// Whether a file became an object without being copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Linked {
+    /// Durably.
+    Done,
+    /// This store cannot, or not with this file: write the bytes.
+    Impossible,
+}
+
+/// One store. Names are relative to its prefix.
+pub(crate) trait Backend: Send + Sync + fmt::Debug {
+    /// Makes an object that must not exist; durable when it returns.
+    fn put_new<'a>(&'a self, name: &'a str, bytes: Bytes) -> BoxFuture<'a, Result<(), Failure>>;
+
+    /// Whether `link_new` is worth asking.
+    fn links(&self) -> bool {
+        false
+    }
+
+    /// The same as a put out of a local file that nobody changes any more.
+    fn link_new<'a>(
+        &'a self,
+        name: &'a str,
+        file: &'a Path,
+    ) -> BoxFuture<'a, Result<Linked, Failure>>;
+
+    /// Reads a range, or all.
+    fn read<'a>(
+        &'a self,
+        name: &'a str,
+        range: Option<Range<u64>>,
+    ) -> BoxFuture<'a, Result<Body, Failure>>;
+
+    /// Bytes of an object.
+    fn size<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<u64, Failure>>;
+
+    /// Names and sizes below a folder (or everything, for ""), in any order.
+    fn list(&self, folder: &str) -> BoxStream<'static, Result<(String, u64), Failure>>;
+
+    /// Deletes an object.
+    fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Failure>>;
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Missing => f.write_str("it is not there"),
+            Failure::Exists => f.write_str("it exists already"),
+            Failure::Refused(cause) | Failure::Away(cause) => cause.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Failure::Missing | Failure::Exists => None,
+            Failure::Refused(cause) | Failure::Away(cause) => Some(cause.as_ref()),
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! A store behind `object_store`: S3 and what speaks it; also the reading half of a directory.
+//!
+//! Promises: puts are conditional (`If-None-Match: *`). Never: retries; that is done above, once, where it is counted.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt, TryStreamExt};
+use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
+use object_store::path::Path as Location;
+use object_store::{
+    ClientOptions, GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
+    RetryConfig,
+};
+
+use super::backend::{Backend, Body, Failure, Linked};
+use super::patience::{ATTEMPT_MAX, CONNECT};
+use super::store::ColdSettings;
+use crate::error::{Error, Kind, Result};
+
+/// An object store and the prefix below which everything lies.
+#[derive(Debug)]
+pub(crate) struct Bucket {
+    store: Arc<dyn ObjectStore>,
+    prefix: Location,
+}
+
+impl Bucket {
+    /// A store of `object_store`.
+    pub(crate) fn new(store: Arc<dyn ObjectStore>, prefix: Location) -> Bucket {
+        Bucket { store, prefix }
+    }
+
+    /// `place` is what follows `s3://`: bucket and prefix. Without a key in the settings, keys come from where
+    /// S3 clients look for them (environment, instance role).
+    pub(crate) fn s3(settings: &ColdSettings, place: &str) -> Result<Bucket> {
+        let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+        if bucket.is_empty() {
+            return Err(Error::new(
+                Kind::Invalid,
+                format!(
+                    "`{}` names no bucket: write s3://bucket/prefix",
+                    settings.url
+                ),
+            ));
+        }
+        let prefix = Location::parse(prefix).map_err(|e| {
+            Error::with_source(
+                Kind::Invalid,
+                format!("`{}` has a prefix that cannot be used", settings.url),
+                e,
+            )
+        })?;
+        let mut builder = match &settings.access_key_id {
+            Some(id) => AmazonS3Builder::new().with_access_key_id(id),
+            None => AmazonS3Builder::from_env(),
+        };
+        if let Some(secret) = &settings.secret_access_key {
+            builder = builder.with_secret_access_key(secret);
+        }
+        if let Some(region) = &settings.region {
+            builder = builder.with_region(region);
+        }
+        if let Some(endpoint) = &settings.endpoint {
+            builder = builder
+                .with_endpoint(endpoint)
+                .with_virtual_hosted_style_request(false);
+        }
+        let client = ClientOptions::new()
+            .with_allow_http(settings.allow_http)
+            .with_connect_timeout(CONNECT)
+            .with_timeout(ATTEMPT_MAX);
+        let store = builder
+            .with_bucket_name(bucket)
+            .with_conditional_put(S3ConditionalPut::ETagMatch)
+            .with_disable_bulk_delete(true)
+            .with_client_options(client)
+            .with_retry(RetryConfig {
+                max_retries: 0,
+                ..RetryConfig::default()
+            })
+            .build()
+            .map_err(|e| {
+                Error::with_source(
+                    Kind::Invalid,
+                    "the settings under [cold] give no S3 client",
+                    e,
+                )
+            })?;
+        Ok(Bucket::new(Arc::new(store), prefix))
+    }
+
+    fn location(&self, name: &str) -> Location {
+        self.prefix
+            .parts()
+            .chain(Location::from(name).parts())
+            .collect()
+    }
+}
+
+impl Backend for Bucket {
+    fn put_new<'a>(&'a self, name: &'a str, bytes: Bytes) -> BoxFuture<'a, Result<(), Failure>> {
+        async move {
+            let options = PutOptions {
+                mode: PutMode::Create,
+                ..PutOptions::default()
+            };
+            self.store
+                .put_opts(&self.location(name), bytes.into(), options)
+                .await
+                .map_err(failure)?;
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn link_new<'a>(&'a self, _: &'a str, _: &'a Path) -> BoxFuture<'a, Result<Linked, Failure>> {
+        std::future::ready(Ok(Linked::Impossible)).boxed()
+    }
+
+    fn read<'a>(
+        &'a self,
+        name: &'a str,
+        range: Option<Range<u64>>,
+    ) -> BoxFuture<'a, Result<Body, Failure>> {
+        async move {
+            let ranged = range.is_some();
+            let options = GetOptions {
+                range: range.map(GetRange::Bounded),
+                ..GetOptions::default()
+            };
+            let answer = self
+                .store
+                .get_opts(&self.location(name), options)
+                .await
+                .map_err(failure)?;
+            let object_bytes = answer.meta.size;
+            // A range is small: one read of it, where a stream of a file would come in crumbs.
+            let pieces = match ranged {
+                true => futures::stream::once(answer.bytes())
+                    .map_err(failure)
+                    .boxed(),
+                false => answer.into_stream().map_err(failure).boxed(),
+            };
+            Ok(Body {
+                object_bytes,
+                pieces,
+            })
+        }
+        .boxed()
+    }
+
+    fn size<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<u64, Failure>> {
+        async move {
+            Ok(self
+                .store
+                .head(&self.location(name))
+                .await
+                .map_err(failure)?
+                .size)
+        }
+        .boxed()
+    }
+
+    fn list(&self, folder: &str) -> BoxStream<'static, Result<(String, u64), Failure>> {
+        let prefix = self.prefix.clone();
+        let found = self.store.list(Some(&self.location(folder)));
+        found
+            .map(move |item| {
+                let item = item.map_err(failure)?;
+                let name: Option<Location> =
+                    item.location.prefix_match(&prefix).map(Iterator::collect);
+                Ok((name.unwrap_or(item.location).to_string(), item.size))
+            })
+            .boxed()
+    }
+
+    fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Failure>> {
+        async move {
+            self.store
+                .delete(&self.location(name))
+                .await
+                .map_err(failure)
+        }
+        .boxed()
+    }
+}
+
+/// What an error of `object_store` means to us.
+pub(crate) fn failure(error: object_store::Error) -> Failure {
+    use object_store::Error as E;
+    match error {
+        E::NotFound { .. } => Failure::Missing,
+        E::AlreadyExists { .. } | E::Precondition { .. } => Failure::Exists,
+        E::PermissionDenied { .. }
+        | E::Unauthenticated { .. }
+        | E::NotImplemented { .. }
+        | E::NotSupported { .. }
+        | E::InvalidPath { .. }
+        | E::UnknownConfigurationKey { .. } => Failure::Refused(error.into()),
+        _ => Failure::Away(error.into()),
+    }
+}

@@ -1,0 +1,146 @@
+//! A directory as a store (`file://`): for one machine, tests and the first hour. It protects against no lost disk.
+//!
+//! Promises: an object is on disk with every directory above it when a put returns. A local file on the same file system becomes an
+//! object by a hard link: segments are moved, not copied. A crash leaves: a staged file `name#n` that no listing shows.
+
+use std::fs::{self, File};
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use object_store::local::LocalFileSystem;
+
+use super::backend::{Backend, Body, Failure, Linked};
+use super::bucket::Bucket;
+use crate::error::{Error, Kind, Result};
+use crate::pool;
+
+/// A directory.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    root: PathBuf,
+    files: Bucket,
+}
+
+impl Directory {
+    /// Opens it, making it first when it is not there.
+    pub(crate) fn open(root: &Path) -> Result<Directory> {
+        let cannot = |e: io::Error| {
+            let words = format!(
+                "the directory {} of [cold] cannot be used: make it writable or name another",
+                root.display()
+            );
+            Error::with_source(Kind::Unavailable, words, e)
+        };
+        fs::create_dir_all(root).map_err(cannot)?;
+        let root = fs::canonicalize(root).map_err(cannot)?;
+        let files = LocalFileSystem::new_with_prefix(&root)
+            .map_err(|e| cannot(io::Error::other(e)))?
+            .with_fsync(true);
+        Ok(Directory {
+            root,
+            files: Bucket::new(Arc::new(files), object_store::path::Path::default()),
+        })
+    }
+
+    /// Syncs every directory from the object's up to the root: the one who made them may have died before he did.
+    async fn sync(&self, name: &str) -> Result<(), Failure> {
+        let (root, path) = (self.root.clone(), self.root.join(name));
+        pool::run(move || Ok(sync_above(&path, &root)))
+            .await
+            .map_err(away)?
+            .map_err(away)
+    }
+}
+
+impl Backend for Directory {
+    fn put_new<'a>(&'a self, name: &'a str, bytes: Bytes) -> BoxFuture<'a, Result<(), Failure>> {
+        async move {
+            match self.files.put_new(name, bytes).await {
+                Err(Failure::Exists) => {
+                    self.sync(name).await?;
+                    Err(Failure::Exists)
+                }
+                other => other,
+            }
+        }
+        .boxed()
+    }
+
+    fn links(&self) -> bool {
+        true
+    }
+
+    fn link_new<'a>(
+        &'a self,
+        name: &'a str,
+        file: &'a Path,
+    ) -> BoxFuture<'a, Result<Linked, Failure>> {
+        async move {
+            let (root, path, file) = (self.root.clone(), self.root.join(name), file.to_owned());
+            pool::run(move || Ok(link(&file, &path, &root)))
+                .await
+                .map_err(away)?
+        }
+        .boxed()
+    }
+
+    fn read<'a>(
+        &'a self,
+        name: &'a str,
+        range: Option<Range<u64>>,
+    ) -> BoxFuture<'a, Result<Body, Failure>> {
+        self.files.read(name, range)
+    }
+
+    fn size<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<u64, Failure>> {
+        self.files.size(name)
+    }
+
+    fn list(&self, folder: &str) -> BoxStream<'static, Result<(String, u64), Failure>> {
+        self.files.list(folder)
+    }
+
+    fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Failure>> {
+        self.files.delete(name)
+    }
+}
+
+fn link(file: &Path, path: &Path, root: &Path) -> Result<Linked, Failure> {
+    File::open(file).and_then(|f| f.sync_all()).map_err(away)?;
+    let folder = path.parent().unwrap_or(root);
+    fs::create_dir_all(folder).map_err(away)?;
+    let linked = fs::hard_link(file, path);
+    match linked.map_err(|e| (e.kind(), e)) {
+        Ok(()) => sync_above(path, root).map(|()| Linked::Done).map_err(away),
+        Err((io::ErrorKind::AlreadyExists, _)) => {
+            sync_above(path, root).map_err(away)?;
+            Err(Failure::Exists)
+        }
+        // Another file system, or one without hard links (or no more of them on this file).
+        Err((
+            io::ErrorKind::CrossesDevices
+            | io::ErrorKind::Unsupported
+            | io::ErrorKind::TooManyLinks
+            | io::ErrorKind::PermissionDenied,
+            _,
+        )) => Ok(Linked::Impossible),
+        Err((_, e)) => Err(away(e)),
+    }
+}
+
+fn sync_above(path: &Path, root: &Path) -> io::Result<()> {
+    path.ancestors()
+        .skip(1)
+        .take_while(|folder| folder.starts_with(root))
+        .try_for_each(|folder| File::open(folder)?.sync_all())
+}
+
+fn away(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
+    Failure::Away(error.into())
+}

@@ -1,0 +1,224 @@
+//! A store that fails on order, the way buckets do; for tests.
+//!
+//! Promises: an order is used up by the requests that it meets, oldest order first; every attempt that reaches the store is noted.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt, TryStreamExt};
+
+use super::backend::{Backend, Body, Failure, Linked};
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing happens, and an error says so.
+    Fail,
+    /// The answer comes late.
+    Delay(Duration),
+    /// The answer stops after so many bytes (reads).
+    Truncate(usize),
+    /// One bit of this byte of the answer is wrong (reads).
+    Flip(usize),
+    /// It happens, and an error says that it did not.
+    LoseAnswer,
+    /// 404.
+    NotFound,
+    /// Permission denied.
+    Refuse,
+}
+
+/// What is asked of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// A put, by bytes or by link.
+    Put,
+    /// A read.
+    Get,
+    /// A size.
+    Head,
+    /// A listing.
+    List,
+    /// A delete.
+    Delete,
+}
+
+/// An attempt that reached the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// What.
+    pub operation: Operation,
+    /// Of which object or folder.
+    pub name: String,
+    /// Of which bytes.
+    pub range: Option<Range<u64>>,
+}
+
+/// Orders and notes; clones are one.
+#[derive(Clone, Debug, Default)]
+pub struct Faults {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    away: bool,
+    orders: VecDeque<(Operation, Fault)>,
+    calls: Vec<Call>,
+}
+
+impl Faults {
+    /// None.
+    pub fn new() -> Faults {
+        Faults::default()
+    }
+
+    /// The next `times` operations of this kind meet this fault.
+    pub fn order(&self, operation: Operation, fault: Fault, times: usize) {
+        self.state()
+            .orders
+            .extend(std::iter::repeat_n((operation, fault), times));
+    }
+
+    /// From now on everything fails, or nothing that is not ordered.
+    pub fn set_away(&self, away: bool) {
+        self.state().away = away;
+    }
+
+    /// What was asked since the last time, and forgets it.
+    pub fn take_calls(&self) -> Vec<Call> {
+        std::mem::take(&mut self.state().calls)
+    }
+
+    pub(crate) fn over(&self, backend: Arc<dyn Backend>) -> Arc<dyn Backend> {
+        Arc::new(Faulty {
+            backend,
+            faults: self.clone(),
+        })
+    }
+
+    fn meet(&self, operation: Operation, name: &str, range: Option<&Range<u64>>) -> Option<Fault> {
+        let mut state = self.state();
+        state.calls.push(Call {
+            operation,
+            name: name.to_owned(),
+            range: range.cloned(),
+        });
+        if state.away {
+            return Some(Fault::Fail);
+        }
+        let at = state.orders.iter().position(|(of, _)| *of == operation)?;
+        state.orders.remove(at).map(|(_, fault)| fault)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug)]
+struct Faulty {
+    backend: Arc<dyn Backend>,
+    faults: Faults,
+}
+
+/// Runs `work` under a fault that does not touch bytes.
+async fn under<T>(
+    fault: Option<Fault>,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    match fault {
+        Some(Fault::Fail) => Err(ordered("failure")),
+        Some(Fault::NotFound) => Err(Failure::Missing),
+        Some(Fault::Refuse) => Err(Failure::Refused("permission denied, as ordered".into())),
+        Some(Fault::LoseAnswer) => {
+            work.await?;
+            Err(ordered("loss of the answer"))
+        }
+        Some(Fault::Delay(time)) => {
+            tokio::time::sleep(time).await;
+            work.await
+        }
+        Some(Fault::Truncate(_) | Fault::Flip(_)) | None => work.await,
+    }
+}
+
+fn ordered(what: &str) -> Failure {
+    Failure::Away(format!("{what}, as ordered").into())
+}
+
+/// The bytes of an answer under a fault.
+async fn spoil(body: Body, fault: Option<Fault>) -> Result<Body, Failure> {
+    let (Some(Fault::Truncate(_) | Fault::Flip(_)), object_bytes) = (fault, body.object_bytes)
+    else {
+        return Ok(body);
+    };
+    let mut bytes: Vec<u8> = body
+        .pieces
+        .map_ok(|piece| piece.to_vec())
+        .try_concat()
+        .await?;
+    match fault {
+        Some(Fault::Truncate(keep)) => bytes.truncate(keep),
+        Some(Fault::Flip(at)) => bytes.get_mut(at).into_iter().for_each(|byte| *byte ^= 1),
+        _ => {}
+    }
+    Ok(Body {
+        object_bytes,
+        pieces: futures::stream::once(std::future::ready(Ok(bytes.into()))).boxed(),
+    })
+}
+
+impl Backend for Faulty {
+    fn put_new<'a>(&'a self, name: &'a str, bytes: Bytes) -> BoxFuture<'a, Result<(), Failure>> {
+        let fault = self.faults.meet(Operation::Put, name, None);
+        under(fault, self.backend.put_new(name, bytes)).boxed()
+    }
+
+    fn links(&self) -> bool {
+        self.backend.links()
+    }
+
+    fn link_new<'a>(
+        &'a self,
+        name: &'a str,
+        file: &'a Path,
+    ) -> BoxFuture<'a, Result<Linked, Failure>> {
+        let fault = self.faults.meet(Operation::Put, name, None);
+        under(fault, self.backend.link_new(name, file)).boxed()
+    }
+
+    fn read<'a>(
+        &'a self,
+        name: &'a str,
+        range: Option<Range<u64>>,
+    ) -> BoxFuture<'a, Result<Body, Failure>> {
+        let fault = self.faults.meet(Operation::Get, name, range.as_ref());
+        async move { spoil(under(fault, self.backend.read(name, range)).await?, fault).await }
+            .boxed()
+    }
+
+    fn size<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<u64, Failure>> {
+        let fault = self.faults.meet(Operation::Head, name, None);
+        under(fault, self.backend.size(name)).boxed()
+    }
+
+    fn list(&self, folder: &str) -> BoxStream<'static, Result<(String, u64), Failure>> {
+        let fault = self.faults.meet(Operation::List, folder, None);
+        let found = self.backend.list(folder);
+        futures::stream::once(under(fault, std::future::ready(Ok(found))))
+            .try_flatten()
+            .boxed()
+    }
+
+    fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Failure>> {
+        let fault = self.faults.meet(Operation::Delete, name, None);
+        under(fault, self.backend.delete(name)).boxed()
+    }
+}

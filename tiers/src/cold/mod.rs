@@ -1,0 +1,25 @@
+//! The cold tier: one bucket (or directory) of immutable objects that are named by what they are.
+//!
+//! Promises: nothing that exists is overwritten; an answer that was lost is found out by comparing bytes; every request has a
+//! caller, a time limit and an end. Never: knows what is inside an object.
+
+mod backend;
+mod bucket;
+mod directory;
+#[cfg(any(test, feature = "faults"))]
+pub mod faults;
+pub mod key;
+mod patience;
+pub mod put;
+pub mod request;
+pub mod store;
+pub mod upload;
+
+pub use key::Key;
+pub use put::Put;
+pub use request::Caller;
+pub use store::{ColdSettings, ColdStore, Listed, Meta};
+pub use upload::{Upload, UploadEvent, Uploader};
+
+#[cfg(test)]
+mod tests;

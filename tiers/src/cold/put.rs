@@ -1,0 +1,252 @@
+//! Puts: an object is made, or an equal one is found; never overwritten. And the check that a store can do that.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use tokio::time::sleep;
+
+use super::backend::{Failure, Linked};
+use super::key::Key;
+use super::patience::between_attempts;
+use super::request::{Caller, Verb};
+use super::store::ColdStore;
+use crate::error::{Error, Kind, Result};
+use crate::limits::UPLOAD_MEMORY;
+use crate::{metrics, pool};
+
+/// How often a put looks again when an object was said to exist and then was not there (two writers at one time).
+const PUT_ROUNDS: u32 = 3;
+
+/// What a conditional put found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// The object was made now.
+    Created,
+    /// It was there, byte for byte: an answer was lost, or somebody did the same work.
+    AlreadyThere,
+}
+
+impl ColdStore {
+    /// Makes an object out of bytes.
+    ///
+    /// # Errors
+    /// `Conflict`: it exists with other bytes. `Unavailable`: it may or may not have been made; ask again.
+    pub async fn put_new(&self, key: &Key, bytes: Bytes, caller: Caller) -> Result<Put> {
+        let name = key.to_string();
+        let size = u64::try_from(bytes.len()).expect("a length fits 64 bits");
+        for round in 1..=PUT_ROUNDS {
+            let put = || self.inner.backend.put_new(&name, bytes.clone());
+            match self.request(Verb::Put, caller, size, put).await {
+                Ok(()) => {
+                    metrics::COLD_BYTES
+                        .with_label_values(&["out", caller.label()])
+                        .inc_by(size);
+                    return Ok(Put::Created);
+                }
+                Err(Failure::Exists) => {
+                    if let Some(put) = self
+                        .compare(&name, blake3::hash(&bytes).into(), size, caller)
+                        .await?
+                    {
+                        return Ok(put);
+                    }
+                    sleep(between_attempts(round)).await;
+                }
+                Err(failure) => return Err(self.put_error(failure, &name)),
+            }
+        }
+        Err(Error::new(
+            Kind::Unavailable,
+            format!("{}: `{name}` is said to exist and is not there", self.url()),
+        ))
+    }
+
+    /// Makes an object out of a local file that is durable and that nobody changes any more: by a hard link where the store is a
+    /// directory of the same file system, else through memory, within a budget that all puts share.
+    ///
+    /// # Errors
+    /// As `put_new`; `Corrupt`: the file is not what `digest` (BLAKE3) says, nothing was put; `NotFound`: there is no such file.
+    pub async fn put_file(
+        &self,
+        key: &Key,
+        file: &Path,
+        digest: [u8; 32],
+        caller: Caller,
+    ) -> Result<Put> {
+        if self.inner.backend.links()
+            && let Some(put) = self.link(key, file, digest, caller).await?
+        {
+            return Ok(put);
+        }
+        let size = tokio::fs::metadata(file)
+            .await
+            .map_err(|e| local(file, e))?
+            .len();
+        let share = u32::try_from(size)
+            .unwrap_or(UPLOAD_MEMORY)
+            .min(UPLOAD_MEMORY);
+        let _share = self
+            .inner
+            .memory
+            .acquire_many(share)
+            .await
+            .expect("the semaphore is never closed");
+        let bytes = whole_file(file.to_owned(), digest).await?;
+        self.put_new(key, bytes, caller).await
+    }
+
+    /// Tries what everything else rests on: put, refused put, read of a range, delete, under a random name that it removes.
+    ///
+    /// # Errors
+    /// `Invalid`: the store overwrites; `Unavailable`: away, or refuses; in words what to change.
+    pub async fn check(&self) -> Result<()> {
+        let probe = random_probe()?;
+        self.put_new(
+            &probe,
+            Bytes::from_static(b"COLDPOST probe 1"),
+            Caller::Start,
+        )
+        .await?;
+        let second = self
+            .put_new(
+                &probe,
+                Bytes::from_static(b"COLDPOST probe 2"),
+                Caller::Start,
+            )
+            .await;
+        let range = self.get_range(&probe, 9..14, Caller::Start).await;
+        self.delete(&probe, Caller::Start).await?;
+        match second {
+            Err(e) if *e.kind() == Kind::Conflict => {}
+            Err(e) => return Err(e),
+            Ok(_) => {
+                let words = format!(
+                    "{} overwrites objects though it is told not to (`If-None-Match: *`): two writers could destroy each \
+                     other's mail. Use a store with conditional puts (AWS S3, SeaweedFS, MinIO, Ceph, R2), or switch them on",
+                    self.url()
+                );
+                return Err(Error::new(Kind::Invalid, words));
+            }
+        }
+        if range?.as_ref() != b"probe" {
+            let words = format!(
+                "{} gives wrong bytes for a range: use a store that knows ranged GETs",
+                self.url()
+            );
+            return Err(Error::new(Kind::Invalid, words));
+        }
+        Ok(())
+    }
+
+    /// Makes an object out of a file without copying it; `None` when that cannot be done with this file.
+    async fn link(
+        &self,
+        key: &Key,
+        file: &Path,
+        digest: [u8; 32],
+        caller: Caller,
+    ) -> Result<Option<Put>> {
+        let name = key.to_string();
+        let (found, size) = digest_of(file.to_owned()).await?;
+        if found != digest {
+            return Err(damaged(file));
+        }
+        match self
+            .request(Verb::Put, caller, 0, || {
+                self.inner.backend.link_new(&name, file)
+            })
+            .await
+        {
+            Ok(Linked::Done) => Ok(Some(Put::Created)),
+            Ok(Linked::Impossible) => Ok(None),
+            Err(Failure::Exists) => self.compare(&name, digest, size, caller).await,
+            Err(failure) => Err(self.put_error(failure, &name)),
+        }
+    }
+
+    /// Whether an object that exists is ours; `None` when it is not there after all.
+    async fn compare(
+        &self,
+        name: &str,
+        digest: [u8; 32],
+        size: u64,
+        caller: Caller,
+    ) -> Result<Option<Put>> {
+        match self.hash(name, size, caller).await {
+            Ok((found, _)) if found == digest => Ok(Some(Put::AlreadyThere)),
+            Ok(_) => {
+                let words = format!(
+                    "{}: `{name}` exists already with other bytes: another writer uses this prefix, or this data directory is a copy",
+                    self.url()
+                );
+                Err(Error::new(Kind::Conflict, words))
+            }
+            Err(Failure::Missing) => Ok(None),
+            Err(failure) => Err(self.error(failure, "compare", name)),
+        }
+    }
+
+    fn put_error(&self, failure: Failure, name: &str) -> Error {
+        match failure {
+            Failure::Missing => Error::new(
+                Kind::Unavailable,
+                format!(
+                    "{}: no such bucket: make it, or correct [cold] url",
+                    self.url()
+                ),
+            ),
+            failure => self.error(failure, "write", name),
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the name of a probe goes with the probe: nothing is ever compared with it"
+)]
+fn random_probe() -> Result<Key> {
+    let mut id = [0; 16];
+    getrandom::fill(&mut id)
+        .map_err(|e| Error::with_source(Kind::Internal, "no randomness from the system", e))?;
+    Ok(Key::Probe { id })
+}
+
+/// Digest and size of a local file.
+async fn digest_of(file: PathBuf) -> Result<([u8; 32], u64)> {
+    pool::run(move || {
+        let mut hasher = blake3::Hasher::new();
+        let open = std::fs::File::open(&file).map_err(|e| local(&file, e))?;
+        hasher.update_reader(open).map_err(|e| local(&file, e))?;
+        Ok((hasher.finalize().into(), hasher.count()))
+    })
+    .await
+}
+
+async fn whole_file(file: PathBuf, digest: [u8; 32]) -> Result<Bytes> {
+    pool::run(move || {
+        let bytes = std::fs::read(&file).map_err(|e| local(&file, e))?;
+        if *blake3::hash(&bytes).as_bytes() != digest {
+            Err(damaged(&file))
+        } else {
+            Ok(bytes.into())
+        }
+    })
+    .await
+}
+
+fn local(file: &Path, error: std::io::Error) -> Error {
+    let kind = if error.kind() == std::io::ErrorKind::NotFound {
+        Kind::NotFound
+    } else {
+        Kind::Unavailable
+    };
+    Error::with_source(kind, format!("{} cannot be read", file.display()), error)
+}
+
+fn damaged(file: &Path) -> Error {
+    let words = format!(
+        "{} is not what was written (its digest differs): it is not uploaded",
+        file.display()
+    );
+    Error::corrupt(file.display().to_string(), 0, words)
+}

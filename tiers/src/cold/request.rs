@@ -1,0 +1,187 @@
+//! One request: who asks, how often it is tried, what is counted, what its failure is called.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures::TryStreamExt;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::backend::{Body, Failure};
+use super::patience::{Patience, between_attempts};
+use super::store::ColdStore;
+use crate::error::{Error, Kind};
+use crate::metrics;
+
+/// Who asks: a label of every metric, and how long is waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Caller {
+    /// Sealed segments and blobs on their way out.
+    Upload,
+    /// Somebody reads mail.
+    Read,
+    /// The checks at start.
+    Start,
+    /// Epochs claimed and looked for.
+    Epoch,
+    /// `verify`.
+    Verify,
+    /// Journal bytes fetched back.
+    Recover,
+}
+
+/// What a request does; the label `kind`.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Verb {
+    Put,
+    Get,
+    Head,
+    List,
+    Delete,
+}
+
+impl ColdStore {
+    /// Tries until there is an answer, the attempts are used up or the time is over.
+    pub(super) async fn request<T, F>(
+        &self,
+        verb: Verb,
+        caller: Caller,
+        bytes: u64,
+        attempt: impl Fn() -> F,
+    ) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        let patience = Patience::of(caller, !self.answers()).carrying(bytes);
+        let begun = Instant::now();
+        let labels = [verb.label(), caller.label()];
+        for number in 1.. {
+            let limit = patience
+                .attempt
+                .min(patience.total.saturating_sub(begun.elapsed()));
+            let started = Instant::now();
+            metrics::COLD_REQUESTS.with_label_values(&labels).inc();
+            let answer = timeout(limit, attempt())
+                .await
+                .unwrap_or_else(|_| Err(slow(limit)));
+            metrics::COLD_SECONDS
+                .with_label_values(&labels)
+                .observe(started.elapsed().as_secs_f64());
+            let failure = match answer {
+                Err(failure @ Failure::Away(_)) => failure,
+                answer => {
+                    self.inner.away.store(false, Ordering::Relaxed);
+                    return answer.inspect_err(|failure| self.count_error(verb, caller, failure));
+                }
+            };
+            self.count_error(verb, caller, &failure);
+            let wait = between_attempts(number);
+            if number >= patience.attempts || begun.elapsed() + wait >= patience.total {
+                self.inner.away.store(true, Ordering::Relaxed);
+                return Err(failure);
+            }
+            sleep(wait).await;
+        }
+        unreachable!("the attempts are bounded")
+    }
+
+    /// Counts a failed attempt; a 404 and an object that exists are answers.
+    pub(super) fn count_error(&self, verb: Verb, caller: Caller, failure: &Failure) {
+        let why = match failure {
+            Failure::Missing | Failure::Exists => return,
+            Failure::Refused(_) => "refused",
+            Failure::Away(_) => "away",
+        };
+        metrics::COLD_ERRORS
+            .with_label_values(&[verb.label(), caller.label(), why])
+            .inc();
+    }
+
+    /// A failure in words: which store, which object, what to do.
+    pub(super) fn error(&self, failure: Failure, what: &str, name: &str) -> Error {
+        let url = self.url();
+        match failure {
+            Failure::Missing => Error::new(Kind::NotFound, format!("{url}: `{name}` is not there")),
+            Failure::Exists => {
+                Error::new(Kind::Conflict, format!("{url}: `{name}` exists already"))
+            }
+            Failure::Refused(cause) => Error::with_source(
+                Kind::Unavailable,
+                format!(
+                    "{url} refuses to {what} `{name}`: check the key and its permissions ([cold])"
+                ),
+                cause,
+            ),
+            Failure::Away(cause) => Error::with_source(
+                Kind::Unavailable,
+                format!("{url} cannot {what} `{name}` now"),
+                cause,
+            ),
+        }
+    }
+}
+
+/// All pieces, which must be `length` bytes together.
+pub(super) async fn collect(mut body: Body, length: u64) -> Result<Bytes, Failure> {
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    while let Some(piece) = body.pieces.try_next().await? {
+        if first.is_empty() {
+            first = piece;
+            continue;
+        }
+        if rest.is_empty() {
+            rest.extend_from_slice(&first);
+        }
+        rest.extend_from_slice(&piece);
+        if u64::try_from(rest.len()).is_ok_and(|n| n > length) {
+            break;
+        }
+    }
+    let all = if rest.is_empty() {
+        first
+    } else {
+        rest.freeze()
+    };
+    match u64::try_from(all.len()) {
+        Ok(found) if found == length => Ok(all),
+        found => Err(truncated(found.unwrap_or(u64::MAX), length)),
+    }
+}
+
+/// An answer that is too short.
+pub(super) fn truncated(found: u64, expected: u64) -> Failure {
+    Failure::Away(format!("truncated: {found} bytes came of {expected}").into())
+}
+
+/// An answer that did not come.
+pub(super) fn slow(limit: Duration) -> Failure {
+    Failure::Away(format!("no answer within {} ms", limit.as_millis()).into())
+}
+
+impl Caller {
+    /// The value of the metrics' label.
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Caller::Upload => "upload",
+            Caller::Read => "read",
+            Caller::Start => "start",
+            Caller::Epoch => "epoch",
+            Caller::Verify => "verify",
+            Caller::Recover => "recover",
+        }
+    }
+}
+
+impl Verb {
+    /// The value of the metrics' label.
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Verb::Put => "put",
+            Verb::Get => "get",
+            Verb::Head => "head",
+            Verb::List => "list",
+            Verb::Delete => "delete",
+        }
+    }
+}

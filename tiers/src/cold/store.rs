@@ -1,0 +1,302 @@
+//! The object store as everybody above uses it: every request has a caller, a time limit, a bounded number of attempts, and is counted.
+//!
+//! Promises: a put makes an object or finds an equal one, it never overwrites; a range is exactly as long as asked for. A missing
+//! object is `NotFound` here; whoever knows that it must be there says `Unavailable`. Never: logs, believes a size without counting.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::backend::{Backend, Failure};
+use super::bucket::Bucket;
+use super::directory::Directory;
+use super::key::Key;
+use super::patience::Patience;
+use super::request::{Caller, Verb, collect, slow, truncated};
+use crate::error::{Error, Kind, Result};
+use crate::limits::{COLD_GET_MAX, UPLOAD_MEMORY};
+use crate::metrics;
+
+/// Where the store is: `[cold]` of the config.
+#[derive(Clone, Default)]
+pub struct ColdSettings {
+    /// `file:///path` (taken as it stands, nothing decoded) or `s3://bucket/prefix`.
+    pub url: String,
+    /// S3 endpoint, for stores that are not AWS.
+    pub endpoint: Option<String>,
+    /// S3 region.
+    pub region: Option<String>,
+    /// S3 key; without one the environment and the machine's role are asked.
+    pub access_key_id: Option<String>,
+    /// S3 secret.
+    pub secret_access_key: Option<String>,
+    /// Plain http to the endpoint.
+    pub allow_http: bool,
+}
+
+/// What the store says about an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meta {
+    /// Bytes.
+    pub size: u64,
+}
+
+/// An object in a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name below the prefix.
+    pub name: String,
+    /// What that says; `None` for what is not ours.
+    pub key: Option<Key>,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// The store. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ColdStore {
+    pub(super) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) backend: Arc<dyn Backend>,
+    url: String,
+    /// The last request found nobody; cleared by any answer.
+    pub(super) away: AtomicBool,
+    /// Bytes that puts may hold in memory.
+    pub(super) memory: Semaphore,
+}
+
+impl ColdStore {
+    /// Opens a store; nothing is asked of an S3 store yet, the directory of a `file://` store is made.
+    ///
+    /// # Errors
+    /// `Invalid`: says which setting; `Unavailable`: the directory cannot be made or read.
+    pub fn open(settings: &ColdSettings) -> Result<ColdStore> {
+        Ok(ColdStore::over(backend(settings)?, settings.url.clone()))
+    }
+
+    /// The same with faults on order between it and its user.
+    ///
+    /// # Errors
+    /// As `open`.
+    #[cfg(any(test, feature = "faults"))]
+    pub fn open_with_faults(
+        settings: &ColdSettings,
+        faults: &super::faults::Faults,
+    ) -> Result<ColdStore> {
+        Ok(ColdStore::over(
+            faults.over(backend(settings)?),
+            settings.url.clone(),
+        ))
+    }
+
+    pub(super) fn over(backend: Arc<dyn Backend>, url: String) -> ColdStore {
+        let memory = Semaphore::new(usize::try_from(UPLOAD_MEMORY).expect("32 bits fit"));
+        ColdStore {
+            inner: Arc::new(Inner {
+                backend,
+                url,
+                away: AtomicBool::new(false),
+                memory,
+            }),
+        }
+    }
+
+    /// Where it is, without secrets.
+    pub fn url(&self) -> &str {
+        &self.inner.url
+    }
+
+    /// Whether the last request had an answer, of whatever kind. True before the first.
+    pub fn answers(&self) -> bool {
+        !self.inner.away.load(Ordering::Relaxed)
+    }
+
+    /// A range of an object, exactly as long as asked for.
+    ///
+    /// # Errors
+    /// `NotFound`; `Unavailable`: away, or every answer was too short.
+    pub async fn get_range(&self, key: &Key, range: Range<u64>, caller: Caller) -> Result<Bytes> {
+        let name = key.to_string();
+        let length = range.end.saturating_sub(range.start);
+        if length == 0 || length > COLD_GET_MAX {
+            let words = format!(
+                "a read of {length} bytes of `{name}`: at least 1, at most {COLD_GET_MAX} at a time"
+            );
+            return Err(Error::new(Kind::Limit, words));
+        }
+        let get = || async {
+            let body = self.inner.backend.read(&name, Some(range.clone())).await?;
+            collect(body, length).await
+        };
+        let bytes = self
+            .request(Verb::Get, caller, length, get)
+            .await
+            .map_err(|f| self.error(f, "read", &name))?;
+        metrics::COLD_BYTES
+            .with_label_values(&["in", caller.label()])
+            .inc_by(length);
+        Ok(bytes)
+    }
+
+    /// A whole object of at most [`COLD_GET_MAX`] bytes.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`, `Limit`.
+    pub async fn get(&self, key: &Key, caller: Caller) -> Result<Bytes> {
+        let size = self.size(key, caller).await?;
+        if size > COLD_GET_MAX {
+            let words =
+                format!("`{key}` has {size} bytes; at most {COLD_GET_MAX} are read at a time");
+            return Err(Error::new(Kind::Limit, words));
+        }
+        if size == 0 {
+            return Ok(Bytes::new());
+        }
+        self.get_range(key, 0..size, caller).await
+    }
+
+    /// What the store says about an object; `None` when it is not there.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn head(&self, key: &Key, caller: Caller) -> Result<Option<Meta>> {
+        match self.size(key, caller).await {
+            Ok(size) => Ok(Some(Meta { size })),
+            Err(e) if *e.kind() == Kind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// BLAKE3 and size of an object, read without keeping it.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`.
+    pub async fn digest(&self, key: &Key, caller: Caller) -> Result<([u8; 32], u64)> {
+        let size = self.size(key, caller).await?;
+        let name = key.to_string();
+        self.hash(&name, size, caller)
+            .await
+            .map_err(|f| self.error(f, "read", &name))
+    }
+
+    /// Everything below a folder as `key::epochs` and its sisters name it, or below the prefix for "". No order is promised. After an
+    /// error the listing is over and has to be begun again. For start and `verify`, never while serving.
+    pub fn list(&self, folder: &str, caller: Caller) -> BoxStream<'static, Result<Listed>> {
+        let (store, folder) = (self.clone(), folder.to_owned());
+        let stall = Patience::of(caller, false).attempt;
+        metrics::COLD_REQUESTS
+            .with_label_values(&[Verb::List.label(), caller.label()])
+            .inc();
+        let found = self.inner.backend.list(&folder);
+        futures::stream::try_unfold(found, move |mut found| {
+            let (store, folder) = (store.clone(), folder.clone());
+            async move {
+                let next = timeout(stall, found.next())
+                    .await
+                    .unwrap_or_else(|_| Some(Err(slow(stall))));
+                let next = next
+                    .transpose()
+                    .inspect_err(|f| store.count_error(Verb::List, caller, f));
+                let item = next.map_err(|f| store.error(f, "list", &folder))?;
+                Ok(item.map(|(name, size)| {
+                    (
+                        Listed {
+                            key: Key::parse(&name),
+                            name,
+                            size,
+                        },
+                        found,
+                    )
+                }))
+            }
+        })
+        .boxed()
+    }
+
+    /// Deletes an object; one that is not there is deleted.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn delete(&self, key: &Key, caller: Caller) -> Result<()> {
+        let name = key.to_string();
+        match self
+            .request(Verb::Delete, caller, 0, || self.inner.backend.delete(&name))
+            .await
+        {
+            Ok(()) | Err(Failure::Missing) => Ok(()),
+            Err(failure) => Err(self.error(failure, "delete", &name)),
+        }
+    }
+
+    async fn size(&self, key: &Key, caller: Caller) -> Result<u64> {
+        let name = key.to_string();
+        let size = self
+            .request(Verb::Head, caller, 0, || self.inner.backend.size(&name))
+            .await;
+        size.map_err(|f| self.error(f, "find", &name))
+    }
+
+    /// Digest and size of what is stored under a name.
+    pub(super) async fn hash(
+        &self,
+        name: &str,
+        size: u64,
+        caller: Caller,
+    ) -> Result<([u8; 32], u64), Failure> {
+        let get = || async {
+            let body = self.inner.backend.read(name, None).await?;
+            let hashed = (blake3::Hasher::new(), 0_u64);
+            let sum = |(mut hasher, size): (blake3::Hasher, u64), piece: Bytes| async move {
+                hasher.update(&piece);
+                Ok((
+                    hasher,
+                    size + u64::try_from(piece.len()).expect("a length fits 64 bits"),
+                ))
+            };
+            let (hasher, size) = body.pieces.try_fold(hashed, sum).await?;
+            if size != body.object_bytes {
+                return Err(truncated(size, body.object_bytes));
+            }
+            Ok((hasher.finalize().into(), size))
+        };
+        let hashed = self.request(Verb::Get, caller, size, get).await?;
+        metrics::COLD_BYTES
+            .with_label_values(&["in", caller.label()])
+            .inc_by(hashed.1);
+        Ok(hashed)
+    }
+}
+
+fn backend(settings: &ColdSettings) -> Result<Arc<dyn Backend>> {
+    let url = &settings.url;
+    if let Some(place) = url.strip_prefix("s3://") {
+        return Ok(Arc::new(Bucket::s3(settings, place)?));
+    }
+    match url.strip_prefix("file://").map(Path::new) {
+        Some(path) if path.is_absolute() => Ok(Arc::new(Directory::open(path)?)),
+        _ => Err(Error::new(
+            Kind::Invalid,
+            format!("`{url}` is no store: write file:///path or s3://bucket/prefix"),
+        )),
+    }
+}
+
+impl fmt::Debug for ColdSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ColdSettings")
+            .field("url", &self.url)
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,242 @@
+//! The store under faults on order: lost answers, short ones, late ones, none.
+
+use std::fs;
+use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::{BoxFuture, FutureExt, ready};
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use super::backend::{Backend, Body, Failure, Linked};
+use super::faults::{Fault, Faults, Operation};
+use super::{Caller, ColdSettings, ColdStore, Key, Put, key};
+use crate::address::{Epoch, Position, ShardNo};
+use crate::error::Kind;
+
+const KEY: Key = Key::Segment {
+    shard: ShardNo(1),
+    epoch: Epoch(1),
+    first: Position(1),
+};
+const MAIL: Bytes = Bytes::from_static(b"a sealed segment");
+
+fn store(scratch: &TempDir) -> (ColdStore, Faults) {
+    let faults = Faults::new();
+    let settings = ColdSettings {
+        url: format!("file://{}/cold", scratch.path().display()),
+        ..ColdSettings::default()
+    };
+    (
+        ColdStore::open_with_faults(&settings, &faults).unwrap(),
+        faults,
+    )
+}
+
+fn file(scratch: &TempDir, bytes: &[u8]) -> (std::path::PathBuf, [u8; 32]) {
+    let path = scratch.path().join("1.seg");
+    fs::write(&path, bytes).unwrap();
+    (path, blake3::hash(bytes).into())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_to_a_put_is_found_out_by_comparing() {
+    let scratch = TempDir::new().unwrap();
+    let (store, faults) = store(&scratch);
+    faults.order(Operation::Put, Fault::LoseAnswer, 1);
+    let put = store.put_new(&KEY, MAIL, Caller::Upload).await;
+    assert_eq!(put.unwrap(), Put::AlreadyThere);
+    store.delete(&KEY, Caller::Verify).await.unwrap();
+    faults.order(Operation::Put, Fault::LoseAnswer, 1);
+    let (path, digest) = file(&scratch, &MAIL);
+    let put = store.put_file(&KEY, &path, digest, Caller::Upload).await;
+    assert_eq!(put.unwrap(), Put::AlreadyThere);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retried_put_never_overwrites() {
+    let scratch = TempDir::new().unwrap();
+    let (store, faults) = store(&scratch);
+    store.put_new(&KEY, MAIL, Caller::Upload).await.unwrap();
+    faults.order(Operation::Put, Fault::Fail, 2);
+    let other = Bytes::from_static(b"another segment!");
+    let put = store.put_new(&KEY, other, Caller::Upload).await;
+    assert_eq!(*put.unwrap_err().kind(), Kind::Conflict);
+    assert_eq!(store.get(&KEY, Caller::Read).await.unwrap(), MAIL);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_waits_twenty_seconds_at_most_and_three_once_it_is_known() {
+    let scratch = TempDir::new().unwrap();
+    let (store, faults) = store(&scratch);
+    store.put_new(&KEY, MAIL, Caller::Upload).await.unwrap();
+    faults.take_calls();
+    faults.order(Operation::Get, Fault::Delay(Duration::from_secs(3600)), 9);
+    for (calls, seconds) in [(2, 20), (1, 3)] {
+        let begun = Instant::now();
+        let error = store.get_range(&KEY, 0..4, Caller::Read).await.unwrap_err();
+        assert_eq!(*error.kind(), Kind::Unavailable);
+        assert!(
+            begun.elapsed() <= Duration::from_secs(seconds),
+            "{:?}",
+            begun.elapsed()
+        );
+        assert_eq!(faults.take_calls().len(), calls);
+        assert!(!store.answers());
+    }
+    assert!(store.head(&KEY, Caller::Start).await.unwrap().is_some());
+    assert!(store.answers());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_is_tried_again_and_a_refusal_is_not() {
+    let scratch = TempDir::new().unwrap();
+    let (store, faults) = store(&scratch);
+    store.put_new(&KEY, MAIL, Caller::Upload).await.unwrap();
+    faults.take_calls();
+    faults.order(Operation::Get, Fault::Fail, 3);
+    assert_eq!(
+        store.get_range(&KEY, 2..8, Caller::Read).await.unwrap(),
+        "sealed"
+    );
+    assert_eq!(faults.take_calls().len(), 4);
+    faults.order(Operation::Get, Fault::Refuse, 1);
+    let error = store.get_range(&KEY, 2..8, Caller::Read).await.unwrap_err();
+    assert_eq!(*error.kind(), Kind::Unavailable);
+    assert!(error.to_string().contains("permissions"), "{error}");
+    assert_eq!(faults.take_calls().len(), 1);
+    assert!(store.answers());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_answer_is_asked_for_again_and_then_said() {
+    let scratch = TempDir::new().unwrap();
+    let (store, faults) = store(&scratch);
+    store.put_new(&KEY, MAIL, Caller::Upload).await.unwrap();
+    faults.order(Operation::Get, Fault::Truncate(3), 1);
+    assert_eq!(
+        store.get_range(&KEY, 2..8, Caller::Read).await.unwrap(),
+        "sealed"
+    );
+    faults.order(Operation::Get, Fault::Truncate(3), 4);
+    let error = store.get_range(&KEY, 2..8, Caller::Read).await.unwrap_err();
+    assert_eq!(*error.kind(), Kind::Unavailable);
+    assert!(
+        error.to_string().contains("truncated: 3 bytes came of 6"),
+        "{error}"
+    );
+    faults.order(Operation::Get, Fault::Truncate(3), 4);
+    let error = store.digest(&KEY, Caller::Verify).await.unwrap_err();
+    assert_eq!(*error.kind(), Kind::Unavailable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bucket_that_is_not_there_is_no_missing_object() {
+    let scratch = TempDir::new().unwrap();
+    let (store, faults) = store(&scratch);
+    faults.order(Operation::Put, Fault::NotFound, 1);
+    let error = store.put_new(&KEY, MAIL, Caller::Upload).await.unwrap_err();
+    assert_eq!(*error.kind(), Kind::Unavailable);
+    assert!(error.to_string().contains("no such bucket"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_listing_says_so_and_the_next_is_whole() {
+    let scratch = TempDir::new().unwrap();
+    let (store, faults) = store(&scratch);
+    store.put_new(&KEY, MAIL, Caller::Upload).await.unwrap();
+    faults.order(Operation::List, Fault::Fail, 1);
+    let list = async || {
+        let listing = store.list(&key::segments(ShardNo(1)), Caller::Start);
+        listing.try_collect::<Vec<_>>().await
+    };
+    assert_eq!(*list().await.unwrap_err().kind(), Kind::Unavailable);
+    assert_eq!(list().await.unwrap()[0].key, Some(KEY));
+}
+
+#[tokio::test]
+async fn on_one_file_system_a_segment_is_moved_and_on_two_it_is_copied() {
+    let scratch = TempDir::new().unwrap();
+    let (store, _) = store(&scratch);
+    let (path, digest) = file(&scratch, &MAIL);
+    store
+        .put_file(&KEY, &path, digest, Caller::Upload)
+        .await
+        .unwrap();
+    let object = scratch.path().join("cold").join(KEY.to_string());
+    assert_eq!(
+        fs::metadata(&path).unwrap().ino(),
+        fs::metadata(&object).unwrap().ino()
+    );
+
+    let shm = TempDir::new_in("/dev/shm").unwrap();
+    let (path, digest) = file(&shm, b"from elsewhere");
+    let other = Key::Block {
+        shard: ShardNo(1),
+        id: [7; 16],
+    };
+    let put = store.put_file(&other, &path, digest, Caller::Upload).await;
+    assert_eq!(put.unwrap(), Put::Created);
+    assert_eq!(
+        store.get(&other, Caller::Read).await.unwrap(),
+        "from elsewhere"
+    );
+}
+
+/// A store that takes every put, whatever is there.
+#[derive(Debug)]
+struct Overwriter;
+
+impl Backend for Overwriter {
+    fn put_new<'a>(&'a self, _: &'a str, _: Bytes) -> BoxFuture<'a, Result<(), Failure>> {
+        ready(Ok(())).boxed()
+    }
+
+    fn link_new<'a>(&'a self, _: &'a str, _: &'a Path) -> BoxFuture<'a, Result<Linked, Failure>> {
+        ready(Ok(Linked::Impossible)).boxed()
+    }
+
+    fn read<'a>(
+        &'a self,
+        _: &'a str,
+        _: Option<Range<u64>>,
+    ) -> BoxFuture<'a, Result<Body, Failure>> {
+        let pieces = futures::stream::iter([Ok(Bytes::from_static(b"probe"))]).boxed();
+        ready(Ok(Body {
+            object_bytes: 16,
+            pieces,
+        }))
+        .boxed()
+    }
+
+    fn size<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<u64, Failure>> {
+        ready(Ok(16)).boxed()
+    }
+
+    fn list(&self, _: &str) -> BoxStream<'static, Result<(String, u64), Failure>> {
+        futures::stream::empty().boxed()
+    }
+
+    fn delete<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), Failure>> {
+        ready(Ok(())).boxed()
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_overwrites_is_refused_with_the_way_out() {
+    let store = ColdStore::over(Arc::new(Overwriter), "s3://old/store".to_owned());
+    let error = store.check().await.unwrap_err();
+    assert_eq!(*error.kind(), Kind::Invalid);
+    assert!(
+        error
+            .to_string()
+            .contains("Use a store with conditional puts"),
+        "{error}"
+    );
+}

@@ -1,0 +1,156 @@
+//! The frames of a message or blob: ordinary zstd, content size in the header, no checksum (the address has one), no dictionary.
+
+use std::cell::RefCell;
+
+use zstd::bulk::{Compressor, Decompressor};
+use zstd::zstd_safe;
+
+use super::LEVEL;
+use crate::address::FrameRef;
+use crate::limits::FRAME_RAW_MAX;
+use crate::{Error, Result};
+
+thread_local! {
+    static COMPRESSOR: RefCell<Compressor<'static>> =
+        RefCell::new(Compressor::new(LEVEL).expect("zstd knows this level"));
+    static DECOMPRESSOR: RefCell<Decompressor<'static>> =
+        RefCell::new(Decompressor::new().expect("no dictionary cannot be refused"));
+}
+
+/// Compresses `raw` into frames that follow one another; a frame ends at every one of `borders` (ascending raw offsets) and
+/// at [`FRAME_RAW_MAX`] raw bytes. An empty message has no frame.
+pub fn compress_message(raw: &[u8], borders: &[u64]) -> (Vec<u8>, Vec<FrameRef>) {
+    assert!(borders.is_sorted(), "borders ascend");
+    let mut stored = Vec::with_capacity(raw.len() / 2 + 64);
+    let mut frames = Vec::with_capacity(1 + borders.len() + raw.len() / FRAME_RAW_MAX);
+    let ends = borders
+        .iter()
+        .map(|b| usize::try_from(*b).unwrap_or(raw.len()).min(raw.len()));
+    let mut start = 0;
+    for end in ends.chain([raw.len()]) {
+        for piece in raw[start..end].chunks(FRAME_RAW_MAX) {
+            frames.push(append_frame(&mut stored, piece));
+        }
+        start = end;
+    }
+    (stored, frames)
+}
+
+/// Appends one frame of at most [`FRAME_RAW_MAX`] raw bytes.
+fn append_frame(stored: &mut Vec<u8>, raw: &[u8]) -> FrameRef {
+    let start = stored.len();
+    stored.resize(start + zstd_safe::compress_bound(raw.len()), 0);
+    let written = COMPRESSOR
+        .with_borrow_mut(|c| c.compress_to_buffer(raw, &mut stored[start..]))
+        .expect("zstd's own bound is room enough");
+    stored.truncate(start + written);
+    let size = |n: usize| u32::try_from(n).expect("a frame is bounded far below 4 GiB");
+    FrameRef {
+        stored: size(written),
+        raw: size(raw.len()),
+        crc: crc32c::crc32c(&stored[start..]),
+    }
+}
+
+/// The raw bytes of one frame. `object` and `offset` say where `stored` came from, for the error.
+///
+/// # Errors
+/// `Corrupt` when the length, the checksum (looked at before anything is unpacked) or the content is not what `frame` says.
+pub fn decompress(stored: &[u8], frame: &FrameRef, object: &str, offset: u64) -> Result<Vec<u8>> {
+    let corrupt = |what: String| {
+        Err(Error::corrupt(
+            object,
+            offset,
+            format!("{object}: {what} at byte {offset}"),
+        ))
+    };
+    let raw = usize::try_from(frame.raw).unwrap_or(usize::MAX);
+    if raw > FRAME_RAW_MAX {
+        return corrupt(format!(
+            "a frame of {raw} raw bytes is named, at most {FRAME_RAW_MAX} are allowed,"
+        ));
+    }
+    if u64::from(frame.stored) != length(stored) {
+        return corrupt(format!(
+            "a frame of {} bytes is named, {} were read",
+            frame.stored,
+            stored.len()
+        ));
+    }
+    let found = crc32c::crc32c(stored);
+    if found != frame.crc {
+        return corrupt(format!(
+            "a frame has checksum {found:08x} instead of {:08x}",
+            frame.crc
+        ));
+    }
+    let unpacked = DECOMPRESSOR
+        .with_borrow_mut(|d| d.decompress(stored, raw))
+        .map_err(|source| {
+            let kind = Error::corrupt(object, offset, String::new()).kind().clone();
+            Error::with_source(
+                kind,
+                format!("{object}: a frame does not unpack at byte {offset}"),
+                source,
+            )
+        })?;
+    if unpacked.len() == raw {
+        Ok(unpacked)
+    } else {
+        corrupt(format!(
+            "a frame gives {} bytes, not {raw},",
+            unpacked.len()
+        ))
+    }
+}
+
+/// Unpacks frames that follow one another without knowing them beforehand, and hands each one's raw bytes to `take`.
+///
+/// # Errors
+/// `Corrupt` at the first byte that is not the beginning of a whole frame of at most [`FRAME_RAW_MAX`] raw bytes that names its size.
+pub fn decompress_each(
+    stored: &[u8],
+    object: &str,
+    offset: u64,
+    mut take: impl FnMut(&[u8]),
+) -> Result<()> {
+    let mut at = 0;
+    while at < stored.len() {
+        let rest = &stored[at..];
+        let here = offset + length(&stored[..at]);
+        let torn = || {
+            Error::corrupt(
+                object,
+                here,
+                format!("{object}: no whole zstd frame at byte {here}"),
+            )
+        };
+        let size = zstd_safe::find_frame_compressed_size(rest).map_err(|_| torn())?;
+        let raw = zstd_safe::get_frame_content_size(rest)
+            .ok()
+            .flatten()
+            .ok_or_else(torn)?;
+        let frame = rest
+            .get(..size)
+            .filter(|f| !f.is_empty())
+            .ok_or_else(torn)?;
+        let raw = u32::try_from(raw).map_err(|_| torn())?;
+        let stored = u32::try_from(size).map_err(|_| torn())?;
+        take(&decompress(
+            frame,
+            &FrameRef {
+                stored,
+                raw,
+                crc: crc32c::crc32c(frame),
+            },
+            object,
+            here,
+        )?);
+        at += size;
+    }
+    Ok(())
+}
+
+fn length(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).expect("a length fits 64 bits")
+}

@@ -1,0 +1,15 @@
+//! The redb view of a shard: what applying its journal in order gives.
+//!
+//! Promises: readers see whole applied batches; after a crash it stands at a durable commit, never ahead of the journal (the caller
+//! checks and replays). Never: decides anything, reads a clock, knows what a flag means.
+
+#[cfg(feature = "faults")]
+mod backend;
+pub mod digest;
+pub mod key;
+pub mod row;
+mod schema;
+mod store;
+
+pub use schema::TableName;
+pub use store::{Batch, CommitKind, HotTier, Scan, Snapshot};

@@ -1,0 +1,79 @@
+//! The tables of a shard (`docs/format.md`, "The hot tier").
+
+use redb::TableDefinition;
+
+/// Tables map bytes to bytes; keys are big-endian columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(usize)]
+#[expect(
+    missing_docs,
+    reason = "docs/format.md names each table and its columns"
+)]
+pub enum TableName {
+    Meta,
+    Accounts,
+    Names,
+    Mailboxes,
+    MailboxNames,
+    Subscriptions,
+    Runs,
+    Expunged,
+    Due,
+    Rows,
+    Places,
+    Threads,
+    Objects,
+    Blobs,
+    Outcomes,
+    Pending,
+}
+
+pub(super) type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
+
+impl TableName {
+    /// All tables, in the order in which digests read them.
+    pub const ALL: [TableName; 16] = [
+        TableName::Meta,
+        TableName::Accounts,
+        TableName::Names,
+        TableName::Mailboxes,
+        TableName::MailboxNames,
+        TableName::Subscriptions,
+        TableName::Runs,
+        TableName::Expunged,
+        TableName::Due,
+        TableName::Rows,
+        TableName::Places,
+        TableName::Threads,
+        TableName::Objects,
+        TableName::Blobs,
+        TableName::Outcomes,
+        TableName::Pending,
+    ];
+
+    /// Its name in the file.
+    pub fn name(self) -> &'static str {
+        match self {
+            TableName::Meta => "meta",
+            TableName::Accounts => "accounts",
+            TableName::Names => "names",
+            TableName::Mailboxes => "mailboxes",
+            TableName::MailboxNames => "mailbox_names",
+            TableName::Subscriptions => "subscriptions",
+            TableName::Runs => "runs",
+            TableName::Expunged => "expunged",
+            TableName::Due => "due",
+            TableName::Rows => "rows",
+            TableName::Places => "places",
+            TableName::Threads => "threads",
+            TableName::Objects => "objects",
+            TableName::Blobs => "blobs",
+            TableName::Outcomes => "outcomes",
+            TableName::Pending => "pending",
+        }
+    }
+
+    pub(super) fn definition(self) -> Definition {
+        TableDefinition::new(self.name())
+    }
+}

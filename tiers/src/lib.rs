@@ -1,0 +1,20 @@
+//! Where bytes live: addresses, rows, objects. Never heard of IMAP, LMTP or ops.
+
+pub mod address;
+pub mod blob;
+pub mod cache;
+pub mod codec;
+pub mod cold;
+pub mod disk;
+pub mod error;
+pub mod extent;
+pub mod fetch;
+pub mod frame;
+pub mod hot;
+pub mod limits;
+pub mod metrics;
+pub mod object;
+pub mod pool;
+pub mod segment;
+
+pub use error::{Error, Kind, Result};

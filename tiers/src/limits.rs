@@ -1,0 +1,43 @@
+//! Every bound of tiers: one name, one unit, one home. `docs/limits.md` is kept equal by `cli/tests/tidy.rs`.
+
+/// Raw bytes of a zstd frame: what one read has to unpack at most.
+pub const FRAME_RAW_MAX: usize = 256 * 1024;
+/// Bytes of a record of the journal, magic to end of body.
+pub const RECORD_MAX: usize = 512 * 1024;
+/// Raw bytes of a row.
+pub const ROW_MAX: usize = 256 * 1024;
+/// Bytes of an object's key: what S3 allows.
+pub const OBJECT_KEY_MAX: usize = 1024;
+/// Payload bytes of one index frame of a segment; its checksum included.
+pub const INDEX_FRAME_MAX: usize = 1024 * 1024;
+/// Raw bytes of a blob.
+pub const BLOB_RAW_MAX: u64 = 1024 * 1024 * 1024;
+/// Bytes that a sequential read of a segment asks the disk for at once.
+pub const READ_CHUNK: usize = 1024 * 1024;
+/// Stored bytes of a frame: what zstd makes of [`FRAME_RAW_MAX`] bytes at worst.
+pub const FRAME_STORED_MAX: usize = FRAME_RAW_MAX + FRAME_RAW_MAX / 256 + 64;
+/// Frames that one fetch gives; a longer part is fetched in steps.
+pub const FETCH_FRAMES_MAX: usize = 64;
+/// Stored bytes of frames that are read again, though they are there, to make one read of two.
+pub const FETCH_GAP_MAX: u64 = 256 * 1024;
+/// Stored bytes of fetches from the object store, all together.
+pub const COLD_FETCH_MEMORY: u32 = 32 * 1024 * 1024;
+/// What the smallest fetch takes of that, so that their number is bounded too.
+pub const COLD_FETCH_SHARE: u32 = 1024 * 1024;
+/// Bytes of an object that is read whole into memory.
+pub const COLD_GET_MAX: u64 = 64 * 1024 * 1024;
+/// Bytes of objects on their way to the store, all uploads together; a larger one goes alone.
+pub const UPLOAD_MEMORY: u32 = 64 * 1024 * 1024;
+/// Uploads at a time.
+pub const UPLOADS_MAX: usize = 2;
+/// Uploads that wait.
+pub const UPLOADS_WAITING_MAX: usize = 65_536;
+/// Blocking pieces of work (file reads, checksums, unpacking) at a time.
+pub const BLOCKING_MAX: usize = 16;
+
+const _: () = assert!(RECORD_MAX <= READ_CHUNK, "a record is whole in one read");
+const _: () = assert!(
+    INDEX_FRAME_MAX <= READ_CHUNK,
+    "an index frame is whole in one read"
+);
+const _: () = assert!(ROW_MAX <= RECORD_MAX && FRAME_RAW_MAX <= RECORD_MAX);

@@ -1,0 +1,128 @@
+//! Reads records in chain, with every check, from a sealed segment or the durable part of an open one.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::walk::{Step, Walker, Window};
+use super::{Mark, Record};
+use crate::address::Position;
+use crate::disk::{self, Disk, DiskFile};
+use crate::object::ObjectHeader;
+use crate::{Error, Kind, Result};
+
+/// Gives one record after the other; ends at the end of the records or at the first error.
+#[derive(Debug)]
+pub struct SegmentReader {
+    header: ObjectHeader,
+    walker: Walker,
+    ended: bool,
+}
+
+impl SegmentReader {
+    /// Reads the file from its first record on, to the end of its records.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`; `Corrupt` or `Invalid` for its header.
+    pub fn open(disk: &dyn Disk, path: &Path) -> Result<SegmentReader> {
+        let file = disk.open(path).map_err(|e| disk::failed("open", path, e))?;
+        SegmentReader::of(file, path)
+    }
+
+    /// The same with an open file; `path` is for errors.
+    ///
+    /// # Errors
+    /// As [`SegmentReader::open`].
+    pub fn of(file: Arc<dyn DiskFile>, path: &Path) -> Result<SegmentReader> {
+        let mut window = Window::new(file, path)?;
+        let (header, length) = window.header()?;
+        let walker = Walker::new(window, &header, length);
+        Ok(SegmentReader {
+            header,
+            walker,
+            ended: false,
+        })
+    }
+
+    /// Ends at `end`, the end of a record: for an open segment that is being written.
+    #[must_use]
+    pub fn up_to(mut self, end: u64) -> SegmentReader {
+        self.walker.window.cut(end);
+        self
+    }
+
+    /// Goes on at a known place: the end of a record, the position of the next one and the checksum of the one before.
+    /// The sums of [`SegmentReader::mark`] count from here.
+    #[must_use]
+    pub fn resume_at(mut self, offset: u64, next: Position, chain: u32) -> SegmentReader {
+        self.walker.mark = Mark {
+            offset,
+            next,
+            chain,
+            ..self.walker.mark
+        };
+        self
+    }
+
+    /// Reads over, checking, to the record at `position`, which is then the next one; to the end when all are before it.
+    ///
+    /// # Errors
+    /// `Corrupt` when something before it is.
+    pub fn read_from(mut self, position: Position) -> Result<SegmentReader> {
+        if position < self.walker.mark.next {
+            let what = format!(
+                "{}: position {} is before this segment",
+                self.walker.window.name(),
+                position.0
+            );
+            return Err(Error::new(Kind::NotFound, what));
+        }
+        while self.walker.mark.next < position && self.next_record()?.is_some() {}
+        Ok(self)
+    }
+
+    pub(super) fn into_walker(self) -> Walker {
+        self.walker
+    }
+
+    /// What the file says about itself.
+    pub fn header(&self) -> &ObjectHeader {
+        &self.header
+    }
+
+    /// Behind the last record given.
+    pub fn mark(&self) -> &Mark {
+        &self.walker.mark
+    }
+
+    /// The next record, `None` at the end.
+    ///
+    /// # Errors
+    /// `Corrupt` with the place when something does not fit, `Unavailable` when the disk refuses.
+    pub fn next_record(&mut self) -> Result<Option<Record>> {
+        while !self.ended {
+            match self.walker.step()? {
+                Step::Record(record) => return Ok(Some(record)),
+                Step::Batch(_) => {}
+                Step::End | Step::Index => self.ended = true,
+                Step::Misfit(why) => {
+                    self.ended = true;
+                    let (name, offset) = (self.walker.window.name(), self.walker.mark.offset);
+                    return Err(Error::corrupt(
+                        name,
+                        offset,
+                        format!("{name}: {why}, at byte {offset}"),
+                    ));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Iterator for SegmentReader {
+    type Item = Result<Record>;
+
+    fn next(&mut self) -> Option<Result<Record>> {
+        self.next_record().transpose()
+    }
+}

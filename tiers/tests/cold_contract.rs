@@ -1,0 +1,291 @@
+//! What every cold tier must do, over a directory and over S3 (SeaweedFS): the same promises, the same tests.
+#![expect(clippy::unwrap_used, reason = "a test says by a panic what went wrong")]
+
+use std::fs;
+use std::path::Path;
+
+use bytes::Bytes;
+use coldpost_testkit::fault_proxy::{FaultProxy, Mode};
+use coldpost_testkit::seaweedfs::{ACCESS_KEY, BUCKET, SECRET_KEY, SeaweedFs};
+use coldpost_tiers::Kind;
+use coldpost_tiers::address::{Epoch, ObjectId, Position, ShardNo};
+use coldpost_tiers::cold::{
+    Caller, ColdSettings, ColdStore, Key, Put, Upload, UploadEvent, Uploader, key,
+};
+use futures::TryStreamExt;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+const SHARD: ShardNo = ShardNo(1);
+
+fn segment(first: u64) -> (ObjectId, Key) {
+    let object = ObjectId::segment(Epoch(1), Position(first));
+    (object, Key::of(SHARD, &object))
+}
+
+fn directory(at: &Path) -> ColdSettings {
+    ColdSettings {
+        url: format!("file://{}", at.join("cold").display()),
+        ..ColdSettings::default()
+    }
+}
+
+fn s3(weed: &SeaweedFs, prefix: &str) -> ColdSettings {
+    ColdSettings {
+        url: format!("s3://{BUCKET}/{prefix}"),
+        endpoint: Some(format!("http://{}", weed.s3_addr())),
+        region: Some("us-east-1".to_owned()),
+        access_key_id: Some(ACCESS_KEY.to_owned()),
+        secret_access_key: Some(SECRET_KEY.to_owned()),
+        allow_http: true,
+    }
+}
+
+#[tokio::test]
+async fn a_directory_keeps_the_contract() {
+    let scratch = TempDir::new().unwrap();
+    let settings = directory(scratch.path());
+    contract(&settings, scratch.path()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_s3_store_keeps_the_contract() {
+    let weed = SeaweedFs::start();
+    let scratch = TempDir::new().unwrap();
+    contract(&s3(&weed, "some/prefix"), scratch.path()).await;
+    wrong_credentials_are_named(&weed).await;
+    faults_on_the_wire_are_called_by_their_names(&weed).await;
+}
+
+async fn contract(settings: &ColdSettings, scratch: &Path) {
+    let store = ColdStore::open(settings).unwrap();
+    store.check().await.unwrap();
+    a_put_makes_an_object_once(&store).await;
+    a_range_is_exactly_as_long_as_asked_for(&store).await;
+    what_is_not_there_is_not_found(&store).await;
+    a_file_becomes_an_object_once(&store, scratch).await;
+    a_listing_shows_sizes_and_keys(&store).await;
+    of_many_writers_one_wins(&store).await;
+    the_uploader_stops_at_the_next_epoch(&store, scratch).await;
+}
+
+async fn a_put_makes_an_object_once(store: &ColdStore) {
+    let (_, key) = segment(1);
+    let put = |bytes| store.put_new(&key, Bytes::from_static(bytes), Caller::Upload);
+    assert_eq!(put(b"0123456789").await.unwrap(), Put::Created);
+    assert_eq!(put(b"0123456789").await.unwrap(), Put::AlreadyThere);
+    assert_eq!(
+        *put(b"9876543210").await.unwrap_err().kind(),
+        Kind::Conflict
+    );
+    assert_eq!(store.get(&key, Caller::Read).await.unwrap(), "0123456789");
+    let digest = *blake3::hash(b"0123456789").as_bytes();
+    assert_eq!(
+        store.digest(&key, Caller::Verify).await.unwrap(),
+        (digest, 10)
+    );
+}
+
+async fn a_range_is_exactly_as_long_as_asked_for(store: &ColdStore) {
+    let (_, key) = segment(1);
+    let range = |range| store.get_range(&key, range, Caller::Read);
+    assert_eq!(range(3..7).await.unwrap(), "3456");
+    assert_eq!(range(0..10).await.unwrap(), "0123456789");
+    assert_eq!(*range(8..12).await.unwrap_err().kind(), Kind::Unavailable);
+    assert_eq!(*range(4..4).await.unwrap_err().kind(), Kind::Limit);
+}
+
+async fn what_is_not_there_is_not_found(store: &ColdStore) {
+    let (_, key) = segment(999);
+    assert_eq!(store.head(&key, Caller::Start).await.unwrap(), None);
+    let missing = store.get_range(&key, 0..1, Caller::Read).await;
+    assert_eq!(*missing.unwrap_err().kind(), Kind::NotFound);
+    store.delete(&key, Caller::Verify).await.unwrap();
+    let put = store.put_new(&key, Bytes::from_static(b"x"), Caller::Upload);
+    assert_eq!(put.await.unwrap(), Put::Created);
+    assert_eq!(
+        store.head(&key, Caller::Start).await.unwrap().unwrap().size,
+        1
+    );
+    store.delete(&key, Caller::Verify).await.unwrap();
+    assert_eq!(store.head(&key, Caller::Start).await.unwrap(), None);
+}
+
+async fn a_file_becomes_an_object_once(store: &ColdStore, scratch: &Path) {
+    let (_, key) = segment(2);
+    let file = scratch.join("2.seg");
+    let bytes: Vec<u8> = (0..3_000_000_u32).map(|n| n.to_le_bytes()[0]).collect();
+    fs::write(&file, &bytes).unwrap();
+    let digest = *blake3::hash(&bytes).as_bytes();
+    let wrong = store.put_file(&key, &file, [0; 32], Caller::Upload).await;
+    assert!(matches!(wrong.unwrap_err().kind(), Kind::Corrupt { .. }));
+    assert_eq!(store.head(&key, Caller::Start).await.unwrap(), None);
+    for expected in [Put::Created, Put::AlreadyThere] {
+        let put = store.put_file(&key, &file, digest, Caller::Upload).await;
+        assert_eq!(put.unwrap(), expected);
+    }
+    assert_eq!(store.get(&key, Caller::Read).await.unwrap(), bytes);
+    fs::write(scratch.join("other.seg"), b"other").unwrap();
+    let other = *blake3::hash(b"other").as_bytes();
+    let path = scratch.join("other.seg");
+    let put = store.put_file(&key, &path, other, Caller::Upload).await;
+    assert_eq!(*put.unwrap_err().kind(), Kind::Conflict);
+    let path = scratch.join("gone");
+    let gone = store.put_file(&key, &path, other, Caller::Upload).await;
+    assert_eq!(*gone.unwrap_err().kind(), Kind::NotFound);
+    // Deleting the local file leaves the object.
+    fs::remove_file(&file).unwrap();
+    assert_eq!(store.digest(&key, Caller::Verify).await.unwrap().0, digest);
+}
+
+async fn a_listing_shows_sizes_and_keys(store: &ColdStore) {
+    let other = Key::Epoch {
+        shard: ShardNo(2),
+        epoch: Epoch(1),
+    };
+    let claim = Bytes::from_static(b"claim");
+    store.put_new(&other, claim, Caller::Epoch).await.unwrap();
+    let listed = async |folder: &str| {
+        let listing = store.list(folder, Caller::Verify);
+        let mut all: Vec<_> = listing
+            .map_ok(|l| (l.key, l.size))
+            .try_collect()
+            .await
+            .unwrap();
+        all.sort();
+        all
+    };
+    let segments = [(Some(segment(1).1), 10), (Some(segment(2).1), 3_000_000)];
+    assert_eq!(listed(&key::segments(SHARD)).await, segments);
+    assert_eq!(listed(&key::epochs(ShardNo(2))).await, [(Some(other), 5)]);
+    assert_eq!(listed(&key::epochs(ShardNo(3))).await, []);
+    assert_eq!(listed("").await.len(), 3, "the probe of the check is gone");
+}
+
+async fn of_many_writers_one_wins(store: &ColdStore) {
+    let (_, key) = segment(3);
+    let write = |n: u8| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let bytes = Bytes::from(vec![n; 1000]);
+            store.put_new(&key, bytes, Caller::Upload).await
+        })
+    };
+    let mut created = Vec::new();
+    for (n, writer) in (0..8).map(|n| (n, write(n))).collect::<Vec<_>>() {
+        match writer.await.unwrap() {
+            Ok(Put::Created) => created.push(n),
+            Ok(Put::AlreadyThere) => panic!("writer {n} found other bytes equal"),
+            Err(e) => assert_eq!(*e.kind(), Kind::Conflict, "{e}"),
+        }
+    }
+    assert_eq!(created.len(), 1);
+    let stored = store.get(&key, Caller::Read).await.unwrap();
+    assert_eq!(stored, vec![created[0]; 1000]);
+}
+
+async fn the_uploader_stops_at_the_next_epoch(store: &ColdStore, scratch: &Path) {
+    let (told, mut events) = mpsc::unbounded_channel();
+    let uploader = Uploader::start(store.clone(), told);
+    let upload = |first: u64| {
+        let path = scratch.join(format!("{first}.seg"));
+        let bytes = first.to_le_bytes().repeat(100);
+        fs::write(&path, &bytes).unwrap();
+        Upload {
+            shard: SHARD,
+            epoch: Epoch(1),
+            object: segment(first).0,
+            path,
+            digest: blake3::hash(&bytes).into(),
+            size: 800,
+        }
+    };
+    uploader.push(upload(10)).unwrap();
+    match events.recv().await.unwrap() {
+        UploadEvent::Stored(done) => assert_eq!(done, upload(10)),
+        other => panic!("{other:?}"),
+    }
+    let next = Key::Epoch {
+        shard: SHARD,
+        epoch: Epoch(2),
+    };
+    let claim = Bytes::from_static(b"somebody else");
+    store.put_new(&next, claim, Caller::Epoch).await.unwrap();
+    uploader.push(upload(11)).unwrap();
+    match events.recv().await.unwrap() {
+        UploadEvent::Fenced { shard, epoch } => assert_eq!((shard, epoch), (SHARD, Epoch(2))),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(
+        *uploader.push(upload(12)).unwrap_err().kind(),
+        Kind::Conflict
+    );
+    assert_eq!(
+        store.head(&segment(11).1, Caller::Verify).await.unwrap(),
+        None
+    );
+    assert_eq!(uploader.waiting(), 0);
+    uploader.stop().await;
+}
+
+async fn wrong_credentials_are_named(weed: &SeaweedFs) {
+    let mut settings = s3(weed, "x");
+    settings.secret_access_key = Some("not-the-secret".to_owned());
+    let store = ColdStore::open(&settings).unwrap();
+    let error = store.check().await.unwrap_err().to_string();
+    assert!(error.contains("permissions ([cold])"), "{error}");
+    assert!(!error.contains("not-the-secret"), "{error}");
+}
+
+async fn faults_on_the_wire_are_called_by_their_names(weed: &SeaweedFs) {
+    let proxy = FaultProxy::start(weed.s3_addr());
+    let mut settings = s3(weed, "some/prefix");
+    settings.endpoint = Some(format!("http://{}", proxy.addr()));
+    let store = ColdStore::open(&settings).unwrap();
+    let (_, key) = segment(1);
+    let read = || store.get_range(&key, 3..7, Caller::Read);
+    // (Hang comes when the store is known to be away: three seconds instead of twenty.)
+    let modes = [
+        (Mode::Status(404), Kind::NotFound, true),
+        (Mode::Status(403), Kind::Unavailable, true),
+        (Mode::Truncate, Kind::Unavailable, false),
+        (Mode::Refuse, Kind::Unavailable, false),
+        (Mode::Hang, Kind::Unavailable, false),
+        (Mode::Status(503), Kind::Unavailable, false),
+    ];
+    for (mode, kind, answers) in modes {
+        proxy.set(mode);
+        let error = read().await.unwrap_err();
+        assert_eq!(*error.kind(), kind, "{mode:?}: {error}");
+        assert_eq!(store.answers(), answers, "{mode:?}");
+    }
+    proxy.set(Mode::Pass);
+    assert_eq!(read().await.unwrap(), "3456");
+    assert!(store.answers());
+
+    let (_, key) = segment(50);
+    let put = || store.put_new(&key, Bytes::from_static(b"answer lost"), Caller::Upload);
+    proxy.set(Mode::LoseAnswer);
+    assert_eq!(*put().await.unwrap_err().kind(), Kind::Unavailable);
+    proxy.set(Mode::Pass);
+    assert_eq!(put().await.unwrap(), Put::AlreadyThere);
+}
+
+#[test]
+fn an_address_that_is_none_is_refused_in_words() {
+    for url in [
+        "",
+        "/tmp/x",
+        "file://x",
+        "s3:///x",
+        "http://x",
+        "s3://b/a//b",
+    ] {
+        let settings = ColdSettings {
+            url: url.to_owned(),
+            ..ColdSettings::default()
+        };
+        let error = ColdStore::open(&settings).map(|_| ()).unwrap_err();
+        assert_eq!(*error.kind(), Kind::Invalid, "{url}: {error}");
+    }
+}
