@@ -28,15 +28,18 @@ pub fn writable_by_all(path: &Path) {
     fs::set_permissions(path, Permissions::from_mode(0o777)).must("making a path writable for all");
 }
 
-/// Cargo's target directory: the one with the `CACHEDIR.TAG` above the running program.
+/// Cargo's target directory: the one above the running program in which cargo notes its compiler. (`CACHEDIR.TAG` is there only when
+/// cargo made the directory itself, which is not so after `./test.sh` installed a tool into it.)
 pub fn target_dir() -> PathBuf {
     let exe = std::env::current_exe().must("asking for the running program's path");
-    for dir in exe.ancestors() {
-        if dir.join("CACHEDIR.TAG").is_file() {
-            return dir.to_path_buf();
-        }
-    }
-    std::env::temp_dir().join("coldpost-target")
+    let marks = [".rustc_info.json", "CACHEDIR.TAG"];
+    let found = exe
+        .ancestors()
+        .find(|dir| marks.iter().any(|mark| dir.join(mark).is_file()));
+    found.map_or_else(
+        || std::env::temp_dir().join("coldpost-target"),
+        Path::to_path_buf,
+    )
 }
 
 /// What is fetched once and kept for the next run.

@@ -81,7 +81,7 @@ impl Tool {
         let path = env::var_os("PATH").unwrap_or_default();
         let mut dirs: Vec<PathBuf> = env::split_paths(&path).collect();
         dirs.extend([PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")]);
-        dirs.push(crate::place::target_dir().join("tools/bin"));
+        dirs.push(crate::place::workspace().join("target/tools/bin"));
         dirs.into_iter()
             .map(|dir| dir.join(self.program))
             .find(|file| file.is_file())

@@ -70,6 +70,10 @@ impl ApplyLoop {
             };
         }
         self.apply(entries);
+        // After the answers: nobody waits for the hot tier's own sync.
+        if self.is_due() {
+            self.settle();
+        }
         for segment in sealed {
             // Upkeep is gone only at shutdown; the next start finds the segment again.
             let _ = self.notices.send(Notice::Sealed {
@@ -113,14 +117,9 @@ impl ApplyLoop {
     }
 
     fn transaction(&mut self, hot: &HotTier, entries: &[Waiting]) -> Result<Vec<Outcome>> {
-        let kind = if self.is_due() {
-            CommitKind::Durable
-        } else {
-            CommitKind::Volatile
-        };
         let fold = &mut self.fold;
         let mut touched = Vec::new();
-        let outcomes = hot.write(kind, |batch| {
+        let outcomes = hot.write(CommitKind::Volatile, |batch| {
             let mut outcomes = Vec::with_capacity(entries.len());
             for (at, record, _) in entries {
                 let effect = apply::apply(
@@ -136,17 +135,12 @@ impl ApplyLoop {
             fold.save(batch)?;
             Ok(outcomes)
         })?;
-        match kind {
-            CommitKind::Durable => self.is_durable(),
-            CommitKind::Volatile => {
-                let bytes = entries
-                    .iter()
-                    .map(|(_, r, _)| r.meta.len() + r.body.len())
-                    .sum::<usize>();
-                self.volatile_bytes += u64::try_from(bytes).unwrap_or(u64::MAX);
-                self.volatile_since.get_or_insert_with(Instant::now);
-            }
-        }
+        let bytes = entries
+            .iter()
+            .map(|(_, r, _)| r.meta.len() + r.body.len())
+            .sum::<usize>();
+        self.volatile_bytes += u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.volatile_since.get_or_insert_with(Instant::now);
         touched.sort_unstable();
         touched.dedup();
         self.shard.registry.wake(touched.into_iter());
@@ -193,7 +187,7 @@ impl ApplyLoop {
         }
     }
 
-    /// A durable commit for what was applied since the last one, when nothing else is waiting.
+    /// A durable commit for what was applied since the last one.
     fn settle(&mut self) {
         if self.volatile_since.is_none() {
             return;
