@@ -9,12 +9,12 @@ use crate::error::{Error, Kind, Result};
 use crate::flags::Flags;
 use crate::ids::{AccountId, AccountRef, ShardNo};
 use crate::limits::{ADD_ROWS_MAX, TARGETS_BYTES_MAX};
-use crate::mail::pack::Packed;
+use crate::mail::pack::{Packed, discard};
 use crate::op::{
     Add, Carried, GroupId, How, Op, OpId, Outcome, Placed, Refusal, Target, TargetOutcome,
 };
 use crate::open::Engine;
-use crate::shard::random_id;
+use crate::shard::{OpenGroup, random_id};
 use crate::view::mailbox::mailbox_id;
 use crate::write::{Append, Appended, Delivered};
 use crate::{clock, metrics};
@@ -27,7 +27,7 @@ impl Engine {
     /// trace lines already. Answers in the order of `recipients`; the same account twice gets one copy.
     ///
     /// # Errors
-    /// `Unavailable` (disk short, journal closed): nothing was promised, the client retries.
+    /// `Unavailable` (disk short, journal closed): nobody got it, the client retries. Once somebody has, the others are `NotNow`.
     pub async fn deliver(
         &self,
         message: Bytes,
@@ -42,19 +42,55 @@ impl Engine {
             }
         }
         let mut given: HashMap<AccountId, Delivered> = HashMap::new();
+        let mut failed = None;
         for (shard, targets) in by_shard {
-            let packed = self.pack(shard, message.clone()).await?;
-            let most = (ADD_ROWS_MAX / packed.message.row.len().max(1)).max(1);
-            for chunk in chunks(&targets, most) {
-                self.add_chunk(shard, &packed, chunk, &mut given).await?;
+            if let Err(e) = self.add_all(shard, &message, &targets, &mut given).await {
+                tracing::warn!(shard = shard.0, "recipients did not get a message: {e}");
+                failed = Some(e);
             }
         }
         metrics::added(given.len());
-        let lost = || Error::new(Kind::Internal, "a recipient has no outcome");
-        recipients
+        let not_now = match failed {
+            Some(e) if given.is_empty() => return Err(e),
+            Some(e) => Delivered::NotNow {
+                is_disk_full: e.is_disk_full(),
+            },
+            None => Delivered::NotNow {
+                is_disk_full: false,
+            },
+        };
+        let outcome = |(account, _): &(AccountRef, _)| given.get(&account.number).cloned();
+        Ok(recipients
             .iter()
-            .map(|(account, _)| given.get(&account.number).cloned().ok_or_else(lost))
-            .collect()
+            .map(|to| outcome(to).unwrap_or_else(|| not_now.clone()))
+            .collect())
+    }
+
+    /// The recipients of one shard, in as many entries as they need; goes on after one that failed.
+    async fn add_all(
+        &self,
+        shard: ShardNo,
+        message: &Bytes,
+        targets: &[(AccountId, &str)],
+        given: &mut HashMap<AccountId, Delivered>,
+    ) -> Result<()> {
+        let packed = self.pack(shard, message.clone()).await?;
+        let most = (ADD_ROWS_MAX / packed.message.row.len().max(1)).max(1);
+        let mut failed = None;
+        let mut is_named = false;
+        for chunk in chunks(targets, most) {
+            match self.add_chunk(shard, &packed, chunk, given).await {
+                Ok(()) => is_named = true,
+                Err(e) => {
+                    is_named |= !e.is_not_taken();
+                    failed = Some(e);
+                }
+            }
+        }
+        if !is_named {
+            discard(&*self.disk(), &*self.shard(shard)?, &packed.message.blobs);
+        }
+        failed.map_or(Ok(()), Err)
     }
 
     async fn add_chunk(
@@ -105,10 +141,10 @@ impl Engine {
                 },
                 TargetOutcome::Refused(Refusal::Account) => Delivered::AccountGone,
                 TargetOutcome::Refused(why) => {
-                    return Err(Error::new(
-                        Kind::Limit,
-                        format!("INBOX takes no mail: {why:?}"),
-                    ));
+                    tracing::warn!("INBOX of account {account:?} takes no mail: {why:?}");
+                    Delivered::NotNow {
+                        is_disk_full: false,
+                    }
                 }
             };
             given.insert(*account, delivered);
@@ -130,28 +166,27 @@ impl Engine {
         let shard = self.shard(account.shard)?;
         let mailbox = mailbox_id(&shard.hot.read()?, account, mailbox)?;
         let group = if messages.len() > 1 {
-            Some(GroupId(random_id()?))
+            Some(self.begin_group(account).await?)
         } else {
             None
         };
-        if let Some(group) = group {
-            self.begin_group(account, group).await?;
-        }
         let mut appended = Appended::default();
         for message in messages {
-            let one = self.append_one(account, mailbox, message, group).await;
-            match (one, group) {
-                (Ok(one), _) => {
+            let of_group = group.as_ref().map(OpenGroup::id);
+            match self.append_one(account, mailbox, message, of_group).await {
+                Ok(one) => {
                     appended.uid_validity = one.uid_validity;
                     appended.modseq = one.modseq;
                     appended.uids = appended.uids.union(&one.uids);
                 }
-                (Err(e), Some(group)) => {
-                    self.undo_group(account.shard, account.number, group)
-                        .await?;
+                Err(e) => {
+                    if let Some(group) = group {
+                        self.undo_group(account.shard, account.number, group.id())
+                            .await?;
+                        group.ended();
+                    }
                     return Err(e);
                 }
-                (Err(e), None) => return Err(e),
             }
         }
         if let Some(group) = group {
@@ -193,10 +228,17 @@ impl Engine {
             targets: vec![target],
         };
         let id = OpId(random_id()?);
-        let outcome = self
-            .shard(account.shard)?
-            .submit(id, Op::Add(add), packed.body)
-            .await?;
+        let blobs = match &add.messages[..] {
+            [message] => message.blobs.clone(),
+            _ => Vec::new(),
+        };
+        let shard = self.shard(account.shard)?;
+        let submitted = shard.submit(id, Op::Add(add), packed.body).await;
+        let outcome = submitted.inspect_err(|e| {
+            if e.is_not_taken() {
+                discard(&*self.disk(), &shard, &blobs);
+            }
+        })?;
         let Outcome::Added(outcomes) = outcome else {
             return Err(unexpected(&outcome));
         };

@@ -1,6 +1,7 @@
 //! What can go wrong in the engine, by what the caller should do about it.
 
-use std::fmt;
+use std::sync::Arc;
+use std::{fmt, io};
 
 /// Kinds by what a caller does: the server maps each to LMTP, IMAP and HTTP answers in one table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +62,44 @@ impl Error {
     pub fn kind(&self) -> Kind {
         self.kind
     }
+
+    /// Whether somewhere below it the system said that the disk is full.
+    pub fn is_disk_full(&self) -> bool {
+        let of_disk = |e: &io::Error| {
+            matches!(
+                e.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            )
+        };
+        self.below()
+            .any(|e| e.downcast_ref::<io::Error>().is_some_and(of_disk))
+    }
+
+    /// Whether it is certain that nothing of the change is in the journal, or ever will be.
+    pub(crate) fn is_not_taken(&self) -> bool {
+        self.below().any(|e| e.is::<NotTaken>())
+    }
+
+    fn below(&self) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+        let first: &(dyn std::error::Error + 'static) = self;
+        std::iter::successors(Some(first), |error| error.source())
+    }
+}
+
+/// Below an error: the journal did not take the entry.
+#[derive(Clone, Debug)]
+pub(crate) struct NotTaken(pub(crate) Arc<Error>);
+
+impl fmt::Display for NotTaken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for NotTaken {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.0)
+    }
 }
 
 impl fmt::Display for Error {
@@ -89,5 +128,28 @@ impl From<coldpost_tiers::Error> for Error {
             Below::Internal => Kind::Internal,
         };
         Error::with_source(kind, error.to_string(), error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_found_below_other_errors() {
+        let below = |kind: io::ErrorKind| {
+            let unavailable = Error::with_source(
+                Kind::Unavailable,
+                "the journal refused",
+                io::Error::from(kind),
+            );
+            let refused = NotTaken(Arc::new(unavailable));
+            let error = Error::with_source(Kind::Unavailable, "not stored", refused);
+            assert!(error.is_not_taken());
+            error.is_disk_full()
+        };
+        assert!(below(io::ErrorKind::StorageFull) && below(io::ErrorKind::QuotaExceeded));
+        assert!(!below(io::ErrorKind::PermissionDenied));
+        assert!(!Error::new(Kind::Unavailable, "").is_not_taken());
     }
 }

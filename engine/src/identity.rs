@@ -8,6 +8,7 @@ use bytes::Bytes;
 use coldpost_tiers::address::{ObjectId, ObjectKind};
 use coldpost_tiers::codec::{Malformed, Reader, Writer};
 use coldpost_tiers::cold::{Caller, ColdStore, Key};
+use coldpost_tiers::disk::{Disk, RealDisk};
 use coldpost_tiers::frame::compress_message;
 use coldpost_tiers::object::ObjectHeader;
 use coldpost_tiers::segment::Lineage;
@@ -128,13 +129,9 @@ impl Claim {
     }
 
     fn write(&self, dir: &Path) -> Result<()> {
-        fs::create_dir_all(dir).map_err(|e| {
-            Error::with_source(
-                Kind::Unavailable,
-                format!("cannot make {}", dir.display()),
-                e,
-            )
-        })?;
+        RealDisk
+            .create_dir(dir)
+            .map_err(|e| coldpost_tiers::disk::failed("make", dir, e))?;
         let mut w = Writer::new();
         w.u32(self.lineage.epoch.0)
             .u32(self.parent.0)
@@ -184,7 +181,8 @@ impl Claim {
 /// Compares a claim with the bucket; puts one that was never confirmed.
 ///
 /// # Errors
-/// `Conflict`: the bucket is another store's, or somebody opened a later epoch. `Unavailable`: it does not answer.
+/// `Conflict`: the bucket is another store's, or somebody opened a later epoch. `Unavailable`: it does not answer, or does not hold a claim that
+/// was confirmed.
 pub(crate) async fn check(cold: &ColdStore, claim: &Claim, dir: &Path) -> Result<()> {
     let Lineage { shard, epoch, .. } = claim.lineage;
     let next = Key::Epoch {
@@ -224,13 +222,15 @@ pub(crate) async fn check(cold: &ColdStore, claim: &Claim, dir: &Path) -> Result
     match cold.get(&claim.key(), Caller::Epoch).await {
         Ok(found) if found == object => Ok(()),
         Ok(_) => Err(other()),
-        Err(e) if *e.kind() == coldpost_tiers::Kind::NotFound => Err(Error::new(
-            Kind::Conflict,
+        // A bucket that was lost, another one, or a directory that is not mounted: nothing is concluded, and nothing is written there.
+        Err(e) if *e.kind() == coldpost_tiers::Kind::NotFound => Err(Error::with_source(
+            Kind::Unavailable,
             format!(
-                "{} does not hold this store (no {}): check [cold] url; nothing was changed",
+                "{} does not hold this store (no {}): check [cold] url, or whether it is mounted",
                 cold.url(),
                 claim.key()
             ),
+            e,
         )),
         Err(e) => Err(e.into()),
     }

@@ -67,6 +67,12 @@ const _: () = assert!(
 );
 /// Bytes of a kept outcome.
 pub const OUTCOME_MAX: usize = 4 * 1024;
+/// Bytes of disk that stay free for the hot tier, at most a 32nd of the file system: below it, durable entries wait to be applied.
+pub const HOT_RESERVE: u64 = 8 << 20;
+/// Bytes of disk below which no mail is taken, whatever `min_free` says, at most a 16th of the file system.
+pub const MAIL_RESERVE: u64 = 2 * HOT_RESERVE;
+/// Milliseconds between two looks whether there is room again for the hot tier.
+pub const ROOM_TICK_MS: u64 = 100;
 /// Positions whose op ids and outcomes are kept.
 pub const WINDOW: u64 = 1 << 18;
 /// Bytes of the targets of one `add`.

@@ -20,7 +20,7 @@ use crate::identity::{self, Claim, Identity};
 use crate::ids::{Epoch, Position, ShardNo, StoreId};
 use crate::limits::{DURABLE_EVERY_MS, SEARCH_MEMORY, START_CHECK_MS};
 use crate::local::{LocalStore, shard_dir};
-use crate::op::Op;
+use crate::op::{LEVEL, Op};
 use crate::open::{Engine, Inner};
 use crate::settings::Settings;
 use crate::shard::{self, FetchSegments, OpenShard};
@@ -31,8 +31,8 @@ use crate::upkeep::{Notice, Upkeep};
 pub(crate) enum Standing {
     /// It is ours, nobody opened a later epoch.
     Confirmed,
-    /// It did not answer in time: mail is taken, nothing is uploaded or evicted.
-    Unknown,
+    /// It did not answer in time, or does not hold our claims: mail is taken, nothing is uploaded or evicted. Says why.
+    Unknown(String),
 }
 
 impl Engine {
@@ -49,7 +49,8 @@ impl Engine {
                 e,
             )
         };
-        std::fs::create_dir_all(&settings.data).map_err(|e| failed("make", e))?;
+        disk.create_dir(&settings.data)
+            .map_err(|e| failed("make", e))?;
         let lock = take_lock(&settings.data)?;
         let cold = ColdStore::open(&settings.cold)?;
         let identity = match Identity::read(&settings.data)? {
@@ -104,10 +105,10 @@ impl Engine {
         let segment_size = self.settings().segment_size;
         for shard in &self.inner.shards {
             let kept = crate::apply::Fold::load(&shard.hot.read()?)?.applied;
-            if kept.level == 0 || kept.segment_size != segment_size {
+            if kept.level < LEVEL || kept.segment_size != segment_size {
                 shard
                     .change(Op::Level {
-                        level: 1,
+                        level: LEVEL,
                         segment_size,
                     })
                     .await?;
@@ -215,12 +216,13 @@ async fn check_claims(settings: &Settings, cold: &ColdStore, claims: &[Claim]) -
                 ),
             ))
         }
-        _ => {
-            tracing::warn!(
-                "the object store {} does not answer: mail is taken, nothing is uploaded or evicted until it does",
-                cold.url()
-            );
-            Ok(Standing::Unknown)
+        answer => {
+            let why = match answer {
+                Ok(Err(e)) => e.to_string(),
+                _ => format!("the object store {} does not answer", cold.url()),
+            };
+            tracing::warn!("{why}: mail is taken, nothing is uploaded or evicted until it does");
+            Ok(Standing::Unknown(why))
         }
     }
 }

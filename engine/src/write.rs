@@ -9,7 +9,7 @@ use crate::ids::{AccountId, AccountRef, EmailId, MailboxId, ModSeq, ShardNo, Uid
 use crate::limits::OP_MESSAGES_MAX;
 use crate::op::{CopyUids, ExpungeUids, GroupId, Op, Outcome, SetFlags};
 use crate::open::Engine;
-use crate::shard::{self, random_id};
+use crate::shard::{self, OpenGroup, random_id};
 use crate::uidset::UidSet;
 use crate::view::mailbox::{deleted_uids, mailbox_id, mailbox_row, uid_set};
 
@@ -27,6 +27,11 @@ pub enum Delivered {
     },
     /// The account is gone: 550.
     AccountGone,
+    /// Others got it, this one did not: to be delivered again.
+    NotNow {
+        /// Because the disk is full.
+        is_disk_full: bool,
+    },
 }
 
 /// What an APPEND gave.
@@ -164,28 +169,26 @@ impl Engine {
         let pieces = self.existing(account, from, uids)?;
         let (to, mut given) = self.target(account, to)?;
         let group = if pieces.len() > 1 {
-            Some(GroupId(random_id()?))
+            Some(self.begin_group(account).await?)
         } else {
             None
         };
-        if let Some(group) = group {
-            self.begin_group(account, group).await?;
-        }
         for uids in pieces {
             let copy = CopyUids {
                 account: account.number,
                 from,
                 uids,
                 to,
-                group,
+                group: group.as_ref().map(OpenGroup::id),
             };
             if let Err(e) = self
                 .copy_piece(account.shard, Op::Copy(copy), &mut given)
                 .await
             {
                 if let Some(group) = group {
-                    self.undo_group(account.shard, account.number, group)
+                    self.undo_group(account.shard, account.number, group.id())
                         .await?;
+                    group.ended();
                 }
                 return Err(e);
             }
@@ -266,20 +269,25 @@ impl Engine {
         Ok(pieces(&uids.intersection(&there)))
     }
 
-    pub(crate) async fn begin_group(&self, account: AccountRef, group: GroupId) -> Result<()> {
+    pub(crate) async fn begin_group(&self, account: AccountRef) -> Result<OpenGroup> {
+        let group = GroupId(random_id()?);
+        let open = OpenGroup::new(self.shard(account.shard)?, account.number, group);
         let op = Op::BeginGroup {
             account: account.number,
             group,
         };
-        self.done(account, op).await
+        self.done(account, op).await?;
+        Ok(open)
     }
 
-    pub(crate) async fn end_group(&self, account: AccountRef, group: GroupId) -> Result<()> {
+    pub(crate) async fn end_group(&self, account: AccountRef, group: OpenGroup) -> Result<()> {
         let op = Op::EndGroup {
             account: account.number,
-            group,
+            group: group.id(),
         };
-        self.done(account, op).await
+        self.done(account, op).await?;
+        group.ended();
+        Ok(())
     }
 
     /// Expunges by id what the group's ops gave, then ends it: before a NO, or at the start after a kill.

@@ -89,6 +89,7 @@ pub(crate) fn delivered(outcomes: &[Delivered], bytes: usize, took: Duration) {
         let outcome = match outcome {
             Delivered::Stored { .. } => "stored",
             Delivered::AccountGone => "account_gone",
+            Delivered::NotNow { .. } => "not_now",
         };
         RECIPIENTS.with_label_values(&[outcome]).inc();
     }

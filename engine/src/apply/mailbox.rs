@@ -6,7 +6,7 @@ use coldpost_tiers::hot::{TableName, key};
 
 use super::{Step, no_account, no_mailbox};
 use crate::ids::{AccountId, MailboxId};
-use crate::limits::MAILBOXES_MAX;
+use crate::limits::{MAILBOX_LEVELS_MAX, MAILBOX_NAME_MAX, MAILBOXES_MAX};
 use crate::op::{Outcome, Refusal};
 
 impl Step<'_, '_> {
@@ -144,6 +144,13 @@ impl Step<'_, '_> {
         }
         let renamed = |name: &str| format!("{to}{}", name.get(from.len()..).unwrap_or_default());
         for (name, _) in &names {
+            let new = renamed(name);
+            if new.len() > MAILBOX_NAME_MAX || new.split('/').count() > MAILBOX_LEVELS_MAX {
+                let text = format!(
+                    "{name} would get a name over {MAILBOX_NAME_MAX} bytes or {MAILBOX_LEVELS_MAX} levels"
+                );
+                return Ok(Outcome::refused(Refusal::Limit, text));
+            }
             if self.mailbox_named(account, &renamed(name))?.is_some() {
                 let text = format!("mailbox {} exists already", renamed(name));
                 return Ok(Outcome::refused(Refusal::Exists, text));

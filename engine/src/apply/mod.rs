@@ -24,7 +24,7 @@ pub use window::Window;
 
 use crate::ids::{AccountId, Epoch, MailboxId, Position, ShardNo};
 use crate::limits::OP_MESSAGES_MAX;
-use crate::op::{Entry, Op, Outcome, Refusal};
+use crate::op::{Entry, LEVEL, Op, Outcome, Refusal};
 
 /// Where a durable entry stands: handed to apply with it.
 #[derive(Clone, Copy, Debug)]
@@ -132,6 +132,13 @@ impl Fold {
             Some(value) => Applied::decode("meta", &value)?,
             None => Applied::default(),
         };
+        if applied.level > LEVEL {
+            let text = format!(
+                "the hot tier was made by rules of level {}, this coldpost knows {LEVEL}: start the version that made it",
+                applied.level
+            );
+            return Err(Error::new(coldpost_tiers::Kind::Invalid, text));
+        }
         let fork = state
             .get(TableName::Meta, FORK)?
             .and_then(|v| v.first_chunk::<8>().copied());

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use coldpost_tiers::address::{BlobId, BlobRecord, Extent, ObjectId, Recode};
-use coldpost_tiers::blob::write_blob;
+use coldpost_tiers::blob::{blob_path, write_blob};
 use coldpost_tiers::cold::Key;
 use coldpost_tiers::disk::Disk;
 use coldpost_tiers::frame::{compress_message, compress_row};
@@ -84,6 +84,16 @@ impl Packed {
     }
 }
 
+/// Removes blobs that nothing names and nothing will.
+pub(crate) fn discard(disk: &dyn Disk, shard: &Shard, blobs: &[BlobRecord]) {
+    for blob in blobs {
+        let path = blob_path(&shard.dir.join("blobs"), blob.blob);
+        if let Err(e) = disk.remove(&path) {
+            tracing::warn!("{} stays until the next start: {e}", path.display());
+        }
+    }
+}
+
 /// Bodies of leaf parts that are worth a blob, the largest last.
 fn leaves(parts: &[Part]) -> Vec<Range<u64>> {
     let large =
@@ -141,12 +151,13 @@ fn write_blobs(
                 let header = ObjectHeader::other(shard.store, shard.no, shard.epoch, object, key);
                 let length = range.end - range.start;
                 let mut bytes = part(raw, range);
-                blobs.push(write_blob(
-                    disk,
-                    &shard.dir.join("blobs"),
-                    &header,
-                    &mut bytes,
-                )?);
+                match write_blob(disk, &shard.dir.join("blobs"), &header, &mut bytes) {
+                    Ok(record) => blobs.push(record),
+                    Err(e) => {
+                        discard(disk, shard, &blobs);
+                        return Err(e.into());
+                    }
+                }
                 Extent::Blob {
                     blob,
                     offset: 0,

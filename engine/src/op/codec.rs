@@ -8,6 +8,7 @@ use coldpost_tiers::codec::{Malformed, Reader, Writer};
 use coldpost_tiers::extent::{read_blob_record, read_extents, write_blob_record, write_extents};
 use coldpost_tiers::hot::row::Origin;
 
+use super::kind::LEVEL;
 use super::kind::{
     Add, Carried, CopyUids, Entry, EpochOp, ExpungeUids, GroupId, How, NewMessage, Op, OpId,
     Placed, SetFlags, Stored, Target,
@@ -38,7 +39,7 @@ impl fmt::Display for EntryError {
             EntryError::Malformed(m) => write!(f, "not an entry: {m}"),
             EntryError::Unknown { version, kind } => write!(
                 f,
-                "entry version {version}, kind {kind} is not known to this version of coldpost; \
+                "entry version {version}, kind {kind}, or the level that it names, is not known to this version of coldpost; \
                  start the version that wrote it"
             ),
         }
@@ -313,10 +314,16 @@ fn read_op(r: &mut Reader<'_>, kind: u8, meta: &Bytes) -> Result<Option<Op>, Mal
             shard: ShardNo(r.u16()?),
         },
         17 => Op::Cut,
-        18 => Op::Level {
-            level: r.varint()?,
-            segment_size: r.varint()?,
-        },
+        18 => {
+            let (level, segment_size) = (r.varint()?, r.varint()?);
+            if level > LEVEL {
+                return Ok(None);
+            }
+            Op::Level {
+                level,
+                segment_size,
+            }
+        }
         19 => {
             let at = r.malformed("a kind of object");
             let kind = ObjectKind::from_number(r.u8()?).ok_or(at)?;

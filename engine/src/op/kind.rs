@@ -8,6 +8,9 @@ use crate::flags::{FlagAction, Flags};
 use crate::ids::{AccountId, Epoch, MailboxId, ModSeq, Position, ShardNo, Uid};
 use crate::uidset::UidSet;
 
+/// The rules of apply that this version knows, up to the newest (`docs/format.md`, "Entries").
+pub const LEVEL: u64 = 1;
+
 /// 128 random bits drawn once per accepted message or command: a retry carries the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct OpId(pub [u8; 16]);

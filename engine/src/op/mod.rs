@@ -7,7 +7,7 @@ pub mod uids;
 
 pub use codec::{EntryError, decode, encode};
 pub use kind::{
-    Add, Carried, CopyUids, Entry, EpochOp, ExpungeUids, GroupId, How, NewMessage, Op, OpId,
+    Add, Carried, CopyUids, Entry, EpochOp, ExpungeUids, GroupId, How, LEVEL, NewMessage, Op, OpId,
     Placed, SetFlags, Stored, Target,
 };
 pub use outcome::{Outcome, Refusal, TargetOutcome};

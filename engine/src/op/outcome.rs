@@ -86,6 +86,7 @@ pub enum Outcome {
     AddedShort {
         refused_account: UidSet,
         refused_mailbox: UidSet,
+        refused_otherwise: UidSet,
     },
 }
 
@@ -124,6 +125,14 @@ impl Outcome {
         Outcome::AddedShort {
             refused_account: refused(Refusal::Account),
             refused_mailbox: refused(Refusal::Mailbox),
+            refused_otherwise: (1_u32..)
+                .zip(targets)
+                .filter(|(_, t)| {
+                    use Refusal::{Exists, Invalid, Limit};
+                    matches!(t, TargetOutcome::Refused(Exists | Invalid | Limit))
+                })
+                .map(|(n, _)| n)
+                .collect(),
         }
     }
 
@@ -202,10 +211,12 @@ impl Outcome {
             Outcome::AddedShort {
                 refused_account,
                 refused_mailbox,
+                refused_otherwise,
             } => {
                 w.u8(11);
                 write_uids(w, refused_account);
                 write_uids(w, refused_mailbox);
+                write_uids(w, refused_otherwise);
             }
         }
     }
@@ -276,6 +287,7 @@ fn read(r: &mut Reader<'_>) -> Result<Outcome, Malformed> {
         11 => Outcome::AddedShort {
             refused_account: read_uids(r)?,
             refused_mailbox: read_uids(r)?,
+            refused_otherwise: read_uids(r)?,
         },
         _ => return Err(at),
     })

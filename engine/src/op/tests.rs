@@ -244,7 +244,7 @@ fn store_op() -> impl Strategy<Value = Op> {
             shard: ShardNo(shard)
         }),
         Just(Op::Cut),
-        any::<(u64, u64)>().prop_map(|(level, segment_size)| Op::Level {
+        (0..=super::LEVEL, any::<u64>()).prop_map(|(level, segment_size)| Op::Level {
             level,
             segment_size
         }),
@@ -329,10 +329,15 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         Just(Outcome::TooOld),
         any::<u64>().prop_map(Outcome::Counted),
         Just(Outcome::Applied),
-        (uids(), uids()).prop_map(|(refused_account, refused_mailbox)| Outcome::AddedShort {
-            refused_account,
-            refused_mailbox
-        }),
+        (uids(), uids(), uids()).prop_map(
+            |(refused_account, refused_mailbox, refused_otherwise)| {
+                Outcome::AddedShort {
+                    refused_account,
+                    refused_mailbox,
+                    refused_otherwise,
+                }
+            }
+        ),
     ]
 }
 
@@ -375,15 +380,41 @@ proptest! {
         let kept = outcome.encode_kept();
         prop_assert!(kept.len() <= OUTCOME_MAX);
         match (Outcome::decode(&kept).unwrap(), &outcome) {
-            (Outcome::AddedShort { refused_account, refused_mailbox }, Outcome::Added(targets)) => {
+            (Outcome::AddedShort { refused_account, refused_mailbox, refused_otherwise }, Outcome::Added(targets)) => {
                 for (number, target) in (1..).zip(targets) {
                     prop_assert_eq!(refused_account.contains(number), *target == TargetOutcome::Refused(Refusal::Account));
                     prop_assert_eq!(refused_mailbox.contains(number), *target == TargetOutcome::Refused(Refusal::Mailbox));
+                    let is_stored = matches!(target, TargetOutcome::Stored { .. });
+                    let sets = [&refused_account, &refused_mailbox, &refused_otherwise];
+                    prop_assert_eq!(sets.iter().any(|set| set.contains(number)), !is_stored);
                 }
             }
             (read, whole) => prop_assert_eq!(&read, whole),
         }
     }
+}
+
+#[test]
+fn a_level_that_is_not_known_is_refused_in_words() {
+    let entry = |level| Entry {
+        time_ms: 1,
+        id: OpId([1; 16]),
+        known: (Epoch(1), Position(0)),
+        op: Op::Level {
+            level,
+            segment_size: 1 << 20,
+        },
+    };
+    let known = entry(super::LEVEL);
+    assert_eq!(decode(&Bytes::from(encode(&known))).unwrap(), known);
+    let newer = entry(super::LEVEL + 1);
+    let error = decode(&Bytes::from(encode(&newer))).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("start the version that wrote it"),
+        "{error}"
+    );
 }
 
 #[test]

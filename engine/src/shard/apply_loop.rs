@@ -17,7 +17,7 @@ use crate::apply::{self, At, Fold};
 use crate::error::{Error, Kind, Result};
 use crate::ids::Position;
 use crate::journal::Record;
-use crate::limits::{APPLY_ENTRIES_MAX, DURABLE_EVERY_BYTES};
+use crate::limits::{APPLY_ENTRIES_MAX, DURABLE_EVERY_BYTES, ROOM_TICK_MS};
 use crate::metrics;
 use crate::op::{Op, Outcome};
 use crate::upkeep::Notice;
@@ -38,6 +38,8 @@ pub(super) struct ApplyLoop {
     pub(super) volatile_bytes: u64,
     /// When the first of them was applied.
     pub(super) volatile_since: Option<Instant>,
+    /// It applies no more: the next start goes on from the journal.
+    pub(super) ended: bool,
 }
 
 impl ApplyLoop {
@@ -51,6 +53,9 @@ impl ApplyLoop {
             }
         }
         self.settle();
+        if self.ended && !self.shard.is_shut() {
+            self.shard.set_down("entries are not applied any more");
+        }
     }
 
     /// Everything that is waiting, up to a bound, in one transaction; what was sealed is told after it.
@@ -92,7 +97,7 @@ impl ApplyLoop {
         if !replayed.is_empty() {
             self.answer_from_window(replayed);
         }
-        if entries.is_empty() {
+        if entries.is_empty() || !self.waits_for_room() {
             return;
         }
         let begun = Instant::now();
@@ -114,6 +119,23 @@ impl ApplyLoop {
             }
             Err(e) => self.fall_back(entries, &e),
         }
+    }
+
+    /// Waits until the hot tier may write; reading goes on meanwhile. Whether it may now; if not, the waiters are told by being dropped.
+    fn waits_for_room(&mut self) -> bool {
+        let mut told = false;
+        while !self.ended && !self.shard.has_room() {
+            if !told {
+                tracing::warn!(
+                    shard = self.shard.no.0,
+                    "the disk is full: what is durable waits to be applied until there is room"
+                );
+                told = true;
+            }
+            super::open::pause(Duration::from_millis(ROOM_TICK_MS));
+            self.ended = self.shard.is_shut();
+        }
+        !self.ended
     }
 
     fn transaction(&mut self, hot: &HotTier, entries: &[Waiting]) -> Result<Vec<Outcome>> {
@@ -183,13 +205,14 @@ impl ApplyLoop {
             let _ = self.notices.send(Notice::Held {
                 shard,
                 segment_first: at.segment_first,
+                age: Duration::ZERO,
             });
         }
     }
 
     /// A durable commit for what was applied since the last one.
     fn settle(&mut self) {
-        if self.volatile_since.is_none() {
+        if self.volatile_since.is_none() || self.ended || !self.shard.has_room() {
             return;
         }
         let fold = &self.fold;
@@ -227,10 +250,15 @@ impl ApplyLoop {
                         shard = self.shard.no.0,
                         "the hot tier does not reopen yet: {e}"
                     );
+                    if self.shard.is_shut() {
+                        self.ended = true;
+                        return;
+                    }
                     super::open::pause(wait);
                     wait = (wait * 2).min(Duration::from_secs(5));
                 }
                 Err(e) => {
+                    self.ended = true;
                     self.shard
                         .set_down(format!("the hot tier cannot be rebuilt: {e}"));
                     return;

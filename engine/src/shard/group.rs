@@ -1,5 +1,7 @@
 //! What the ops of a COPY or MULTIAPPEND gave so far, so that it can be undone by id.
 
+use std::sync::{Arc, PoisonError};
+
 use coldpost_tiers::hot::{TableName, key};
 
 use super::Shard;
@@ -30,4 +32,47 @@ pub(crate) fn group_rows(
             Ok(true)
         })?;
     Ok(rows)
+}
+
+/// A group while its command is at work. Dropped before it was ended (the undoing failed, or the session went away), it is left to upkeep.
+pub(crate) struct OpenGroup {
+    shard: Arc<Shard>,
+    account: AccountId,
+    group: GroupId,
+    is_ended: bool,
+}
+
+impl OpenGroup {
+    /// Before its `begin group` is submitted.
+    pub(crate) fn new(shard: Arc<Shard>, account: AccountId, group: GroupId) -> OpenGroup {
+        OpenGroup {
+            shard,
+            account,
+            group,
+            is_ended: false,
+        }
+    }
+
+    /// Its name.
+    pub(crate) fn id(&self) -> GroupId {
+        self.group
+    }
+
+    /// Its `end group` was applied.
+    pub(crate) fn ended(mut self) {
+        self.is_ended = true;
+    }
+}
+
+impl Drop for OpenGroup {
+    fn drop(&mut self) {
+        if !self.is_ended {
+            let mut left = self
+                .shard
+                .left_groups
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            left.push((self.account, self.group));
+        }
+    }
 }

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::{Shard, Submission};
 use crate::apply::At;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, NotTaken, Result};
 use crate::journal::{Journal, Record};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, IDLE_MARK_MS};
 use crate::metrics;
@@ -42,8 +42,14 @@ pub(super) fn run(
                 write(shard, &mut *journal, batch, durable);
             }
             Err(RecvTimeoutError::Timeout) => {
+                if journal.is_closed() {
+                    continue;
+                }
                 if let Err(e) = journal.idle(crate::clock::now_ms()) {
                     tracing::warn!(shard = shard.no.0, "the journal's idle mark failed: {e}");
+                    if journal.is_closed() {
+                        shard.set_down(format!("the journal is closed: {e}"));
+                    }
                 }
             }
         }
@@ -113,13 +119,17 @@ fn write(
         }
         // Each is told the cause: a full disk has an answer of its own.
         let error = Arc::new(error);
+        let is_closed = journal.is_closed();
         for (_, reply) in pairs {
+            let text = format!("the journal refused it: {error}");
+            let refused = if is_closed {
+                // What the next start finds in the file, nobody knows.
+                Error::with_source(Kind::Unavailable, text, Arc::clone(&error))
+            } else {
+                Error::with_source(Kind::Unavailable, text, NotTaken(Arc::clone(&error)))
+            };
             // Whoever left does not want the answer.
-            let _ = reply.send(Err(Error::with_source(
-                Kind::Unavailable,
-                format!("the journal refused it: {error}"),
-                Arc::clone(&error),
-            )));
+            let _ = reply.send(Err(refused));
         }
     }
 }

@@ -8,18 +8,21 @@ mod hot_cell;
 mod journal_loop;
 mod open;
 pub(crate) mod registry;
+mod replay;
+mod room;
 mod submit;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub(crate) use group::group_rows;
+pub(crate) use group::{OpenGroup, group_rows};
 pub(crate) use hot_cell::HotCell;
 pub(crate) use open::{FetchSegments, OpenShard, open, open_groups};
 use std::sync::mpsc;
 pub(crate) use submit::{Submission, random_id};
 
+use coldpost_tiers::disk::Disk;
 use tokio::sync::Semaphore;
 
 use crate::error::{Error, Kind, Result};
@@ -36,6 +39,8 @@ pub(crate) struct Shard {
     pub epoch: Epoch,
     /// `DIR/shards/<n>`.
     pub dir: PathBuf,
+    /// The disk that it is on.
+    pub(crate) disk: Arc<dyn Disk>,
     /// What readers read.
     pub hot: Arc<HotCell>,
     /// Sessions, watchers, \Recent.
@@ -47,6 +52,8 @@ pub(crate) struct Shard {
     /// Last position that the hot tier need not be given again after a power cut.
     pub(crate) hot_durable: AtomicU64,
     submit: std::sync::Mutex<Option<mpsc::Sender<Submission>>>,
+    /// Groups whose command ended without undoing them.
+    pub(crate) left_groups: std::sync::Mutex<Vec<(crate::ids::AccountId, crate::op::GroupId)>>,
     /// Entries that may wait for the journal at a time.
     pub(crate) places: Arc<Semaphore>,
     /// Why no more entries are taken, once that is so.
@@ -75,6 +82,14 @@ impl Shard {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .take();
+    }
+
+    /// Whether [`Shard::shut`] was called.
+    pub(crate) fn is_shut(&self) -> bool {
+        self.submit
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .is_none()
     }
 
     /// Why the shard takes no entries; `None` while it does.

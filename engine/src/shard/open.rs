@@ -13,15 +13,14 @@ use coldpost_tiers::segment::{Lineage, SegmentReader};
 use tokio::sync::Semaphore;
 
 use super::apply_loop::{ApplyLoop, Reopen};
+use super::replay::replay;
 use super::{HotCell, Shard, journal_loop};
-use crate::apply::{self, At, Fold};
+use crate::apply::Fold;
 use crate::error::{Error, Kind, Result};
 use crate::ids::Position;
-use crate::journal::embedded::{
-    Embedded, EmbeddedSettings, decode_record, local_segments, read_segment,
-};
-use crate::journal::{Journal, Record};
-use crate::limits::{QUEUE_ENTRIES_MAX, REPLAY_BATCH_BYTES};
+use crate::journal::Journal;
+use crate::journal::embedded::{Embedded, EmbeddedSettings, local_segments};
+use crate::limits::QUEUE_ENTRIES_MAX;
 use crate::upkeep::Notice;
 
 /// What a shard is opened with.
@@ -107,19 +106,29 @@ pub(crate) fn open(settings: OpenShard) -> Result<Opened> {
             "cut what a crash left behind the journal's end"
         );
     }
-    replay(&settings, &hot, &mut fold, Source::Journal(&journal))?;
+    replay(&settings, &hot, &mut fold, journal.last())?;
+    if let Some(made_ms) = opened.held_since_ms {
+        // Upkeep is gone only at shutdown.
+        let _ = settings.notices.send(Notice::Held {
+            shard: settings.lineage.shard,
+            segment_first: journal.segment_first(),
+            age: Duration::from_millis(crate::clock::now_ms().saturating_sub(made_ms)),
+        });
+    }
     let (submit, queue) = mpsc::channel();
     let shard = Arc::new(Shard {
         no: settings.lineage.shard,
         store: settings.lineage.store,
         epoch: settings.lineage.epoch,
         dir: settings.dir.clone(),
+        disk: Arc::clone(&settings.disk),
         hot: Arc::new(HotCell::new(hot)),
         registry: super::registry::Registry::default(),
         applied: AtomicU64::new(fold.applied.position.0),
         durable: AtomicU64::new(journal.last().0),
         hot_durable: AtomicU64::new(hot_durable.0),
         submit: Mutex::new(Some(submit)),
+        left_groups: Mutex::default(),
         places: Arc::new(Semaphore::new(QUEUE_ENTRIES_MAX)),
         down: Mutex::new(None),
     });
@@ -139,7 +148,7 @@ fn start(
     let durable_every = settings.durable_every;
     let reopen: Reopen = Box::new(move |last| {
         let (hot, mut fold) = hot_tier(&settings)?;
-        replay(&settings, &hot, &mut fold, Source::Files { last })?;
+        replay(&settings, &hot, &mut fold, last)?;
         Ok((hot, fold))
     });
     let apply_loop = ApplyLoop {
@@ -150,6 +159,7 @@ fn start(
         durable_every,
         volatile_bytes: 0,
         volatile_since: Some(Instant::now()),
+        ended: false,
     };
     let spawn = |name: String, run: Box<dyn FnOnce() + Send>| {
         let failed = |e| Error::with_source(Kind::Unavailable, "no thread can be started", e);
@@ -158,17 +168,30 @@ fn start(
             .spawn(run)
             .map_err(failed)
     };
-    let writer = Arc::clone(shard);
+    let (writer, watched, applier) = (Arc::clone(shard), Arc::clone(shard), Arc::clone(shard));
     Ok(vec![
         spawn(
             format!("journal-{}", shard.no.0),
-            Box::new(move || journal_loop::run(&writer, journal, &queue, &durable)),
+            Box::new(move || {
+                watch(&watched, "journal", || {
+                    journal_loop::run(&writer, journal, &queue, &durable);
+                });
+            }),
         )?,
         spawn(
             format!("apply-{}", shard.no.0),
-            Box::new(move || apply_loop.run(&durable_queue)),
+            Box::new(move || watch(&applier, "apply", || apply_loop.run(&durable_queue))),
         )?,
     ])
+}
+
+/// Runs a thread's work; one that dies takes the shard down, so that nobody waits for it and `readyz` says why.
+fn watch(shard: &Shard, name: &str, run: impl FnOnce()) {
+    if std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err() {
+        shard.set_down(format!(
+            "the {name} thread died of a bug (the log has it); restart the daemon"
+        ));
+    }
 }
 
 /// The hot tier and how far it came; a damaged one is set aside and made anew.
@@ -248,124 +271,6 @@ fn continues(settings: &OpenShard, fold: &Fold) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// What is replayed.
-enum Source<'a> {
-    /// All of the journal, before its thread runs.
-    Journal(&'a Embedded),
-    /// Its files, while its thread writes: up to what is durable.
-    Files {
-        /// The last durable position.
-        last: Position,
-    },
-}
-
-/// Applies what the journal has and the hot tier lacks, in transactions of bounded size.
-fn replay(settings: &OpenShard, hot: &HotTier, fold: &mut Fold, source: Source<'_>) -> Result<()> {
-    let begun = Instant::now();
-    let from = fold.applied.position;
-    let mut pending: Vec<(At, Record)> = Vec::new();
-    let mut bytes = 0;
-    let mut each = |at: At, record: Record| -> Result<()> {
-        bytes += record.meta.len() + record.body.len();
-        pending.push((at, record));
-        if bytes >= REPLAY_BATCH_BYTES {
-            bytes = 0;
-            flush(hot, fold, &mut pending)?;
-        }
-        Ok(())
-    };
-    let expected = before_local(settings, from, &mut each)?;
-    match source {
-        Source::Journal(journal) => journal.read_after(Position(expected.0 - 1), &mut each)?,
-        Source::Files { last } => read_local(settings, expected, last, &mut each)?,
-    }
-    flush(hot, fold, &mut pending)?;
-    let count = fold.applied.position.0 - from.0;
-    if count > 0 {
-        tracing::info!(
-            shard = settings.lineage.shard.0,
-            entries = count,
-            ms = begun.elapsed().as_millis(),
-            "replayed the journal"
-        );
-    }
-    Ok(())
-}
-
-/// Entries that are wanted and whose segments are only in the bucket. Gives the position from which local files go on.
-fn before_local(
-    settings: &OpenShard,
-    from: Position,
-    each: &mut dyn FnMut(At, Record) -> Result<()>,
-) -> Result<Position> {
-    let files = local_segments(&*settings.disk, &settings.dir.join("journal"))?;
-    let mut expected = Position(from.0 + 1);
-    let local = files.first().map_or(Position(u64::MAX), |f| f.first);
-    while expected < local && local.0 != u64::MAX {
-        let path = (settings.fetch)(expected, &settings.dir)?;
-        let reader = SegmentReader::open(&*settings.disk, &path)?;
-        let next = read_segment(reader, expected, each)?;
-        settings
-            .disk
-            .remove(&path)
-            .map_err(|e| coldpost_tiers::disk::failed("remove", &path, e))?;
-        if next == expected {
-            return Err(Error::new(
-                Kind::Corrupt,
-                format!("no segment holds entry {}", expected.0),
-            ));
-        }
-        expected = next;
-    }
-    Ok(expected)
-}
-
-/// Local files while the journal is being written: what follows `last` may not be durable.
-fn read_local(
-    settings: &OpenShard,
-    from: Position,
-    last: Position,
-    each: &mut dyn FnMut(At, Record) -> Result<()>,
-) -> Result<()> {
-    let files = local_segments(&*settings.disk, &settings.dir.join("journal"))?;
-    let start = files.partition_point(|f| f.first <= from).saturating_sub(1);
-    let mut expected = from;
-    for file in files.get(start..).unwrap_or_default() {
-        let mut reader = SegmentReader::open(&*settings.disk, &file.path)?;
-        while expected <= last {
-            let Some(record) = reader.next_record()? else {
-                break;
-            };
-            if record.at.position >= expected {
-                expected = Position(record.at.position.0 + 1);
-                let (at, record) = decode_record(reader.header(), record)?;
-                each(at, record)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn flush(hot: &HotTier, fold: &mut Fold, pending: &mut Vec<(At, Record)>) -> Result<()> {
-    if pending.is_empty() {
-        return Ok(());
-    }
-    hot.write(CommitKind::Volatile, |batch| {
-        for (at, record) in pending.iter() {
-            apply::apply(
-                batch,
-                fold,
-                *at,
-                &record.entry,
-                [&record.meta, &record.body],
-            )?;
-        }
-        fold.save(batch)
-    })?;
-    pending.clear();
-    Ok(())
 }
 
 /// COPY groups that a kill left half done, oldest first: account and group.

@@ -19,6 +19,7 @@ pub(crate) struct Registry {
     sets: Mutex<HashMap<Place, (ModSeq, Weak<UidSet>)>>,
     recent: Mutex<HashMap<Place, Uid>>,
     next: std::sync::atomic::AtomicU64,
+    moves: std::sync::atomic::AtomicU64,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -55,6 +56,16 @@ impl Registry {
                 sender.send_modify(|n| *n = n.wrapping_add(1));
             }
         }
+    }
+
+    /// How often a picture moved on or went.
+    pub(crate) fn moves(&self) -> u64 {
+        self.moves.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    fn moved(&self) {
+        self.moves
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     }
 
     /// Whether a session's picture may still show what was expunged with `modseq`.
@@ -138,6 +149,7 @@ impl Picture {
         if let Some(pictures) = lock(&self.registry.registry.pictures).get_mut(&self.place) {
             pictures.insert(self.number, modseq);
         }
+        self.registry.registry.moved();
     }
 }
 
@@ -150,5 +162,7 @@ impl Drop for Picture {
                 pictures.remove(&self.place);
             }
         }
+        drop(pictures);
+        self.registry.registry.moved();
     }
 }

@@ -48,6 +48,7 @@ impl Shard {
     /// # Errors
     /// `Limit` when the entry is too large; `Unavailable` (nothing was promised) and `Closed`.
     pub(crate) async fn submit(&self, id: OpId, op: Op, body: Bytes) -> Result<Outcome> {
+        self.room_for(&op)?;
         let known = (self.epoch, self.applied());
         let entry = Entry {
             time_ms: crate::clock::now_ms(),

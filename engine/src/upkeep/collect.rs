@@ -1,27 +1,49 @@
 //! Purges what was expunged, once no session shows it any more, and the entries of deleted mailboxes.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use coldpost_tiers::hot::row::{ExpungedRow, Row, Run};
 use coldpost_tiers::hot::{TableName, key};
 use tokio::sync::mpsc;
 
 use super::{Notice, tick};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::ids::{AccountId, MailboxId, Uid};
 use crate::limits::OP_MESSAGES_MAX;
 use crate::op::Op;
 use crate::open::Engine;
 use crate::shard::Shard;
 
+/// Looking for what may go takes at most this share of the time.
+const SHARE: u32 = 50;
+/// Rows that one look passes once it has something to purge.
+const LOOK_MAX: usize = 4 * OP_MESSAGES_MAX;
+
 pub(super) async fn run(engine: Engine, mut queue: mpsc::UnboundedReceiver<Notice>) {
     loop {
         let mut left = false;
+        let mut failed = false;
+        let seen = moves(&engine);
+        let begun = Instant::now();
         for shard in engine.mail_shards() {
             match purge(shard).await {
                 Ok(more) => left |= more,
-                Err(e) => tracing::warn!(shard = shard.no.0, "purging waits: {e}"),
+                Err(e) => {
+                    failed = true;
+                    tracing::warn!(shard = shard.no.0, "purging waits: {e}");
+                }
             }
         }
-        tokio::time::sleep(tick()).await;
+        let rest = begun.elapsed() * SHARE;
+        tokio::time::sleep(tick().max(rest.min(tick() * 60))).await;
+        if failed {
+            continue;
+        }
+        // What some session shows may go when that session was told of more, or left; new work is looked at in any case.
+        while left && moves(&engine) == seen && queue.is_empty() {
+            tokio::time::sleep(tick()).await;
+        }
         if left {
             while queue.try_recv().is_ok() {}
         } else if queue.recv().await.is_none() {
@@ -30,12 +52,24 @@ pub(super) async fn run(engine: Engine, mut queue: mpsc::UnboundedReceiver<Notic
     }
 }
 
+/// How often sessions were told of something, or left.
+fn moves(engine: &Engine) -> u64 {
+    engine
+        .mail_shards()
+        .iter()
+        .map(|shard| shard.registry.moves())
+        .sum()
+}
+
 type Entries = Vec<(MailboxId, Uid)>;
 
 /// Purges what may go; whether anything is left that some session still shows.
-async fn purge(shard: &Shard) -> Result<bool> {
+async fn purge(shard: &Arc<Shard>) -> Result<bool> {
     loop {
-        let (due, shown) = due(shard)?;
+        let looked_at = Arc::clone(shard);
+        let looking = tokio::task::spawn_blocking(move || due(&looked_at));
+        let died = |e| Error::with_source(Kind::Internal, "looking for what may go failed", e);
+        let (due, shown) = looking.await.map_err(died)??;
         let Some((account, entries)) = due else {
             return Ok(shown);
         };
@@ -49,11 +83,13 @@ fn due(shard: &Shard) -> Result<(Option<(AccountId, Entries)>, bool)> {
     let mut entries: Entries = Vec::new();
     let mut account = None;
     let mut shown = false;
+    let mut passed = 0;
     state.walk(TableName::Due, &[], &[], |due_key, _| {
+        passed += 1;
         let (_, owner, mailbox, uid) = key::read_due(due_key);
         let mailbox = MailboxId(mailbox);
         if account.is_some_and(|a| a != owner) {
-            return Ok(true);
+            return Ok(passed < LOOK_MAX);
         }
         let expunged = state.get(TableName::Expunged, &key::uid(owner, mailbox.0, uid))?;
         let modseq = match expunged {

@@ -33,10 +33,13 @@ pub(super) async fn run(engine: Engine, mut queue: mpsc::UnboundedReceiver<Notic
             Some(Notice::Held {
                 shard,
                 segment_first,
+                age,
             }) => {
-                let entry = held.entry(shard).or_insert((segment_first, Instant::now()));
+                let since = Instant::now();
+                let since = since.checked_sub(age).unwrap_or(since);
+                let entry = held.entry(shard).or_insert((segment_first, since));
                 if entry.0 != segment_first {
-                    *entry = (segment_first, Instant::now());
+                    *entry = (segment_first, since);
                 }
             }
             Some(_) => {}

@@ -29,10 +29,33 @@ pub(super) async fn run(
             Ok(()) => {}
             Err(e) => tracing::warn!("local files are looked at later: {e}"),
         }
+        undo_left_groups(&engine).await;
         match tokio::time::timeout(tick() * 10, queue.recv()).await {
             Ok(None) => return,
             Ok(Some(_)) => while queue.try_recv().is_ok() {},
             Err(_) => {}
+        }
+    }
+}
+
+/// COPYs and the like that ended without undoing what they had done: as a start would do it.
+async fn undo_left_groups(engine: &Engine) {
+    for shard in &engine.inner.shards {
+        let groups = std::mem::take(
+            &mut *shard
+                .left_groups
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner),
+        );
+        for (account, group) in groups {
+            if let Err(e) = engine.undo_group(shard.no, account, group).await {
+                tracing::warn!(shard = shard.no.0, "half a copy stays a while: {e}");
+                shard
+                    .left_groups
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner)
+                    .push((account, group));
+            }
         }
     }
 }

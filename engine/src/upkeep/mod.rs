@@ -51,6 +51,8 @@ pub(crate) enum Notice {
         shard: ShardNo,
         /// Which segment.
         segment_first: Position,
+        /// How long ago that was.
+        age: Duration,
     },
 }
 
@@ -63,6 +65,16 @@ pub(crate) struct Progress {
     pub(crate) local_bytes: AtomicU64,
     pub(crate) unconfirmed_bytes: AtomicU64,
     pub(crate) stopped: std::sync::Mutex<Vec<String>>,
+    /// Why the bucket is not confirmed yet.
+    pub(crate) unconfirmed: std::sync::Mutex<String>,
+}
+
+impl Progress {
+    fn unconfirmed(&self) -> std::sync::MutexGuard<'_, String> {
+        self.unconfirmed
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
 }
 
 /// The running tasks.
@@ -83,12 +95,19 @@ impl Upkeep {
         progress
             .confirmed
             .store(standing == Standing::Confirmed, Ordering::Release);
+        let is_unknown = match standing {
+            Standing::Confirmed => false,
+            Standing::Unknown(why) => {
+                *progress.unconfirmed() = why;
+                true
+            }
+        };
         let mut tasks = JoinSet::new();
         let (to_ship, ship_queue) = mpsc::unbounded_channel();
         let (to_collect, collect_queue) = mpsc::unbounded_channel();
         let (to_cut, cut_queue) = mpsc::unbounded_channel();
         let (to_evict, evict_queue) = mpsc::unbounded_channel();
-        if standing == Standing::Unknown {
+        if is_unknown {
             tasks.spawn(confirm(engine.clone(), claims, Arc::clone(&progress)));
         }
         tasks.spawn(ship::run(engine.clone(), Arc::clone(&progress), ship_queue));
@@ -130,9 +149,10 @@ impl Upkeep {
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         health.problems.extend(stopped.iter().cloned());
         if !p.confirmed.load(Ordering::Acquire) {
-            health.problems.push(
-                "the object store was not asked yet: nothing is uploaded or evicted".to_owned(),
-            );
+            health.problems.push(format!(
+                "nothing is uploaded or evicted: {}",
+                p.unconfirmed()
+            ));
         }
         let figures = [
             ("uploads waiting", &p.waiting_uploads),
@@ -167,7 +187,9 @@ async fn confirm(engine: Engine, claims: Vec<Claim>, progress: Arc<Progress>) {
                 progress.confirmed.store(true, Ordering::Release);
                 return;
             }
-            Err(e) if e.kind() == crate::error::Kind::Unavailable => {}
+            Err(e) if e.kind() == crate::error::Kind::Unavailable => {
+                *progress.unconfirmed() = e.to_string();
+            }
             Err(e) => {
                 tracing::error!("nothing is uploaded or evicted: {e}");
                 let text = format!("nothing is uploaded or evicted: {e}");

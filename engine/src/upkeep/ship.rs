@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use coldpost_tiers::address::ObjectId;
+use coldpost_tiers::address::{BlobId, ObjectId};
 use coldpost_tiers::blob::blob_path;
 use coldpost_tiers::cold::upload::{Upload, UploadEvent, Uploader};
 use coldpost_tiers::hot::row::{BlobRow, ObjectRow, ObjectState, Row};
@@ -60,20 +60,17 @@ pub(super) async fn run(
             .store(u64::try_from(count).unwrap_or(0), Ordering::Relaxed);
         if let Some((shard, item)) = next(&waiting) {
             match ship(&engine, &uploader, &mut done, shard, &item).await {
-                Ok(()) => {
-                    waiting
-                        .entry(shard)
-                        .or_default()
-                        .retain(|i| i.object != item.object);
+                Ok(()) => forget(&mut waiting, shard, &item),
+                Err(e) if e.kind() == Kind::Corrupt => {
+                    let path = item.path.display();
+                    tell(&progress, format!("{path} is not uploaded: {e}"));
+                    forget(&mut waiting, shard, &item);
                 }
                 Err(e) => {
-                    let text = format!("uploads of shard {} stopped: {e}", shard.0);
-                    tracing::error!("{text}");
-                    progress
-                        .stopped
-                        .lock()
-                        .unwrap_or_else(std::sync::PoisonError::into_inner)
-                        .push(text);
+                    tell(
+                        &progress,
+                        format!("uploads of shard {} stopped: {e}", shard.0),
+                    );
                     waiting.remove(&shard);
                 }
             }
@@ -86,6 +83,21 @@ pub(super) async fn run(
                 None => return,
             }
         }
+    }
+}
+
+fn tell(progress: &Progress, text: String) {
+    tracing::error!("{text}");
+    progress
+        .stopped
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+        .push(text);
+}
+
+fn forget(waiting: &mut BTreeMap<ShardNo, Vec<Item>>, shard: ShardNo, item: &Item) {
+    if let Some(items) = waiting.get_mut(&shard) {
+        items.retain(|i| i.object != item.object);
     }
 }
 
@@ -178,7 +190,7 @@ async fn ship(
     shard: ShardNo,
     item: &Item,
 ) -> Result<()> {
-    let (digest, size, last) = measure(engine, item).await?;
+    let (digest, size, last) = measure(engine, shard, item).await?;
     let epoch = engine.shard(shard)?.epoch;
     let upload = Upload {
         shard,
@@ -228,11 +240,27 @@ async fn ship(
     }
 }
 
-async fn measure(engine: &Engine, item: &Item) -> Result<([u8; 32], u64, Position)> {
+/// Digest, bytes and last position of a file, after comparing it with what was written: a copy in the bucket must not be of damage.
+///
+/// # Errors
+/// `Corrupt`: it is not what was written any more.
+async fn measure(
+    engine: &Engine,
+    shard: ShardNo,
+    item: &Item,
+) -> Result<([u8; 32], u64, Position)> {
     let (disk, path, is_segment) = (engine.disk(), item.path.clone(), item.is_segment);
+    let row = engine
+        .shard(shard)?
+        .hot
+        .read()?
+        .get(TableName::Blobs, &key::blob(BlobId(item.object.id)))?;
     let read = move || -> Result<([u8; 32], u64, Position)> {
         if is_segment {
             let sealed = SealedSegment::open(&*disk, &path)?;
+            if let Some(damage) = sealed.verify()?.damage.into_iter().next() {
+                return Err(damage.into_error(&path.display().to_string()).into());
+            }
             return Ok((sealed.digest()?, sealed.length(), sealed.footer().last));
         }
         let failed = |e| {
@@ -245,7 +273,14 @@ async fn measure(engine: &Engine, item: &Item) -> Result<([u8; 32], u64, Positio
         let mut hasher = blake3::Hasher::new();
         let mut file = std::fs::File::open(&path).map_err(failed)?;
         let size = std::io::copy(&mut file, &mut hasher).map_err(failed)?;
-        Ok((*hasher.finalize().as_bytes(), size, Position(0)))
+        let digest = *hasher.finalize().as_bytes();
+        if let Some(row) = row
+            && BlobRow::decode("blobs", &row)?.record.object_digest != digest
+        {
+            let text = "it is not what was written any more (its digest differs)";
+            return Err(Error::new(Kind::Corrupt, text));
+        }
+        Ok((digest, size, Position(0)))
     };
     let joined = tokio::task::spawn_blocking(read).await;
     joined.map_err(|e| Error::with_source(Kind::Internal, "digesting a file failed", e))?

@@ -75,6 +75,10 @@ pub(crate) fn delivered(outcome: &Delivered, address: &str) -> Reply {
             Reply::new(250, "2.0.0", "").with_text(format!("<{address}> Saved"))
         }
         Delivered::AccountGone => UNKNOWN_RECIPIENT,
+        Delivered::NotNow { is_disk_full: true } => delivery_failed(&Error::new(Kind::Limit, "")),
+        Delivered::NotNow {
+            is_disk_full: false,
+        } => delivery_failed(&Error::new(Kind::Unavailable, "")),
     }
 }
 

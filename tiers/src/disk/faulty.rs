@@ -228,6 +228,10 @@ impl Disk for FaultyDisk {
     fn free_bytes(&self, _path: &Path) -> io::Result<u64> {
         Ok(self.state().room.unwrap_or(u64::MAX))
     }
+
+    fn total_bytes(&self, _path: &Path) -> io::Result<u64> {
+        Ok(0)
+    }
 }
 
 #[derive(Debug)]

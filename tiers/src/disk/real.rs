@@ -50,10 +50,11 @@ impl Disk for RealDisk {
     }
 
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        if dir.is_dir() {
-            return Ok(());
-        }
         let parent = dir.parent().filter(|p| !p.as_os_str().is_empty());
+        if dir.is_dir() {
+            // Who made it may have died before its name was durable.
+            return self.sync_dir(parent.unwrap_or(Path::new(".")));
+        }
         if let Some(parent) = parent {
             self.create_dir(parent)?;
         }
@@ -71,6 +72,11 @@ impl Disk for RealDisk {
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
         let stat = rustix::fs::statvfs(path)?;
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    fn total_bytes(&self, path: &Path) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(path)?;
+        Ok(stat.f_blocks.saturating_mul(stat.f_frsize))
     }
 }
 

@@ -44,22 +44,30 @@ fn disk(what: &str) -> impl FnOnce(redb::Error) -> Error + '_ {
     move |e| Error::with_source(Kind::Unavailable, format!("hot tier: {what}"), e)
 }
 
-fn does_not_open(path: &Path, error: redb::DatabaseError) -> Error {
+/// Only what says that the bytes themselves are wrong is damage: a file that a reader still holds open, or a disk that refuses, is not.
+fn is_damage(error: &redb::DatabaseError) -> bool {
+    use std::io::ErrorKind::{InvalidData, UnexpectedEof};
     match error {
-        redb::DatabaseError::Storage(redb::StorageError::Io(_)) => Error::with_source(
-            Kind::Unavailable,
-            format!("hot tier {} does not open", path.display()),
-            error,
-        ),
-        other => {
-            let object = path.display().to_string();
-            Error::with_source(
-                Kind::Corrupt { object, offset: 0 },
-                "hot tier is damaged; it is rebuilt from the journal",
-                other,
-            )
+        redb::DatabaseError::Storage(redb::StorageError::Io(e)) => {
+            matches!(e.kind(), InvalidData | UnexpectedEof)
         }
+        redb::DatabaseError::Storage(error) => matches!(error, redb::StorageError::Corrupted(_)),
+        redb::DatabaseError::RepairAborted | redb::DatabaseError::UpgradeRequired(_) => true,
+        _ => false,
     }
+}
+
+fn does_not_open(path: &Path, error: redb::DatabaseError) -> Error {
+    if !is_damage(&error) {
+        let words = format!("hot tier {} does not open", path.display());
+        return Error::with_source(Kind::Unavailable, words, error);
+    }
+    let object = path.display().to_string();
+    Error::with_source(
+        Kind::Corrupt { object, offset: 0 },
+        "hot tier is damaged; it is rebuilt from the journal",
+        error,
+    )
 }
 
 impl HotTier {

@@ -44,6 +44,38 @@ pub(super) fn replace(
     Ok(copy)
 }
 
+/// [`replace`] at a start; where a full disk has no room for the copy, the same bytes are written over themselves and synced, and what follows
+/// them is cut. That writes every page anew too, and a crash in the middle leaves the bytes that were there.
+pub(super) fn renew(
+    disk: &dyn Disk,
+    path: &Path,
+    file: &Arc<dyn DiskFile>,
+    length: u64,
+    mark: &Mark,
+) -> Result<Arc<dyn DiskFile>> {
+    let full = match replace(disk, path, &**file, length, mark) {
+        Err(e) if is_full(&e) => e,
+        done => return done,
+    };
+    remove_stale(disk, path)?;
+    let over = || {
+        transfer(&**file, &**file, length)?;
+        file.sync_data()?;
+        file.set_len(length)?;
+        file.sync_data()
+    };
+    over().map_err(|_| full)?;
+    arrives(file, path, mark)?;
+    Ok(Arc::clone(file))
+}
+
+fn is_full(error: &Error) -> bool {
+    let source = std::error::Error::source(error);
+    source
+        .and_then(|e| e.downcast_ref::<io::Error>())
+        .is_some_and(disk::is_full)
+}
+
 /// The directory of a file of ours.
 pub(super) fn directory(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new(""))
@@ -60,18 +92,23 @@ fn copied(
     length: u64,
 ) -> io::Result<Arc<dyn DiskFile>> {
     let copy = disk.create(fresh)?;
+    transfer(file, &*copy, length)?;
+    copy.sync_data()?;
+    Ok(copy)
+}
+
+fn transfer(from: &dyn DiskFile, to: &dyn DiskFile, length: u64) -> io::Result<()> {
     let mut bytes = vec![0; READ_CHUNK];
     let mut at = 0;
     while at < length {
         let n = usize::try_from(length - at)
             .unwrap_or(READ_CHUNK)
             .min(READ_CHUNK);
-        file.read_at(at, &mut bytes[..n])?;
-        copy.write_at(at, &bytes[..n])?;
+        from.read_at(at, &mut bytes[..n])?;
+        to.write_at(at, &bytes[..n])?;
         at += size(n);
     }
-    copy.sync_data()?;
-    Ok(copy)
+    Ok(())
 }
 
 /// Whether the copy holds every record up to the mark: the old file may give other bytes the second time.

@@ -64,7 +64,7 @@ pub fn recover(
     let (mark, durable) = promised(walker, hint.min(length).max(sealed_to))?;
     let torn = length - mark.offset;
     let file = if mark.offset > durable {
-        copy::replace(&*disk, path, &*file, mark.offset, &mark)?
+        copy::renew(&*disk, path, &file, mark.offset, &mark)?
     } else {
         if torn > 0 {
             let cut = file.set_len(mark.offset).and_then(|()| file.sync_data());
@@ -113,7 +113,7 @@ pub fn finish_seal(
     if Footer::new(first, &mark) != *sealed.footer() {
         return Ok(None);
     }
-    let copy = copy::replace(disk, path, &*file, sealed.length(), &mark)?;
+    let copy = copy::renew(disk, path, &file, sealed.length(), &mark)?;
     let dir = directory(path);
     let name = file_path(dir, whose.epoch, first, FileState::Sealed);
     let named = disk.rename(path, &name).and_then(|()| disk.sync_dir(dir));

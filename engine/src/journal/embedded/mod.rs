@@ -38,9 +38,16 @@ pub struct Embedded {
     segment_size: u64,
     /// Whether the last batch written was an idle mark.
     marked: bool,
+    /// The open segment ends with a `cut`, and a full disk did not let it be sealed yet.
+    seals_first: bool,
 }
 
 impl Embedded {
+    /// The first position of the open segment, or of the one that is made next.
+    pub(crate) fn segment_first(&self) -> Position {
+        self.open.as_ref().map_or(self.next.0, |o| o.header().first)
+    }
+
     fn at(&self, placed: &Placed) -> At {
         let first = self.open.as_ref().map_or(Position(0), |o| o.header().first);
         At {
@@ -139,6 +146,7 @@ impl Embedded {
         match open.try_seal(&index) {
             Ok(sealed) => {
                 self.open = None;
+                self.seals_first = false;
                 self.next = next;
                 Ok(sealed)
             }
@@ -182,6 +190,15 @@ impl Journal for Embedded {
     fn append(&mut self, batch: &[Record], now_ms: u64) -> Appended {
         let mut given = Appended::default();
         let mut rest = batch;
+        if self.seals_first {
+            match self.seal() {
+                Ok(sealed) => given.sealed.push((0, sealed)),
+                Err(e) => {
+                    given.failed = Some(e);
+                    return given;
+                }
+            }
+        }
         while !rest.is_empty() {
             let (n, seals) = self.run_length(rest);
             let (now, later) = rest.split_at(n);
@@ -199,6 +216,8 @@ impl Journal for Embedded {
                 match self.seal() {
                     Ok(sealed) => given.sealed.push((given.at.len(), sealed)),
                     Err(e) => {
+                        self.seals_first =
+                            matches!(now.last(), Some(r) if matches!(r.entry.op, Op::Cut));
                         given.failed = Some(e);
                         return given;
                     }
@@ -218,10 +237,10 @@ impl Journal for Embedded {
             return Ok(());
         }
         let marked = self.open_segment()?.idle_mark(now_ms);
-        if marked.is_err() {
-            self.rescue();
+        match &marked {
+            Ok(_) => self.marked = true,
+            Err(_) => self.rescue(),
         }
-        self.marked = true;
         Ok(marked?)
     }
 

@@ -49,6 +49,8 @@ pub struct Opened {
     pub journal: Embedded,
     /// Bytes cut off the open segment: never promised.
     pub torn: u64,
+    /// When the first entry of the open segment that is due for the bucket was made, ms since 1970.
+    pub held_since_ms: Option<u64>,
 }
 
 /// Segment files of a directory in order of position.
@@ -109,11 +111,13 @@ impl Embedded {
             index: Vec::new(),
             segment_size,
             marked: true,
+            seals_first: false,
         };
         let mut torn = 0;
+        let mut held_since_ms = None;
         if let Some(last) = files.last().cloned() {
             journal.only_the_newest_is_open(&files)?;
-            torn = journal.recover_last(&last, hint)?;
+            (torn, held_since_ms) = journal.recover_last(&last, hint)?;
         }
         if journal.open.is_none() {
             let (position, chain) = journal.end(after)?;
@@ -122,7 +126,11 @@ impl Embedded {
             journal.open_segment()?;
         }
         reaches(Journal::last(&journal), after.0)?;
-        Ok(Opened { journal, torn })
+        Ok(Opened {
+            journal,
+            torn,
+            held_since_ms,
+        })
     }
 
     fn only_the_newest_is_open(&self, files: &[super::open::LocalSegment]) -> Result<()> {
@@ -144,10 +152,14 @@ impl Embedded {
         }
     }
 
-    /// Recovers the newest file when it is open; gives the bytes that were cut off.
-    fn recover_last(&mut self, last: &LocalSegment, hint: (Position, u64)) -> Result<u64> {
+    /// Recovers the newest file when it is open; gives the bytes that were cut off, and since when it holds what is due for the bucket.
+    fn recover_last(
+        &mut self,
+        last: &LocalSegment,
+        hint: (Position, u64),
+    ) -> Result<(u64, Option<u64>)> {
         if last.state == FileState::Sealed {
-            return Ok(0);
+            return Ok((0, None));
         }
         let whose = Lineage {
             epoch: last.epoch,
@@ -165,7 +177,7 @@ impl Embedded {
             self.disk
                 .remove(&last.path)
                 .map_err(|e| disk::failed("remove", &last.path, e))?;
-            return Ok(0);
+            return Ok((0, None));
         };
         if recovered.missing > 0 {
             return Err(Error::new(
@@ -180,18 +192,34 @@ impl Embedded {
         }
         let reader =
             SegmentReader::open(&*self.disk, &last.path)?.up_to(recovered.open.durable().offset);
-        let index = &mut self.index;
+        let (index, segment_size) = (&mut self.index, &mut self.segment_size);
         let mut ends_with_cut = false;
+        let mut held_since_ms = None;
         read_segment(reader, last.first, &mut |at, record| {
             index.extend(index_of(&record.entry, &at));
             ends_with_cut = matches!(record.entry.op, Op::Cut);
+            if let Op::Level {
+                segment_size: size, ..
+            } = record.entry.op
+            {
+                *segment_size = size;
+            }
+            if record.entry.op.makes_cut_due() {
+                held_since_ms.get_or_insert(record.entry.time_ms);
+            }
             Ok(())
         })?;
         self.open = Some(recovered.open);
+        self.seals_first = ends_with_cut;
         if ends_with_cut {
-            self.seal()?;
+            match self.seal() {
+                // It is sealed before the next entry, once there is room.
+                Err(e) if self.is_closed() => return Err(e),
+                Err(e) => tracing::warn!("{} is sealed later: {e}", last.path.display()),
+                Ok(_) => held_since_ms = None,
+            }
         }
-        Ok(recovered.torn)
+        Ok((recovered.torn, held_since_ms))
     }
 
     /// Position and checksum of the last record of the newest sealed file; `after` when there is none.

@@ -54,6 +54,9 @@ impl Disk for FailsOnce {
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
         self.0.free_bytes(path)
     }
+    fn total_bytes(&self, path: &Path) -> io::Result<u64> {
+        self.0.total_bytes(path)
+    }
 }
 
 impl DiskFile for FailsOnceFile {
