@@ -5,6 +5,7 @@
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use coldpost_server::Addresses;
@@ -45,11 +46,23 @@ impl Listening {
         serde_json::from_slice(&fs::read(data.join(NAME)).ok()?).ok()
     }
 
-    /// Writes it into `data`, whole or not at all.
+    /// Writes it into `data`, whole or not at all; on a full disk over the one that a kill left.
     pub(crate) fn write(&self, data: &Path) -> io::Result<()> {
-        let draft = data.join(format!("{NAME}.new"));
-        fs::write(&draft, serde_json::to_string_pretty(self)? + "\n")?;
-        fs::rename(draft, data.join(NAME))
+        let (draft, path) = (data.join(format!("{NAME}.new")), data.join(NAME));
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        let fresh = fs::write(&draft, &text).and_then(|()| fs::rename(&draft, &path));
+        let full = match fresh {
+            Err(e) if e.kind() == io::ErrorKind::StorageFull => e,
+            done => return done,
+        };
+        // What is left of it only takes room.
+        let _ = fs::remove_file(draft);
+        let over = || {
+            let file = fs::OpenOptions::new().write(true).open(path)?;
+            file.write_all_at(text.as_bytes(), 0)?;
+            file.set_len(u64::try_from(text.len()).unwrap_or(0))
+        };
+        over().map_err(|_: io::Error| full)
     }
 
     /// Removes it from `data`.

@@ -41,12 +41,18 @@ async fn serve(checked: Checked, output: Output) -> Result<(), Failure> {
         }
     };
     let listening = Listening::new(server.addresses(), &instance);
-    if let Err(error) = listening.write(&data) {
-        server.run(async {}).await;
-        return Err(Failure::of(
-            "listen.json cannot be written into the data directory",
-            &error,
-        ));
+    match listening.write(&data) {
+        Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+            tracing::warn!(%error, "listen.json is not written: other commands do not find this process");
+        }
+        Err(error) => {
+            server.run(async {}).await;
+            return Err(Failure::of(
+                "listen.json cannot be written into the data directory",
+                &error,
+            ));
+        }
+        Ok(()) => {}
     }
     tracing::info!(lmtp = listening.lmtp, imap = listening.imap, http = listening.http, data = %data.display(), "ready");
     output.say(
