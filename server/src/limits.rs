@@ -68,6 +68,10 @@ pub const IMAP_STORE_BATCH: u32 = 4_096;
 pub const IMAP_BODIES_AHEAD: usize = 256 * 1024;
 /// Bytes of an appended message kept in memory while it arrives; what is over goes through a file.
 pub const IMAP_APPEND_IN_MEMORY: usize = 64 * 1024;
+/// Connections of the IMAP listener at a time.
+pub const IMAP_CONNECTIONS_MAX: usize = 10_000;
+/// Bytes of the longest text that is sent as a quoted string.
+pub const IMAP_QUOTED_MAX: usize = 1_000;
 /// Arguments of ID that are logged.
 pub const IMAP_ID_LOGGED_MAX: usize = 8;
 

@@ -32,8 +32,6 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 const KEEPALIVE: Duration = Duration::from_secs(120);
 /// Time that a refused connection has for taking the refusal.
 const REFUSAL: Duration = Duration::from_secs(1);
-/// Connections of the IMAP listener at a time.
-pub const IMAP_CONNECTIONS_MAX: usize = 10_000;
 /// Everybody may connect; who reads mail or hands it in is decided by the directory that the socket lies in.
 const SOCKET_MODE: u32 = 0o666;
 

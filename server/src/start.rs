@@ -10,7 +10,8 @@ use tokio::task::JoinSet;
 
 use crate::auth::{self, AccountPolicy, AuthSettings, Authenticator, Users};
 use crate::budget::Budget;
-use crate::listen::{Address, IMAP_CONNECTIONS_MAX, Listener, Peer, Protocol, Stream};
+use crate::limits::IMAP_CONNECTIONS_MAX;
+use crate::listen::{Address, Listener, Peer, Protocol, Stream};
 use crate::lmtp::{self, Lmtp, Spool};
 use crate::shutdown::{self, Shutdown, Trigger};
 use crate::{http, imap, metrics};

@@ -1,4 +1,4 @@
-//! `docs/limits.md` is the constants of every `limits.rs`: name, value, meaning.
+//! `docs/limits.md` is the constants of every `limits.rs`, of a crate or of a part of it: name, value, meaning.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -59,11 +59,9 @@ pub(crate) fn between<'a>(page: &'a str, begin: &str, end: &str) -> Option<(&'a 
 
 fn table(tree: &Tree) -> String {
     let mut text = String::from("| crate | limit | value | meaning |\n| --- | --- | --- | --- |\n");
-    for file in tree
-        .rust()
-        .filter(|file| file.path.ends_with("/src/limits.rs"))
-    {
-        let home = file.path.split('/').next().unwrap_or_default();
+    let is_home = |path: &str| path.contains("/src/") && path.ends_with("/limits.rs");
+    for file in tree.rust().filter(|file| is_home(&file.path)) {
+        let home = file.path.trim_end_matches("/limits.rs").replace("/src", "");
         let mut known = BTreeMap::new();
         for (name, expression, meaning) in constants(file) {
             let value = evaluate(&expression, &known);

@@ -14,14 +14,12 @@ use coldpost_tiers::object::ObjectHeader;
 
 use super::{Part, PartKind, codec, describe, frame_borders};
 use crate::error::Result;
-use crate::limits::{BLOB_PARTS_MAX, ENTRY_MAX, FRAME_MAX, TARGETS_BYTES_MAX};
+use crate::limits::{BLOB_PART_MIN, BLOB_PARTS_MAX, ENTRY_MAX, FRAME_MAX, TARGETS_BYTES_MAX};
 use crate::op::NewMessage;
 use crate::shard::{Shard, random_id};
 
 /// Bytes of an entry besides row, targets and body: head, extents, blob records, keys.
 const ENTRY_OVERHEAD: usize = 16 * 1024;
-/// A part below this does not help an entry to fit.
-const BLOB_PART_MIN: u64 = 16 * 1024;
 
 /// See the module.
 #[derive(Clone, Debug)]

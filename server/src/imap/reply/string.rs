@@ -1,15 +1,13 @@
 //! Strings on the wire: which form a text needs (RFC 3501, 4.3).
 
 use crate::imap::mutf7;
-
-/// Longest text that is sent as a quoted string.
-const QUOTED_MAX: usize = 1_000;
+use crate::limits::IMAP_QUOTED_MAX;
 
 /// A quoted string where it can be one, else a literal: 8-bit, NUL, CR, LF and long texts cannot. A NUL becomes 0x80, since no
 /// string can hold one (RFC 3501, 4.3.1).
 pub fn string(out: &mut Vec<u8>, text: &[u8]) {
     let quotable = |&b: &u8| b.is_ascii() && !matches!(b, 0 | b'\r' | b'\n');
-    if text.len() <= QUOTED_MAX && text.iter().all(quotable) {
+    if text.len() <= IMAP_QUOTED_MAX && text.iter().all(quotable) {
         return quoted(out, text);
     }
     literal_mark(out, u64::try_from(text.len()).unwrap_or(u64::MAX));
