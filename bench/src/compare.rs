@@ -1,9 +1,10 @@
 //! Runs the load on every server in turn, as often as asked, so that what disturbs one run disturbs all servers.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use coldpost_testkit::tool::{DOVECOT, NPM, ROOT, TAR};
-use coldpost_testkit::{Must, corpus, have};
+use coldpost_testkit::{Must, corpus, have, place};
 
 use crate::peer::PEERS;
 use crate::report::{self, Measured};
@@ -17,7 +18,7 @@ pub(crate) fn run(arguments: &Compare) {
     if !have(&[DOVECOT, ROOT, NPM, TAR]) {
         return;
     }
-    let binary = arguments.binary.clone().unwrap_or_else(beside_us);
+    let binary = arguments.binary.clone().unwrap_or_else(built);
     assert!(
         binary.is_file(),
         "{} is not there: cargo build --release -p coldpost",
@@ -53,7 +54,15 @@ pub(crate) fn run(arguments: &Compare) {
     }
 }
 
-fn beside_us() -> PathBuf {
+/// The release build of this checkout, made now if it is not there or older than its source.
+fn built() -> PathBuf {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let build = Command::new(cargo)
+        .args(["build", "--release", "--locked", "-q", "-p", "coldpost"])
+        .current_dir(place::workspace())
+        .status()
+        .must("running cargo build --release -p coldpost");
+    assert!(build.success(), "cargo build --release -p coldpost failed");
     let us = std::env::current_exe().must("asking for the running program's path");
     us.with_file_name("coldpost")
 }

@@ -36,7 +36,7 @@ struct Compare {
     /// Messages of the corpus, at most 6,046.
     #[arg(long, default_value_t = 6_046)]
     messages: usize,
-    /// The daemon; default: `coldpost` beside this program.
+    /// The daemon; default: the release build of this checkout, made when it is not there.
     #[arg(long)]
     binary: Option<PathBuf>,
     /// Writes the table between the markers of this page as well (docs/benchmarks.md).
