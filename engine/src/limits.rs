@@ -97,8 +97,10 @@ pub const APPLY_ENTRIES_MAX: usize = 1_024;
 pub const QUEUE_ENTRIES_MAX: usize = 1_024;
 /// Journal bytes of one transaction while replaying.
 pub const REPLAY_BATCH_BYTES: usize = 8 * 1024 * 1024;
-/// Frames that one read asks for at most: 16 MiB of mail, one request to the store.
-pub const READ_AHEAD_FRAMES: usize = 64;
+/// Frames that one read asks for at most: 8 MiB of mail, one request to the store.
+pub const READ_AHEAD_FRAMES: usize = 32;
+/// Frames that all readers together hold ahead of themselves: 48 MiB of mail.
+pub const READ_AHEAD_HELD: usize = 192;
 /// Bytes of a part below which its leaving does not help an entry to fit.
 pub const BLOB_PART_MIN: u64 = 16 * 1024;
 /// Parts of a message that leave it as blobs of their own; then the whole message does.

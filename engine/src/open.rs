@@ -42,6 +42,8 @@ pub(crate) struct Inner {
     pub(crate) opening: tokio::sync::Mutex<()>,
     /// Searches that read bodies hold a share of it.
     pub(crate) search_memory: tokio::sync::Semaphore,
+    /// Frames that readers of bodies hold ahead of themselves.
+    pub(crate) read_ahead: Arc<tokio::sync::Semaphore>,
     /// Held for as long as the data directory is ours.
     pub(crate) lock: std::fs::File,
 }
@@ -236,6 +238,7 @@ impl Engine {
         let shard = self.shard(message.account.shard)?;
         BodyReader::new(
             self.inner.fetcher.clone(),
+            Arc::clone(&self.inner.read_ahead),
             &shard,
             message.address.clone(),
             message.size,
@@ -274,10 +277,11 @@ impl Engine {
             }
             Located::Filtered(range, names, keep) => {
                 let header = self.bytes(message, range).await?;
-                Ok(Some(SectionReader::memory(cut(
-                    filter_header(&header, &names, keep),
-                    partial,
-                ))))
+                // A header may have millions of lines: not on a thread that serves others.
+                let filtering = move || filter_header(&header, &names, keep);
+                let died = |e| Error::with_source(Kind::Internal, "reading a header failed", e);
+                let filtered = tokio::task::spawn_blocking(filtering).await.map_err(died)?;
+                Ok(Some(SectionReader::memory(cut(filtered, partial))))
             }
         }
     }

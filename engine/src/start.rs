@@ -3,6 +3,7 @@
 //! Promises: the very first start needs the object store, later ones do not. Never: uses another store's directory or bucket.
 
 use std::fs::{File, OpenOptions};
+use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use coldpost_tiers::cold::{Caller, ColdStore, Key};
 use coldpost_tiers::disk::{Disk, RealDisk};
 use coldpost_tiers::fetch::Fetcher;
 use coldpost_tiers::hot::HotTier;
+use coldpost_tiers::limits::COLD_GET_MAX;
 use coldpost_tiers::segment::Lineage;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -18,7 +20,7 @@ use tokio::sync::mpsc;
 use crate::error::{Error, Kind, Result};
 use crate::identity::{self, Claim, Identity};
 use crate::ids::{Epoch, Position, ShardNo, StoreId};
-use crate::limits::{DURABLE_EVERY_MS, SEARCH_MEMORY, START_CHECK_MS};
+use crate::limits::{DURABLE_EVERY_MS, READ_AHEAD_HELD, SEARCH_MEMORY, START_CHECK_MS};
 use crate::local::{LocalStore, shard_dir};
 use crate::op::{LEVEL, Op};
 use crate::open::{Engine, Inner};
@@ -83,6 +85,7 @@ impl Engine {
                 upkeep: Mutex::new(None),
                 opening: tokio::sync::Mutex::new(()),
                 search_memory: tokio::sync::Semaphore::new(SEARCH_MEMORY),
+                read_ahead: Arc::new(tokio::sync::Semaphore::new(READ_AHEAD_HELD)),
                 lock,
             }),
         };
@@ -268,20 +271,32 @@ async fn open_shards(
 /// Segments that were evicted, for a hot tier that is rebuilt from the beginning.
 fn fetch_segments(cold: ColdStore, lineage: Lineage, handle: Handle) -> FetchSegments {
     Arc::new(move |position: Position, dir: &Path| {
-        let fetched = handle.block_on(async {
-            let key = holding(&cold, lineage, position).await?;
-            Ok::<_, Error>(cold.get(&key, Caller::Recover).await?)
-        })?;
         let path = dir.join("fetched.seg");
-        std::fs::write(&path, &fetched).map_err(|e| {
-            Error::with_source(
-                Kind::Unavailable,
-                format!("cannot write {}", path.display()),
-                e,
-            )
+        handle.block_on(async {
+            let key = holding(&cold, lineage, position).await?;
+            download(&cold, &key, &path).await
         })?;
         Ok(path)
     })
+}
+
+/// An object as a file, whatever its size.
+async fn download(cold: &ColdStore, key: &Key, path: &Path) -> Result<()> {
+    let failed = |e| {
+        let text = format!("cannot write {}", path.display());
+        Error::with_source(Kind::Unavailable, text, e)
+    };
+    let missing = || Error::new(Kind::Corrupt, format!("{key} is not in {}", cold.url()));
+    let size = cold.head(key, Caller::Recover).await?.ok_or_else(missing)?;
+    let mut file = File::create(path).map_err(failed)?;
+    let mut at = 0;
+    while at < size.size {
+        let end = size.size.min(at + COLD_GET_MAX / 8);
+        let piece = cold.get_range(key, at..end, Caller::Recover).await?;
+        file.write_all(&piece).map_err(failed)?;
+        at = end;
+    }
+    Ok(())
 }
 
 /// The segment in the bucket that holds a position: the last one that begins at or before it.

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use bytes::Bytes;
 use coldpost_testkit::fault_proxy::{FaultProxy, Mode};
+use coldpost_testkit::have;
 use coldpost_testkit::seaweedfs::{ACCESS_KEY, BUCKET, SECRET_KEY, SeaweedFs};
+use coldpost_testkit::tool::WEED;
 use coldpost_tiers::Kind;
 use coldpost_tiers::address::{Epoch, ObjectId, Position, ShardNo};
 use coldpost_tiers::cold::{
@@ -50,6 +52,9 @@ async fn a_directory_keeps_the_contract() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_s3_store_keeps_the_contract() {
+    if !have(&[WEED]) {
+        return;
+    }
     let weed = SeaweedFs::start();
     let scratch = TempDir::new().unwrap();
     contract(&s3(&weed, "some/prefix"), scratch.path()).await;

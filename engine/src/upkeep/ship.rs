@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use coldpost_tiers::address::{BlobId, ObjectId};
 use coldpost_tiers::blob::blob_path;
+use coldpost_tiers::cold::Caller;
 use coldpost_tiers::cold::upload::{Upload, UploadEvent, Uploader};
 use coldpost_tiers::hot::row::{BlobRow, ObjectRow, ObjectState, Row};
 use coldpost_tiers::hot::{TableName, key};
@@ -61,7 +62,12 @@ pub(super) async fn run(
         if let Some((shard, item)) = next(&waiting) {
             match ship(&engine, &uploader, &mut done, shard, &item).await {
                 Ok(()) => forget(&mut waiting, shard, &item),
-                Err(e) if e.kind() == Kind::Corrupt => {
+                Err(e) if e.kind() == Kind::Unavailable => {
+                    tracing::warn!("{} is uploaded later: {e}", item.path.display());
+                    tokio::time::sleep(tick() * 10).await;
+                }
+                // A damaged blob stops its shard: no segment goes before the blobs that it names.
+                Err(e) if e.kind() == Kind::Corrupt && item.is_segment => {
                     let path = item.path.display();
                     tell(&progress, format!("{path} is not uploaded: {e}"));
                     forget(&mut waiting, shard, &item);
@@ -192,6 +198,16 @@ async fn ship(
 ) -> Result<()> {
     let (digest, size, last) = measure(engine, shard, item).await?;
     let epoch = engine.shard(shard)?.epoch;
+    if !engine
+        .inner
+        .cold
+        .is_claimed(shard, epoch, Caller::Upload)
+        .await?
+    {
+        // Emptied, or a directory that is not mounted any more: what goes there now is lost when ours comes back.
+        let text = format!("{} does not hold this store now", engine.inner.cold.url());
+        return Err(Error::new(Kind::Unavailable, text));
+    }
     let upload = Upload {
         shard,
         epoch,

@@ -2,12 +2,15 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use coldpost_tiers::address::{Address, BlobId, Extent, FrameRef, ObjectId, Recode, ShardNo};
 use coldpost_tiers::fetch::Fetcher;
 use coldpost_tiers::hot::row::{BlobRow, Row};
 use coldpost_tiers::hot::{TableName, key};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::{Error, Kind, Result};
 use crate::limits::READ_AHEAD_FRAMES;
@@ -22,9 +25,22 @@ struct BlobPlace {
     frames: Vec<FrameRef>,
 }
 
-/// Reads raw ranges of one message. Holds no more than one frame.
+/// Frames that were read ahead of the reader, kept until it came past them.
+struct Ahead {
+    object: ObjectId,
+    /// Which frames of the object's.
+    first: usize,
+    frames: Vec<Bytes>,
+    /// Their share of what all readers hold together.
+    _share: OwnedSemaphorePermit,
+}
+
+/// Reads raw ranges of one message. Holds what it read ahead: of two objects, at most [`READ_AHEAD_FRAMES`] each, within a budget that all
+/// readers share; beyond the budget it is the cache alone that keeps them.
 pub struct BodyReader {
     fetcher: Fetcher,
+    budget: Arc<Semaphore>,
+    ahead: Mutex<VecDeque<Ahead>>,
     shard: ShardNo,
     address: Address,
     size: u64,
@@ -36,6 +52,7 @@ pub struct BodyReader {
 impl BodyReader {
     pub(crate) fn new(
         fetcher: Fetcher,
+        budget: Arc<Semaphore>,
         shard: &Shard,
         address: Address,
         size: u64,
@@ -51,6 +68,8 @@ impl BodyReader {
         }
         Ok(BodyReader {
             fetcher,
+            budget,
+            ahead: Mutex::default(),
             shard: shard.no,
             address,
             size,
@@ -62,6 +81,29 @@ impl BodyReader {
     /// Octets of the message.
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Reads the first bytes of every object that holds some of `start..end`: then all of them are there, as far as anybody can know.
+    ///
+    /// # Errors
+    /// As [`BodyReader::read`].
+    pub async fn prove(&self, start: u64, end: u64) -> Result<()> {
+        let mut seen = Vec::new();
+        let mut at = 0;
+        for extent in &self.address.extents {
+            let length = extent.raw_len();
+            let first = at.max(start);
+            let object = match extent {
+                Extent::Blob { blob, .. } => Some(*blob),
+                Extent::Frame(_) | Extent::Slice { .. } => None,
+            };
+            if first < (at + length).min(end) && !seen.contains(&object) {
+                self.read(first, end).await?;
+                seen.push(object);
+            }
+            at += length;
+        }
+        Ok(())
     }
 
     /// The next bytes of `start..end`, at least one and at most a frame (256 KiB); call again from where they end.
@@ -149,7 +191,7 @@ impl BodyReader {
         Err(gone())
     }
 
-    /// One frame; those behind it come along into the cache, so that a whole body is one request to the store.
+    /// One frame; those behind it come along, so that a body of up to [`READ_AHEAD_FRAMES`] is one request to the store.
     async fn fetch(
         &self,
         object: ObjectId,
@@ -157,19 +199,46 @@ impl BodyReader {
         frames: &[FrameRef],
         index: usize,
     ) -> Result<Bytes> {
-        let ahead = frames.len().min(index + READ_AHEAD_FRAMES);
-        let mut got = self
+        if let Some(frame) = self.ahead().iter().find_map(|a| a.frame(object, index)) {
+            return Ok(frame);
+        }
+        let until = frames.len().min(index + READ_AHEAD_FRAMES);
+        let held = until.saturating_sub(index);
+        let share = u32::try_from(held).unwrap_or(u32::MAX);
+        let share = Arc::clone(&self.budget).try_acquire_many_owned(share).ok();
+        let got = self
             .fetcher
-            .frames(self.shard, object, offset, frames, index..ahead)
+            .frames(self.shard, object, offset, frames, index..until)
             .await
             .map_err(away)?;
-        if got.is_empty() {
-            return Err(Error::new(
-                Kind::Internal,
-                "a frame that does not exist was asked for",
-            ));
+        let frame = got.first().cloned().ok_or_else(|| {
+            Error::new(Kind::Internal, "a frame that does not exist was asked for")
+        })?;
+        if let Some(share) = share.filter(|_| held > 1) {
+            let mut ahead = self.ahead();
+            ahead.retain(|a| a.object != object);
+            ahead.truncate(1);
+            ahead.push_front(Ahead {
+                object,
+                first: index,
+                frames: got,
+                _share: share,
+            });
         }
-        Ok(got.swap_remove(0))
+        Ok(frame)
+    }
+
+    fn ahead(&self) -> MutexGuard<'_, VecDeque<Ahead>> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ahead {
+    fn frame(&self, object: ObjectId, index: usize) -> Option<Bytes> {
+        let at = index.checked_sub(self.first)?;
+        (self.object == object)
+            .then(|| self.frames.get(at).cloned())
+            .flatten()
     }
 }
 
@@ -268,8 +337,18 @@ impl SectionReader {
         self.len() == 0
     }
 
-    /// The next piece; `None` at the end. The first piece of a fresh reader proves that the body is there (fetch it before the
-    /// literal's length is sent).
+    /// Makes sure that all of it is there, before a literal's length is sent.
+    ///
+    /// # Errors
+    /// As [`BodyReader::read`].
+    pub async fn prove(&self) -> Result<()> {
+        match &self.source {
+            Source::Memory(_) => Ok(()),
+            Source::Body { reader, range } => reader.prove(range.start, range.end).await,
+        }
+    }
+
+    /// The next piece; `None` at the end.
     ///
     /// # Errors
     /// As [`BodyReader::read`].

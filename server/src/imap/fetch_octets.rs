@@ -1,7 +1,7 @@
 //! Octets of a message on their way into a literal.
 //!
-//! Promises: a literal's length is written only after its first piece is in hand, so a body that is away costs its
-//! item and nothing else. Never: a NIL or an empty literal in place of octets that could not be read.
+//! Promises: a literal's length is written only after its first piece is in hand and every object that holds some of it answered, so a
+//! body that is away costs its item and nothing else. Never: a NIL or an empty literal in place of octets that could not be read.
 
 use std::io;
 
@@ -21,6 +21,8 @@ pub(crate) enum Octets {
     Absent,
     /// It cannot be read now: nothing is said of it.
     Away,
+    /// It is there, and asked for again when its turn comes: enough is in hand for this message.
+    Later,
     /// It can be sent.
     Here {
         /// Gives what follows the first piece.
@@ -45,7 +47,10 @@ impl Octets {
             Ok(None) => return Octets::Absent,
             Ok(Some(mut reader)) => {
                 let length = reader.len();
-                let first = reader.next().await;
+                let first = match reader.prove().await {
+                    Ok(()) => reader.next().await,
+                    Err(error) => Err(error),
+                };
                 first.map(|first| (reader, length, first.unwrap_or_default()))
             }
             Err(error) => Err(error),
@@ -71,7 +76,15 @@ impl Octets {
     pub(crate) fn in_hand(&self) -> usize {
         match self {
             Octets::Here { first, .. } => first.len(),
-            Octets::Absent | Octets::Away => 0,
+            Octets::Absent | Octets::Away | Octets::Later => 0,
+        }
+    }
+
+    /// Lets go of what is in hand.
+    pub(crate) fn put_off(self) -> Octets {
+        match self {
+            Octets::Here { .. } => Octets::Later,
+            other => other,
         }
     }
 
@@ -95,7 +108,7 @@ impl Octets {
                 line.nil(out.buffer(), item);
                 return Ok(());
             }
-            Octets::Away => return Ok(()),
+            Octets::Away | Octets::Later => return Ok(()),
         };
         line.literal(out.buffer(), item, length);
         let mut sent = u64::try_from(first.len()).unwrap_or(u64::MAX);

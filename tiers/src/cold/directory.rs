@@ -113,6 +113,8 @@ impl Backend for Directory {
 
 fn link(file: &Path, path: &Path, root: &Path) -> Result<Linked, Failure> {
     File::open(file).and_then(|f| f.sync_all()).map_err(away)?;
+    // A store that was taken away is not made anew in its place.
+    fs::metadata(root).map_err(away)?;
     let folder = path.parent().unwrap_or(root);
     fs::create_dir_all(folder).map_err(away)?;
     let linked = fs::hard_link(file, path);

@@ -174,7 +174,21 @@ impl ColdStore {
     ) -> Result<Option<Put>> {
         match self.hash(name, size, caller).await {
             Ok((found, _)) if found == digest => Ok(Some(Put::AlreadyThere)),
-            Ok(_) => {
+            Ok((first, _)) => {
+                // Nothing is concluded from one reading: it may be the answer that is wrong.
+                match self.hash(name, size, caller).await {
+                    Ok((again, _)) if again == digest => return Ok(Some(Put::AlreadyThere)),
+                    Ok((again, _)) if again == first => {}
+                    Ok(_) => {
+                        let words = format!(
+                            "{}: `{name}` is read differently each time: the store answers wrongly",
+                            self.url()
+                        );
+                        return Err(Error::new(Kind::Unavailable, words));
+                    }
+                    Err(Failure::Missing) => return Ok(None),
+                    Err(failure) => return Err(self.error(failure, "compare", name)),
+                }
                 let words = format!(
                     "{}: `{name}` exists already with other bytes: another writer uses this prefix, or this data directory is a copy",
                     self.url()

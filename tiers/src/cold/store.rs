@@ -21,9 +21,11 @@ use super::directory::Directory;
 use super::key::Key;
 use super::patience::Patience;
 use super::request::{Caller, Verb, collect, slow, truncated};
+use crate::address::{Epoch, ShardNo};
 use crate::error::{Error, Kind, Result};
 use crate::limits::{COLD_GET_MAX, UPLOAD_MEMORY};
 use crate::metrics;
+use crate::object::ObjectHeader;
 
 /// Where the store is: `[cold]` of the config.
 #[derive(Clone, Default)]
@@ -175,6 +177,32 @@ impl ColdStore {
             Ok(size) => Ok(Some(Meta { size })),
             Err(e) if *e.kind() == Kind::NotFound => Ok(None),
             Err(e) => Err(e),
+        }
+    }
+
+    /// Whether somebody claimed an epoch: an answer that is no claim (a store that says yes to everything) proves nothing.
+    ///
+    /// # Errors
+    /// `Unavailable`: away, or answers with something else.
+    pub async fn is_claimed(&self, shard: ShardNo, epoch: Epoch, caller: Caller) -> Result<bool> {
+        let key = Key::Epoch { shard, epoch };
+        if self.head(&key, caller).await?.is_none() {
+            return Ok(false);
+        }
+        let bytes = match self.get(&key, caller).await {
+            Err(e) if *e.kind() == Kind::NotFound => Bytes::new(),
+            got => got?,
+        };
+        let name = key.to_string();
+        match ObjectHeader::decode(&bytes, &name) {
+            Ok((header, _)) if header.key == name => Ok(true),
+            _ => Err(Error::new(
+                Kind::Unavailable,
+                format!(
+                    "{}: `{name}` is said to be there and is no claim: the store answers wrongly",
+                    self.url()
+                ),
+            )),
         }
     }
 

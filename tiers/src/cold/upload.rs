@@ -206,15 +206,8 @@ impl Shared {
         let next = Epoch(upload.epoch.0.saturating_add(1));
         if self
             .store
-            .head(
-                &Key::Epoch {
-                    shard: upload.shard,
-                    epoch: next,
-                },
-                Caller::Upload,
-            )
+            .is_claimed(upload.shard, next, Caller::Upload)
             .await?
-            .is_some()
         {
             return Ok(Some(next));
         }

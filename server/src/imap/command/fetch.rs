@@ -3,6 +3,7 @@
 //! Promises: memory is bounded by a batch of rows and a few pieces of bodies, whatever the set. \Seen is set, durably,
 //! before the bodies that set it are sent, and only for messages all of whose bodies could be read.
 
+use coldpost_engine::Engine;
 use coldpost_engine::flags::{FlagAction, Flags, SystemFlags};
 use coldpost_engine::uidset::UidSet;
 use coldpost_engine::view::{Entry, Message};
@@ -103,11 +104,12 @@ async fn fetch_batch(
         group.push(ready);
         // \Seen is set on as many messages together as bodies may wait for it.
         if !plan.sets_seen || in_hand >= IMAP_BODIES_AHEAD {
-            send_group(session, plan, numbers, std::mem::take(&mut group), out).await?;
+            let group = std::mem::take(&mut group);
+            send_group(session, plan, numbers, group, missing, out).await?;
             in_hand = 0;
         }
     }
-    send_group(session, plan, numbers, group, out).await
+    send_group(session, plan, numbers, group, missing, out).await
 }
 
 /// Opens the bodies of one message.
@@ -119,10 +121,19 @@ async fn open(
     missing: &mut Missing,
 ) -> Ready {
     let mut octets = Vec::new();
+    let mut in_hand = 0;
     if let Some(message) = &message {
         for item in &plan.items {
             if let Item::Octets(_, section, partial) = item {
-                octets.push(Octets::open(&session.ctx.engine, message, section, *partial).await);
+                let opened = Octets::open(&session.ctx.engine, message, section, *partial).await;
+                let more = opened.in_hand();
+                // A thousand sections of one message are not held together.
+                if in_hand > 0 && in_hand + more > IMAP_BODIES_AHEAD {
+                    octets.push(opened.put_off());
+                } else {
+                    in_hand += more;
+                    octets.push(opened);
+                }
             }
         }
     }
@@ -144,15 +155,17 @@ async fn send_group(
     plan: &FetchPlan,
     numbers: Numbers,
     mut group: Vec<Ready>,
+    missing: &mut Missing,
     out: &mut Out<'_>,
 ) -> Outcome<()> {
     if plan.sets_seen {
         set_seen(session, numbers, &mut group, out).await?;
     }
+    let engine = session.ctx.engine.clone();
     let condstore = session.condstore;
     let selected = session.selected()?;
     for ready in group {
-        send_message(selected, plan, ready, condstore, out).await?;
+        missing.bodies += send_message(selected, &engine, plan, ready, condstore, out).await?;
     }
     Ok(())
 }
@@ -216,20 +229,23 @@ async fn set_seen(
         .await
 }
 
+/// Gives the bodies that went away since they were opened.
 async fn send_message(
     selected: &Selected,
+    engine: &Engine,
     plan: &FetchPlan,
     ready: Ready,
     condstore: bool,
     out: &mut Out<'_>,
-) -> Outcome<()> {
+) -> Outcome<u64> {
+    let mut gone = 0;
     let Some(sequence) = selected.sequence(ready.entry.uid) else {
-        return Ok(());
+        return Ok(gone);
     };
     let away = |octets: &Octets| matches!(octets, Octets::Away);
     let plain = plan.items.len() - ready.octets.len();
     if plain == 0 && !ready.tells_flags && ready.octets.iter().all(away) {
-        return Ok(());
+        return Ok(gone);
     }
     let mut line = FetchLine::begin(out.buffer(), sequence);
     if ready.tells_flags && !plan.has(&FetchItem::Flags) {
@@ -252,14 +268,19 @@ async fn send_message(
                 );
                 out.relieve().await?;
             }
-            Item::Octets(item, ..) => match octets.next() {
-                Some(octets) if !away(&octets) => octets.send(item, &mut line, out).await?,
-                _ => {}
-            },
+            Item::Octets(item, section, partial) => {
+                let mut next = octets.next().unwrap_or(Octets::Away);
+                if let (Octets::Later, Some(message)) = (&next, &ready.message) {
+                    next = Octets::open(engine, message, section, *partial).await;
+                    gone += u64::from(away(&next));
+                }
+                next.send(item, &mut line, out).await?;
+            }
         }
     }
     line.end(out.buffer());
-    Ok(out.relieve().await?)
+    out.relieve().await?;
+    Ok(gone)
 }
 
 /// An item that needs no octets of the message. Those of the row are there whenever the plan asks for them.

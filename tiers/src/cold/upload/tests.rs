@@ -165,6 +165,40 @@ async fn nothing_is_put_when_the_epochs_cannot_be_asked_for() {
     );
 }
 
+fn claim(key: &Key) -> bytes::Bytes {
+    let object = ObjectId {
+        kind: crate::address::ObjectKind::EpochClaim,
+        id: [0; 16],
+    };
+    let store = crate::address::StoreId([7; 16]);
+    let header =
+        crate::object::ObjectHeader::other(store, ShardNo(1), Epoch(2), object, key.to_string());
+    header.encode().into()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_stands_where_a_claim_would_and_is_none_stops_nothing() {
+    let mut bench = Bench::new();
+    let next = Key::Epoch {
+        shard: ShardNo(1),
+        epoch: Epoch(2),
+    };
+    let junk = bytes::Bytes::from_static(b"<html>yes</html>");
+    bench
+        .store
+        .put_new(&next, junk, Caller::Epoch)
+        .await
+        .unwrap();
+    bench.uploader.push(bench.upload(1)).unwrap();
+    sleep(Duration::from_secs(600)).await;
+    assert!(
+        bench.events.try_recv().is_err(),
+        "neither stored nor fenced"
+    );
+    assert_eq!(bench.uploader.waiting(), 1);
+    bench.uploader.stop().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_fence_drops_what_waits_and_is_told_once() {
     let mut bench = Bench::new();
@@ -180,7 +214,7 @@ async fn a_fence_drops_what_waits_and_is_told_once() {
     };
     bench
         .store
-        .put_new(&next, bytes::Bytes::from_static(b"claim"), Caller::Epoch)
+        .put_new(&next, claim(&next), Caller::Epoch)
         .await
         .unwrap();
     let event = bench.events.recv().await.unwrap();
