@@ -109,13 +109,34 @@ fn a_data_directory_and_the_bucket_of_another_store_are_refused() {
             && text.contains("nothing was changed"),
         "{text}"
     );
-    let nobody = store.path().join("nobody");
-    let text = refusal(second.data_dir(), &nobody);
-    assert!(text.contains("does not hold this store"), "{text}");
     assert_eq!((files(&one), files(&two)), before);
     second.restart();
     let mut imap = second.imap(USER);
     assert_eq!(imap.command("EXAMINE INBOX").ok().number("EXISTS"), Some(1));
+}
+
+/// A directory that is not mounted looks like an empty one: mail is taken, and nothing is written into what is not ours.
+#[test]
+fn a_store_that_is_not_mounted_keeps_no_daemon_from_starting_and_gets_nothing() {
+    let store = place::scratch("store");
+    let (cold, aside) = (store.path().join("cold"), store.path().join("aside"));
+    let mut daemon = Daemon::start(on(&cold));
+    daemon.lmtp().deliver("b@example.org", USER, &mail(1));
+    daemon.stop();
+    fs::rename(&cold, &aside).must("moving the store away");
+    daemon.restart();
+    daemon.lmtp().deliver("b@example.org", USER, &mail(2));
+    let exists = |daemon: &Daemon| {
+        let mut imap = daemon.imap(USER);
+        imap.command("EXAMINE INBOX").ok().number("EXISTS")
+    };
+    assert_eq!(exists(&daemon), Some(2));
+    daemon.stop();
+    assert!(files(&cold).is_empty(), "nothing was written there");
+    fs::remove_dir_all(&cold).must("removing the empty directory");
+    fs::rename(&aside, &cold).must("moving the store back");
+    daemon.restart();
+    assert_eq!(exists(&daemon), Some(2));
 }
 
 #[test]
