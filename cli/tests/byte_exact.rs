@@ -1,81 +1,81 @@
 //! What was sent comes back, byte for byte: by LMTP, APPEND and Postfix, from memory, local disk, a directory and S3.
 
+#[path = "byte_exact/broken.rs"]
+mod broken;
+#[path = "byte_exact/lanes.rs"]
+mod lanes;
+
 use std::path::Path;
 use std::time::Duration;
 
-use coldpost_testkit::corpus::{self, Mail};
+use coldpost_testkit::corpus;
 use coldpost_testkit::dovecot::{Dovecot, Kind};
 use coldpost_testkit::exact::{self, Expected};
 use coldpost_testkit::fault_proxy::{FaultProxy, Mode};
-use coldpost_testkit::imap::Imap;
-use coldpost_testkit::lmtp::Lmtp;
 use coldpost_testkit::postfix::{self, Postfix};
-use coldpost_testkit::recorder::{Recorded, Recorder};
+use coldpost_testkit::recorder::Recorder;
 use coldpost_testkit::seaweedfs::SeaweedFs;
 use coldpost_testkit::tool::{self, DOVECOT, NPM, POSTFIX, ROOT, TAR, WEED};
-use coldpost_testkit::{Daemon, Must, Options, have, place, wait};
+use coldpost_testkit::{Daemon, Must, Options, have, http, place, wait};
+
+use lanes::{APPENDED, Lane};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_coldpost");
 const USER: &str = "corpus@example.org";
-/// Of the corpus, the suite takes every fourth message.
-const STEP: usize = 4;
 /// Until everything sealed is in the store and gone from local disk.
 const EVICTED_WITHIN: Duration = Duration::from_secs(120);
 
-/// What the two mailboxes must hold.
-struct Sent {
-    delivered: Vec<Expected>,
-    appended: Vec<Expected>,
+/// The whole corpus and the torture files.
+fn send_all(daemon: &Daemon) -> Vec<Lane> {
+    let mails = corpus::spam_assassin().iter().chain(corpus::torture());
+    lanes::send(daemon, mails)
 }
 
-/// Sends the selection by LMTP into INBOX and by APPEND into `Appended`.
-fn send(lmtp: &mut Lmtp, imap: &mut Imap, mails: &[&Mail]) -> Sent {
-    let mut sent = Sent {
-        delivered: vec![],
-        appended: vec![],
-    };
-    imap.command("CREATE Appended").ok();
-    for (name, mail) in mails {
-        let bytes = corpus::crlf(mail);
-        lmtp.deliver("sender@example.org", USER, &bytes);
-        sent.delivered.push(Expected {
-            name: name.clone(),
-            bytes,
-            trace_lines: true,
-        });
-        if mail.is_empty() {
-            continue;
-        }
-        let reply = imap.try_append("Appended", "", mail).must("APPEND");
-        let refused = mail.contains(&0);
-        assert_eq!(
-            reply.is_ok(),
-            !refused,
-            "{name}: {reply:?} (only mail with NUL is refused)"
-        );
-        if !refused {
-            sent.appended.push(Expected {
-                name: name.clone(),
-                bytes: mail.clone(),
-                trace_lines: false,
-            });
+/// Frames given to readers so far, by where they were found.
+#[derive(Debug)]
+struct Frames {
+    memory: f64,
+    local: f64,
+    bucket: f64,
+}
+
+impl Frames {
+    fn of(daemon: &Daemon) -> Frames {
+        let text = http::get(daemon.http_addr(), "/metrics", None).must("asking for /metrics");
+        let text = text.text();
+        let rung = |rung: &str| {
+            http::metric(&text, &format!("coldpost_frames_total{{rung=\"{rung}\"}}")).unwrap_or(0.0)
+        };
+        Frames {
+            memory: rung("memory"),
+            local: rung("local"),
+            bucket: rung("bucket"),
         }
     }
-    sent
+
+    /// Those of one comparison of everything.
+    fn of_a_check(daemon: &Daemon, sent: &[Lane]) -> Frames {
+        let before = Frames::of(daemon);
+        lanes::check(daemon, sent);
+        let after = Frames::of(daemon);
+        Frames {
+            memory: after.memory - before.memory,
+            local: after.local - before.local,
+            bucket: after.bucket - before.bucket,
+        }
+    }
 }
 
-fn check(daemon: &Daemon, sent: &Sent) {
-    let mut imap = daemon.imap(USER);
-    exact::check(&mut imap, "INBOX", &sent.delivered);
-    exact::check(&mut imap, "Appended", &sent.appended);
-}
-
-fn send_selection(daemon: &Daemon) -> Sent {
-    send(
-        &mut daemon.lmtp(),
-        &mut daemon.imap(USER),
-        &corpus::selection(STEP),
-    )
+/// Files in a directory of the shard that are whole and could be in the store alone: sealed segments, blobs.
+fn local_files(daemon: &Daemon, dir: &str) -> usize {
+    let dir = daemon.data_dir().join("shards/0001").join(dir);
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return 0;
+    };
+    let names = entries.map(|entry| entry.must("an entry").file_name());
+    names
+        .filter(|name| !name.to_string_lossy().ends_with(".open"))
+        .count()
 }
 
 /// Settings under which every sealed segment leaves the local disk as soon as the store has it.
@@ -85,46 +85,63 @@ fn evicting(options: Options) -> Options {
         .text("journal", "segment_size", "1MiB")
 }
 
-/// Waits until the first message cannot be read while the store is away: then it lies in the store alone.
-fn wait_until_evicted(daemon: &mut Daemon, away: impl Fn(bool)) {
-    wait::until("all uploads", EVICTED_WITHIN, || {
-        daemon.metric("coldpost_uploads_waiting").unwrap_or(0.0) == 0.0
+/// Starts again (nothing is in memory then), and waits until no sealed segment and no blob is on local disk; proves it with the
+/// first messages, which cannot be read while the store is away.
+fn wait_until_evicted(daemon: &mut Daemon, sent: &[Lane], away: impl Fn(bool)) {
+    daemon.restart();
+    wait::until("uploads and eviction", EVICTED_WITHIN, || {
+        local_files(daemon, "journal") == 0
+            && local_files(daemon, "blobs") == 0
+            && daemon.metric("coldpost_uploads_waiting").unwrap_or(0.0) == 0.0
     });
-    wait::until("the eviction of the first message", EVICTED_WITHIN, || {
-        daemon.restart();
-        let mut imap = daemon.imap(USER);
-        imap.command("EXAMINE INBOX").ok();
-        away(true);
-        let reply = imap.command("FETCH 1 (UID BODY.PEEK[])");
-        let listed = imap.command("FETCH 1:* (FLAGS RFC822.SIZE ENVELOPE)");
-        away(false);
+    away(true);
+    for (lane, mailbox) in sent.iter().flat_map(|l| [(l, "INBOX"), (l, APPENDED)]) {
+        let mut imap = daemon.imap(&lane.user);
+        imap.command(&format!("EXAMINE {mailbox}")).ok();
+        let reply = imap.command("FETCH 1:9 (UID BODY.PEEK[])");
         assert!(
-            listed.is_ok(),
-            "listing does not need the store: {} {}",
-            listed.status,
-            listed.text
+            reply.status == "NO" && reply.text.starts_with("[UNAVAILABLE]"),
+            "{} {mailbox}: {reply:?}",
+            lane.user
         );
-        reply.status == "NO"
-            && reply.text.starts_with("[UNAVAILABLE]")
-            && reply.fetches().iter().all(|f| f.get("BODY[]").is_none())
-    });
+        assert!(reply.fetches().iter().all(|f| f.get("BODY[]").is_none()));
+        // Listing does not need the store.
+        imap.command("FETCH 1:* (FLAGS RFC822.SIZE ENVELOPE)").ok();
+    }
+    away(false);
+}
+
+/// After eviction: every message from the store, but for those in the segment that is still open.
+fn check_from_the_store(daemon: &Daemon, sent: &[Lane]) {
+    let frames = Frames::of_a_check(daemon, sent);
+    println!("from the store: {frames:?}");
+    assert!(
+        frames.bucket > lanes::count(sent) as f64 * 0.9 && frames.local < frames.bucket / 10.0,
+        "{frames:?} for {} messages",
+        lanes::count(sent)
+    );
+    assert_eq!(local_files(daemon, "journal"), 0, "reading fills no disk");
 }
 
 #[test]
-fn mail_comes_back_from_memory_after_a_restart_and_from_a_directory() {
+fn mail_comes_back_from_memory_and_after_eviction_from_a_directory() {
     if !have(&[NPM, TAR]) {
         return;
     }
     let store = place::scratch("store");
     let (cold, aside) = (store.path().join("cold"), store.path().join("aside"));
-    let options =
-        evicting(Options::new(BINARY)).text("cold", "url", &format!("file://{}", cold.display()));
+    let options = evicting(Options::new(BINARY))
+        .text("hot", "frames", "512MiB")
+        .text("cold", "url", &format!("file://{}", cold.display()));
     let mut daemon = Daemon::start(options);
-    let sent = send_selection(&daemon);
-    check(&daemon, &sent);
-    daemon.restart();
-    check(&daemon, &sent);
-    wait_until_evicted(&mut daemon, |away| {
+    let sent = send_all(&daemon);
+    lanes::read(&daemon, &sent);
+    let frames = Frames::of_a_check(&daemon, &sent);
+    assert!(
+        frames.memory >= lanes::count(&sent) as f64 && frames.local + frames.bucket == 0.0,
+        "what was read just now is read from memory: {frames:?}"
+    );
+    wait_until_evicted(&mut daemon, &sent, |away| {
         let (from, to) = if away {
             (&cold, &aside)
         } else {
@@ -132,7 +149,7 @@ fn mail_comes_back_from_memory_after_a_restart_and_from_a_directory() {
         };
         std::fs::rename(from, to).must("moving the store");
     });
-    check(&daemon, &sent);
+    check_from_the_store(&daemon, &sent);
 }
 
 #[test]
@@ -140,11 +157,24 @@ fn mail_comes_back_from_local_segments() {
     if !have(&[NPM, TAR]) {
         return;
     }
-    let mut daemon = Daemon::start(Options::new(BINARY).text("journal", "segment_size", "1MiB"));
-    let sent = send_selection(&daemon);
+    let options = Options::new(BINARY)
+        .text("journal", "segment_size", "1MiB")
+        .text("hot", "frames", "0");
+    let mut daemon = Daemon::start(options);
+    let sent = send_all(&daemon);
     daemon.kill();
     daemon.restart();
-    check(&daemon, &sent);
+    let sealed = local_files(&daemon, "journal");
+    assert!(sealed >= 10, "only {sealed} segments are sealed");
+    let frames = Frames::of_a_check(&daemon, &sent);
+    assert!(
+        frames.local >= lanes::count(&sent) as f64 && frames.bucket == 0.0,
+        "everything is on local disk and nothing in memory: {frames:?}"
+    );
+    assert!(
+        local_files(&daemon, "journal") >= sealed,
+        "nothing was evicted meanwhile"
+    );
 }
 
 #[test]
@@ -156,19 +186,19 @@ fn mail_comes_back_from_seaweedfs() {
     let proxy = FaultProxy::start(weed.s3_addr());
     let mut daemon =
         Daemon::start(weed.cold(evicting(Options::new(BINARY)), proxy.addr(), "exact"));
-    let sent = send_selection(&daemon);
-    wait_until_evicted(&mut daemon, |away| {
+    let sent = send_all(&daemon);
+    wait_until_evicted(&mut daemon, &sent, |away| {
         proxy.set(if away { Mode::Status(404) } else { Mode::Pass })
     });
     proxy.forget_requests();
-    check(&daemon, &sent);
+    check_from_the_store(&daemon, &sent);
     let reads = proxy
         .requests()
         .iter()
         .filter(|line| line.starts_with("GET") && line.contains("segments/"))
         .count();
     assert!(
-        reads > sent.delivered.len() / 100,
+        reads > lanes::count(&sent) / 100,
         "only {reads} reads went to the store"
     );
 }
@@ -214,84 +244,26 @@ fn what_postfix_hands_over_is_what_comes_out() {
             .must("SMTP");
         assert!(reply.is_ok(), "{name}: {reply:?}");
     }
-    let recorded = recorder.wait_for(count, Duration::from_secs(600));
+    let mut recorded = recorder.wait_for(count, Duration::from_secs(600));
     let mut imap = daemon.imap("u@ours.example");
     wait::until("all mail from Postfix", Duration::from_secs(600), || {
         imap.command("SELECT INBOX").ok().number("EXISTS") == Some(count as u64)
     });
     for fetch in imap.fetch("FETCH 1:* BODY.PEEK[]") {
         let whole = fetch.bytes("BODY[]");
-        let same = recorded
-            .iter()
-            .find(|message| whole.starts_with(return_path(message).as_bytes()));
-        let same = same.must("a message with that Return-Path among the recorded");
-        let difference = || {
-            exact::first_difference(
-                &same.from,
-                &whole[whole.len() - same.data.len().min(whole.len())..],
-                &same.data,
-            )
-        };
-        assert!(whole.ends_with(&same.data), "{}", difference());
+        let same = recorded.iter().position(|message| {
+            whole.starts_with(format!("Return-Path: <{}>\r\n", message.from).as_bytes())
+        });
+        let same = recorded.swap_remove(same.must("a recording with that Return-Path"));
+        if let Err(difference) = exact::check_whole(&whole, &same.data, true) {
+            panic!("{}: {difference}", same.from);
+        }
     }
-}
-
-fn return_path(message: &Recorded) -> String {
-    format!("Return-Path: <{}>\r\n", message.from)
-}
-
-/// Mail that breaks the rules, each case with its name.
-fn broken_mail() -> Vec<(&'static str, Vec<u8>)> {
-    let nested = |levels: usize| -> Vec<u8> {
-        let open =
-            |n: usize| format!("Content-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\n");
-        (0..levels).map(open).collect::<String>().into_bytes()
-    };
-    let part = "--b\r\nContent-Type: text/plain\r\n\r\nx\r\n";
-    let many = format!(
-        "Content-Type: multipart/mixed; boundary=b\r\n\r\n{}--b--\r\n",
-        part.repeat(10_000)
+    let left: Vec<&str> = recorded.iter().map(|m| m.from.as_str()).collect();
+    assert!(
+        left.is_empty(),
+        "recorded and not delivered to us: {left:?}"
     );
-    vec![
-        ("a bare CR", b"Subject: a\rb\r\n\r\nbody\rwith\r\n".to_vec()),
-        ("bare LFs", b"Subject: a\n\nbody\n.\nno end\r\n".to_vec()),
-        ("a NUL", b"Subject: a\0b\r\n\r\nbody\0\r\n".to_vec()),
-        (
-            "8 bit in the header",
-            b"Subject: \xe4\xff\r\nFrom: \xc3\xa4@x\r\n\r\n\xfe\r\n".to_vec(),
-        ),
-        ("no header", b"\r\nonly a body\r\n".to_vec()),
-        ("no body", b"Subject: a\r\n".to_vec()),
-        ("an empty line", b"\r\n".to_vec()),
-        (
-            "a line of 3 MB",
-            [
-                b"Subject: a\r\n\r\n".to_vec(),
-                vec![b'x'; 3_000_000],
-                b"\r\n".to_vec(),
-            ]
-            .concat(),
-        ),
-        (
-            "a header line of 1 MB",
-            [
-                b"Subject: ".to_vec(),
-                vec![b'y'; 1_000_000],
-                b"\r\n\r\nb\r\n".to_vec(),
-            ]
-            .concat(),
-        ),
-        ("500 levels", nested(500)),
-        ("10,000 parts", many.into_bytes()),
-        (
-            "dots",
-            b"Subject: d\r\n\r\n.\r\n..\r\n.x\r\n.\n"
-                .iter()
-                .chain(b"\r\n")
-                .copied()
-                .collect(),
-        ),
-    ]
 }
 
 #[test]
@@ -299,12 +271,9 @@ fn broken_mail_is_kept_as_it_came() {
     let daemon = Daemon::start(Options::new(BINARY));
     let mut lmtp = daemon.lmtp();
     let mut imap = daemon.imap(USER);
-    let mut sent = Sent {
-        delivered: vec![],
-        appended: vec![],
-    };
-    imap.command("CREATE Appended").ok();
-    for (name, bytes) in broken_mail() {
+    let mut sent = Lane::new(USER);
+    imap.command(&format!("CREATE {APPENDED}")).ok();
+    for (name, bytes) in broken::broken_mail() {
         lmtp.deliver("", USER, &bytes);
         let appended = Expected {
             name: name.to_owned(),
@@ -312,7 +281,7 @@ fn broken_mail_is_kept_as_it_came() {
             trace_lines: false,
         };
         if !appended.bytes.contains(&0) {
-            imap.append("Appended", "", &appended.bytes);
+            imap.append(APPENDED, "", &appended.bytes);
             sent.appended.push(appended.clone());
         }
         sent.delivered.push(Expected {
@@ -320,7 +289,7 @@ fn broken_mail_is_kept_as_it_came() {
             ..appended
         });
     }
-    check(&daemon, &sent);
+    lanes::check(&daemon, &[sent]);
 }
 
 #[test]
@@ -330,12 +299,13 @@ fn the_comparison_accepts_what_dovecot_gives_for_ordinary_mail() {
     }
     let dovecot = Dovecot::start(&Kind::Maildir);
     let mut imap = dovecot.imap("u");
-    let mails = corpus::spam_assassin().iter().step_by(200);
-    let expected = mails.map(|(name, mail)| {
-        let bytes = corpus::crlf(mail);
+    let mails = corpus::spam_assassin().iter().step_by(200).cloned();
+    let short = broken::header_only().map(|(name, mail)| (name.to_owned(), mail.to_vec()));
+    let expected = mails.chain(short).map(|(name, mail)| {
+        let bytes = corpus::crlf(&mail);
         imap.append("INBOX", "", &bytes);
         Expected {
-            name: name.clone(),
+            name,
             bytes,
             trace_lines: false,
         }

@@ -118,8 +118,14 @@ fn what_was_acknowledged_survives_kill_9() {
         acknowledged > rounds * 5 && unanswered > rounds / 3,
         "too little load to prove anything"
     );
+    // In hundreds of rounds the machine itself is busy now and then.
+    let counted = if tool::long() {
+        &starts[..rounds * 9 / 10]
+    } else {
+        &starts[..]
+    };
     assert!(
-        starts[rounds * 9 / 10] < Duration::from_secs(1),
+        counted.iter().all(|start| *start < Duration::from_secs(1)),
         "starts took {starts:?}"
     );
 }

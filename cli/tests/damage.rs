@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use coldpost_testkit::process::Process;
 use coldpost_testkit::{Daemon, Must, Options, place, wait};
+use coldpost_tiers::disk::RealDisk;
+use coldpost_tiers::segment::SegmentReader;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_coldpost");
 const USER: &str = "ann@example.org";
@@ -17,6 +19,25 @@ fn open_segment(data: &Path) -> PathBuf {
     paths
         .find(|path| path.extension().is_some_and(|e| e == "open"))
         .must("an open segment")
+}
+
+/// Where the last record of a segment ends; none while it is being written.
+fn end_of_records(path: &Path) -> Option<u64> {
+    let mut reader = SegmentReader::open(&RealDisk, path).ok()?;
+    let mut end = 0;
+    while reader.next_record().ok()?.is_some() {
+        end = reader.mark().offset;
+    }
+    Some(end)
+}
+
+/// Where the last record ends, once something stands behind it: within 5 s of its 250 the journal states on disk that it was promised.
+fn end_of_mail_below_the_idle_mark(path: &Path) -> usize {
+    let end = wait::until_some("the idle mark", Duration::from_secs(5), || {
+        let end = end_of_records(path)?;
+        (fs::metadata(path).must("its length").len() > end).then_some(end)
+    });
+    usize::try_from(end).must("a length")
 }
 
 /// What `serve` says when it does not start.
@@ -40,14 +61,9 @@ fn a_flipped_byte_in_the_last_acknowledged_mail_of_an_idle_store_is_named_and_re
     let mail = b"Subject: the last one\r\n\r\nIt was promised.\r\n";
     daemon.lmtp().deliver("b@example.org", USER, mail);
     let path = open_segment(daemon.data_dir());
-    let acknowledged = fs::metadata(&path).must("its length").len();
-    // Within 5 s of its 250 the journal states on disk that it was promised.
-    wait::until("the idle mark", Duration::from_secs(5), || {
-        fs::metadata(&path).must("its length").len() > acknowledged
-    });
+    let end = end_of_mail_below_the_idle_mark(&path);
     daemon.kill();
     let whole = fs::read(&path).must("the segment");
-    let end = usize::try_from(acknowledged).must("a length");
     // In its mail, in its meta, and far before it.
     for at in [end - 3, end - 200, 200] {
         let mut damaged = whole.clone();
@@ -89,10 +105,7 @@ fn a_torn_batch_behind_what_was_promised_is_cut_without_a_word() {
         .lmtp()
         .deliver("b@example.org", USER, b"Subject: 1\r\n\r\none\r\n");
     let path = open_segment(daemon.data_dir());
-    let acknowledged = fs::metadata(&path).must("its length").len();
-    wait::until("the idle mark", Duration::from_secs(5), || {
-        fs::metadata(&path).must("its length").len() > acknowledged
-    });
+    end_of_mail_below_the_idle_mark(&path);
     daemon.kill();
     let whole = fs::read(&path).must("the segment");
     for tail in [

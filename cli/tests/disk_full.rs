@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use coldpost_testkit::dice::Dice;
 use coldpost_testkit::imap::Imap;
-use coldpost_testkit::tool::ROOT;
+use coldpost_testkit::tool::{self, ROOT};
 use coldpost_testkit::{Daemon, Must, Options, have, place, wait};
 use tempfile::TempDir;
 
@@ -29,7 +29,7 @@ impl Tmpfs {
         mount.args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "tmpfs"]);
         let mounted = mount.arg(dir.path()).status().is_ok_and(|s| s.success());
         if !mounted {
-            println!("SKIPPED: no tmpfs can be mounted here");
+            tool::say_skipped("the right to mount a tmpfs");
             return None;
         }
         Some(Tmpfs { dir })

@@ -20,6 +20,9 @@ use coldpost_testkit::{Daemon, Must, Options, corpus, have, place, process, swak
 
 const BINARY: &str = env!("CARGO_BIN_EXE_coldpost");
 const USER: &str = "u@example.org";
+/// A second is the bound for our own IDLE. Dovecot in front adds time of its own: 0.5 s in the median as measured; five
+/// times that is allowed.
+const FRONT_WAKES_WITHIN: Duration = Duration::from_millis(2_500);
 /// The password with which a front end may be any user.
 const BACKEND_PASSWORD: &str = "behind-the-front";
 
@@ -108,19 +111,16 @@ fn dovecot_keeps_a_message_whose_body_is_away() {
         imap.command("SELECT INBOX").ok().number("EXISTS"),
         Some(1_000)
     );
-    let reply = imap.try_command("FETCH 1 BODY.PEEK[]");
-    if let Ok(reply) = &reply {
-        assert!(
-            !reply.is_ok(),
-            "the front end gave a body that was away: {reply:?}"
-        );
-        assert!(
-            reply.fetches().iter().all(|fetch| fetch
-                .get("BODY[]")
-                .is_none_or(|body| body.bytes() != Some(b""))),
-            "{reply:?}"
-        );
-    }
+    let told = told_until_the_end(&mut imap, "FETCH 1 BODY.PEEK[]");
+    // Dovecot 2.3 calls it an internal error and ends the session (tagged NO would be as good); the client comes back later.
+    assert!(
+        told.last().is_some_and(|end| end.starts_with("* BYE ")),
+        "an untagged BYE: {told:#?}"
+    );
+    assert!(
+        !told.iter().any(|line| line.contains("BODY[")),
+        "no body was given: {told:#?}"
+    );
     let mut direct = Imap::login(daemon.imap_addr(), USER, BACKEND_PASSWORD);
     direct.command("SELECT INBOX").ok();
     assert_eq!(
@@ -141,6 +141,18 @@ fn dovecot_keeps_a_message_whose_body_is_away() {
         "a body that was not given does not count as seen"
     );
     assert!(fetched[0].bytes("BODY[]").ends_with(&first));
+}
+
+/// The lines that a command gets, to its tagged answer or to the end of the connection.
+fn told_until_the_end(imap: &mut Imap, command: &str) -> Vec<String> {
+    imap.send(format!("x {command}\r\n").as_bytes())
+        .must("sending a command");
+    let mut told: Vec<String> = Vec::new();
+    while !told.last().is_some_and(|line| line.starts_with("x ")) {
+        let Ok(line) = imap.response() else { break };
+        told.push(String::from_utf8_lossy(&line).trim_end().to_owned());
+    }
+    told
 }
 
 /// Delivers a thousand messages and returns when the store is moved aside and the first body, which is returned, is in it alone.
@@ -209,17 +221,23 @@ fn a_delivery_wakes_an_idle_behind_dovecot() {
     lmtp.deliver("a@example.org", USER, b"Subject: 0\r\n\r\nx\r\n");
     let mut idle = front.imap(USER);
     idle.command("SELECT INBOX").ok();
-    let tag = idle.idle().must("IDLE");
-    lmtp.deliver("a@example.org", USER, b"Subject: 1\r\n\r\nx\r\n");
-    let delivered = Instant::now();
-    while idle.response().must("an answer while idle") != b"* 2 EXISTS\r\n" {}
-    // Dovecot itself waits up to half a second before it tells.
+    let mut took = Vec::new();
+    for number in 2..7_u32 {
+        let tag = idle.idle().must("IDLE");
+        let mail = format!("Subject: {number}\r\n\r\nx\r\n");
+        lmtp.deliver("a@example.org", USER, mail.as_bytes());
+        let delivered = Instant::now();
+        let told = format!("* {number} EXISTS\r\n");
+        while idle.response().must("an answer while idle") != told.as_bytes() {}
+        took.push(delivered.elapsed());
+        idle.done(&tag).must("DONE").ok();
+    }
+    took.sort();
+    println!("woken after {took:?}");
     assert!(
-        delivered.elapsed() < Duration::from_secs(2),
-        "woken after {:?}",
-        delivered.elapsed()
+        took.iter().all(|took| *took < FRONT_WAKES_WITHIN),
+        "woken after {took:?}"
     );
-    idle.done(&tag).must("DONE").ok();
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use coldpost_engine::mail::codec::{decode, encode};
 use coldpost_engine::mail::describe::PARSER_VERSION;
 use coldpost_engine::mail::{Description, Part, PartKind, SearchField, SortKeys, describe};
-use coldpost_testkit::corpus;
+use coldpost_testkit::tool::{NPM, TAR};
+use coldpost_testkit::{corpus, have};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -116,6 +117,9 @@ proptest! {
 
 #[test]
 fn descriptions_of_real_mail_survive_and_keep_one_of_body_and_bodystructure() {
+    if !have(&[NPM, TAR]) {
+        return;
+    }
     for (name, mail) in corpus::selection(7) {
         let description = describe(&corpus::crlf(mail));
         let bytes = encode(&description);

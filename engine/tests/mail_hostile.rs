@@ -10,7 +10,9 @@ use coldpost_engine::mail::text::{Scope, texts};
 use coldpost_engine::mail::{Description, PartKind, codec, describe};
 use coldpost_testkit::corpus;
 use coldpost_testkit::dice::Dice;
+use coldpost_testkit::have;
 use coldpost_testkit::must::Must;
+use coldpost_testkit::tool::{NPM, TAR};
 use proptest::prelude::*;
 
 /// Describes, searches and encodes a message and checks what must hold for every one.
@@ -196,6 +198,9 @@ const INSERTS: [&[u8]; 12] = [
 
 #[test]
 fn torture_files_and_mutated_mail_stay_within_the_bounds() {
+    if !have(&[NPM, TAR]) {
+        return;
+    }
     let mut dice = Dice::from_env();
     for (_, mail) in corpus::selection(23) {
         check(mail);

@@ -11,7 +11,7 @@ use std::process::Command;
 
 use coldpost_engine::mail::{Description, describe};
 use coldpost_testkit::must::Must;
-use coldpost_testkit::tool::{ROOT, Tool};
+use coldpost_testkit::tool::{NPM, ROOT, TAR, Tool};
 use coldpost_testkit::{corpus, have, place, process};
 
 const DOVEADM: Tool = Tool {
@@ -65,7 +65,7 @@ const CLASSES: [Class; 2] = [
 
 #[test]
 fn envelopes_and_structures_equal_dovecots_but_for_the_listed_classes() {
-    if !have(&[DOVEADM, ROOT]) {
+    if !have(&[DOVEADM, ROOT, NPM, TAR]) {
         return;
     }
     let names: Vec<&str> = corpus::spam_assassin()

@@ -22,7 +22,9 @@ static GIVEN: Mutex<Vec<File>> = Mutex::new(Vec::new());
 /// # Panics
 /// When no port is free.
 pub fn free(count: usize) -> Vec<u16> {
-    let dir = std::env::temp_dir().join("coldpost-ports");
+    // Of each user: another one cannot lock the files that this one made.
+    let user = rustix::process::geteuid().as_raw();
+    let dir = std::env::temp_dir().join(format!("coldpost-ports-{user}"));
     fs::create_dir_all(&dir).must("making the directory of port locks");
     let mut given = GIVEN.lock().must("locking the list of ports");
     let mut dice = Dice::from_entropy();

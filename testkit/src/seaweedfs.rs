@@ -63,7 +63,7 @@ impl SeaweedFs {
         let data = dir.join("data");
         fs::create_dir_all(&data).must("making the store's directory");
         let mut command = Command::new(tool::WEED.path());
-        command.args([
+        command.arg(format!("-logdir={}", dir.display())).args([
             "server",
             "-ip=127.0.0.1",
             "-ip.bind=127.0.0.1",
@@ -127,6 +127,23 @@ impl SeaweedFs {
     pub fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill();
+            self.remove_sockets();
+        }
+    }
+
+    /// Its gRPC servers listen on sockets in /tmp too, wherever it is told to be, and a killed one leaves them.
+    fn remove_sockets(&self) {
+        let Ok(entries) = fs::read_dir("/tmp") else {
+            return;
+        };
+        for entry in entries.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let ours = |port: &u16| {
+                name.starts_with("seaweedfs-") && name.ends_with(&format!("-grpc-{port}.sock"))
+            };
+            if self.ports.iter().any(ours) {
+                let _ = fs::remove_file(entry.path());
+            }
         }
     }
 

@@ -124,8 +124,12 @@ pub fn have(tools: &[Tool]) -> bool {
     panic!("missing {list}. Install it, or set COLDPOST_SKIP_MISSING=1 to skip what needs it.");
 }
 
-/// Says it where a person looks, and in the file that `./test.sh` counts.
-fn say_skipped(missing: &str) {
+/// Says that the running test does not run and what is missing: where a person looks, and in the file that `./test.sh` counts. For
+/// what no [`Tool`] can tell; otherwise [`have`] says it.
+///
+/// # Panics
+/// When the file cannot be written.
+pub fn say_skipped(missing: &str) {
     let name = std::thread::current().name().unwrap_or_default().to_owned();
     println!("SKIPPED: {name}: missing {missing}");
     if let Some(log) = env::var_os("COLDPOST_SKIP_LOG") {

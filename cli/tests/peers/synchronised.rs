@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use coldpost_testkit::imap::Imap;
 use coldpost_testkit::mbsync::Mbsync;
@@ -11,8 +11,14 @@ use coldpost_testkit::{Must, corpus};
 /// Messages at the beginning.
 const MESSAGES: usize = 1_000;
 
-/// Messages by their text, with their flags (`F`, `S`, both or none) beside them.
-type Contents = BTreeMap<Vec<u8>, String>;
+/// Those at the end: 20 removed on either side, 7 and 9 new ones.
+const MESSAGES_LEFT: usize = MESSAGES - 20 - 20 + 7 + 9;
+/// Made on one side and expected on both, with one message each.
+const MADE_FAR: &str = "Far";
+const MADE_NEAR: &str = "Near";
+
+/// Messages by their text; beside each the flags (`F`, `S`, both or none) of all that have it, sorted.
+type Contents = BTreeMap<Vec<u8>, Vec<String>>;
 
 /// Changes both sides of a synchronised mailbox and expects them to be the same after one run, and nothing to do after that.
 pub(crate) fn both_ways(imap: &mut Imap, mbsync: &Mbsync) {
@@ -30,15 +36,22 @@ pub(crate) fn both_ways(imap: &mut Imap, mbsync: &Mbsync) {
     change_near(mbsync);
     mbsync.run();
     let contents = same(imap, mbsync);
+    let flags: Vec<&String> = contents.values().flatten().collect();
+    assert_eq!(flags.len(), MESSAGES_LEFT, "messages at the end");
     assert_eq!(
-        contents.values().map(String::len).sum::<usize>(),
+        flags.iter().map(|flags| flags.len()).sum::<usize>(),
         10 + 20,
         "flags set on either side"
     );
-    let before = (state(imap), mbsync.messages("INBOX"));
+    for mailbox in [MADE_FAR, MADE_NEAR] {
+        let (far, near) = (far(imap, mailbox), near(mbsync, mailbox));
+        assert_eq!(far, near, "{mailbox} on both sides");
+        assert_eq!(far.values().flatten().count(), 1, "{mailbox}");
+    }
+    let before = (state(imap), files(mbsync));
     let again = mbsync.run();
     assert_eq!(
-        (state(imap), mbsync.messages("INBOX")),
+        (state(imap), files(mbsync)),
         before,
         "a second run changed something: {again}"
     );
@@ -56,8 +69,8 @@ fn change_far(imap: &mut Imap) {
             format!("Subject: far {number}\r\n\r\nnew\r\n").as_bytes(),
         );
     }
-    imap.command("CREATE Far").ok();
-    imap.append("Far", "", b"Subject: in Far\r\n\r\nnew\r\n");
+    imap.command(&format!("CREATE {MADE_FAR}")).ok();
+    imap.append(MADE_FAR, "", b"Subject: in Far\r\n\r\nnew\r\n");
 }
 
 fn change_near(mbsync: &Mbsync) {
@@ -76,44 +89,57 @@ fn change_near(mbsync: &Mbsync) {
         let text = format!("Subject: near {number}\n\nnew\n");
         fs::write(new.join(format!("1000{number}.x.near")), text).must("writing a new message");
     }
+    let made = mbsync.maildir(MADE_NEAR);
+    for part in ["cur", "new", "tmp"] {
+        fs::create_dir_all(made.join(part)).must("making a Maildir");
+    }
+    let text = "Subject: in Near\n\nnew\n";
+    fs::write(made.join("new/1.x.near"), text).must("writing a new message");
 }
 
-/// The contents, when they are the same on both sides.
+/// The contents of INBOX, when they are the same on both sides.
 #[track_caller]
 fn same(imap: &mut Imap, mbsync: &Mbsync) -> Contents {
-    let (far, near) = (far(imap), near(mbsync));
-    let missing = far.keys().filter(|mail| !near.contains_key(*mail)).count();
-    let extra = near.keys().filter(|mail| !far.contains_key(*mail)).count();
-    assert_eq!(
-        (missing, extra),
-        (0, 0),
-        "messages only far, only near; {} far, {} near",
-        far.len(),
-        near.len()
-    );
-    assert_eq!(
-        far.values().collect::<Vec<_>>(),
-        near.values().collect::<Vec<_>>(),
-        "flags differ"
+    let (far, near) = (far(imap, "INBOX"), near(mbsync, "INBOX"));
+    let only = |these: &Contents, those: &Contents| -> Vec<String> {
+        let different = these
+            .iter()
+            .filter(|(mail, flags)| those.get(*mail) != Some(flags));
+        let shown = different.map(|(mail, flags)| {
+            let start = String::from_utf8_lossy(&mail[..mail.len().min(60)]).into_owned();
+            format!("{} times with {flags:?}: {start}", flags.len())
+        });
+        shown.take(10).collect()
+    };
+    let (only_far, only_near) = (only(&far, &near), only(&near, &far));
+    assert!(
+        far == near,
+        "far and not so near: {only_far:#?}, near and not so far: {only_near:#?}"
     );
     far
 }
 
-fn far(imap: &mut Imap) -> Contents {
-    imap.command("EXAMINE INBOX").ok();
+fn far(imap: &mut Imap, mailbox: &str) -> Contents {
+    imap.command(&format!("EXAMINE {mailbox}")).ok();
     let fetched = imap.fetch("FETCH 1:* (FLAGS BODY.PEEK[])");
-    let flag = |flags: &[String], name: &str| flags.iter().any(|flag| flag == name);
     let letters = |flags: &[String]| {
-        let flagged = if flag(flags, "\\Flagged") { "F" } else { "" };
-        format!("{flagged}{}", if flag(flags, "\\Seen") { "S" } else { "" })
+        let letter = |name: &str, letter| {
+            if flags.iter().any(|f| f == name) {
+                letter
+            } else {
+                ""
+            }
+        };
+        format!("{}{}", letter("\\Flagged", "F"), letter("\\Seen", "S"))
     };
-    fetched
-        .iter()
-        .map(|fetch| (comparable(&fetch.bytes("BODY[]")), letters(&fetch.flags())))
-        .collect()
+    contents(
+        fetched
+            .iter()
+            .map(|fetch| (comparable(&fetch.bytes("BODY[]")), letters(&fetch.flags()))),
+    )
 }
 
-fn near(mbsync: &Mbsync) -> Contents {
+fn near(mbsync: &Mbsync, mailbox: &str) -> Contents {
     let read = |path: &Path| fs::read(path).must("reading a message of the Maildir");
     let letters = |path: &Path| {
         let name = path.display().to_string();
@@ -126,11 +152,22 @@ fn near(mbsync: &Mbsync) -> Contents {
             .filter(|flag| matches!(flag, 'F' | 'S'))
             .collect()
     };
-    mbsync
-        .messages("INBOX")
-        .iter()
-        .map(|path| (comparable(&read(path)), letters(path)))
-        .collect()
+    contents(
+        mbsync
+            .messages(mailbox)
+            .iter()
+            .map(|path| (comparable(&read(path)), letters(path))),
+    )
+}
+
+fn contents(messages: impl Iterator<Item = (Vec<u8>, String)>) -> Contents {
+    let mut contents = Contents::new();
+    for (mail, flags) in messages {
+        let all = contents.entry(mail).or_default();
+        all.push(flags);
+        all.sort();
+    }
+    contents
 }
 
 /// Without CR (a Maildir has none) and without the line that mbsync adds to what it copies.
@@ -147,7 +184,21 @@ fn comparable(mail: &[u8]) -> Vec<u8> {
 
 /// What a run that transfers nothing leaves alone.
 fn state(imap: &mut Imap) -> Vec<String> {
-    imap.command("STATUS INBOX (MESSAGES UIDNEXT UNSEEN UIDVALIDITY)")
-        .ok()
-        .lines("STATUS")
+    let status = |mailbox| {
+        let items = "MESSAGES UIDNEXT UNSEEN UIDVALIDITY HIGHESTMODSEQ";
+        let reply = imap.command(&format!("STATUS {mailbox} ({items})")).ok();
+        reply.lines("STATUS")
+    };
+    ["INBOX", MADE_FAR, MADE_NEAR]
+        .into_iter()
+        .flat_map(status)
+        .collect()
+}
+
+fn files(mbsync: &Mbsync) -> Vec<PathBuf> {
+    let mailboxes = ["INBOX", MADE_FAR, MADE_NEAR];
+    mailboxes
+        .into_iter()
+        .flat_map(|mailbox| mbsync.messages(mailbox))
+        .collect()
 }

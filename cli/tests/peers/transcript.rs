@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use coldpost_testkit::imap::{Imap, Reply};
 use coldpost_testkit::lmtp::Lmtp;
@@ -11,6 +12,8 @@ use crate::messages::message;
 
 const SCRIPT: &str = include_str!("script.txt");
 const USER: &str = "u@example.org";
+/// Until a session must have been told what another one did.
+const TOLD_WITHIN: Duration = Duration::from_secs(10);
 
 /// How many commands the script has.
 pub(crate) fn commands() -> usize {
@@ -57,60 +60,39 @@ fn answer(session: &mut Imap, command: &str, password: &str) -> String {
             &session
                 .try_append(mailbox, options, &message(name))
                 .must("APPEND"),
-            true,
         );
+    }
+    if let Some(expected) = command.strip_prefix("await ") {
+        return awaited(session, expected);
     }
     let command = command
         .replace("PASSWORD", password)
         .replace("\\r\\n", "\r\n");
-    // What another session did is told with the first command that may tell it; a front end needs a moment more.
-    let patient = command == "NOOP";
-    let mut reply = session.command(&command);
-    if patient {
-        wait::try_until(std::time::Duration::from_millis(400), || {
-            let more = session.command("NOOP");
-            reply.untagged.extend(more.untagged);
-            false
-        });
-        reply.untagged = last_of_each(reply.untagged);
-    }
-    normalised(&reply, !patient)
+    normalised(&session.command(&command))
 }
 
-/// Of several announcements of the same thing the last.
-fn last_of_each(untagged: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
-    let kind = |line: &[u8]| -> Vec<u8> {
-        let text = String::from_utf8_lossy(line);
-        let words: Vec<&str> = text.splitn(3, ' ').collect();
-        match words.as_slice() {
-            [_, "EXISTS" | "RECENT", ..] => words[1].as_bytes().to_vec(),
-            [number, "FETCH", ..] => format!("{number} FETCH").into_bytes(),
-            _ => line.to_vec(),
-        }
-    };
-    let mut kept: Vec<Vec<u8>> = Vec::new();
-    for line in untagged {
-        if let Some(same) = kept.iter_mut().find(|earlier| kind(earlier) == kind(&line)) {
-            *same = line;
-        } else {
-            kept.push(line);
-        }
-    }
-    kept
+/// What another session did is told with the first command that may tell it, and a front end needs a moment more: NOOP until the
+/// line comes; it alone is written down.
+fn awaited(session: &mut Imap, expected: &str) -> String {
+    let what = format!("the server to tell {expected}");
+    wait::until_some(&what, TOLD_WITHIN, || {
+        let reply = session.command("NOOP").ok();
+        let mut lines = reply.untagged.iter().filter_map(|l| normalised_line(l));
+        lines.find(|line| line.starts_with(expected))
+    })
 }
 
 /// Untagged answers and the end, without texts for people, dates of delivery, modseqs and UIDVALIDITY.
-fn normalised(reply: &Reply, in_order: bool) -> String {
+fn normalised(reply: &Reply) -> String {
     let mut lines: Vec<String> = reply
         .untagged
         .iter()
         .filter_map(|line| normalised_line(line))
         .collect();
     // Nothing orders LIST answers; Dovecot gives them as the directory has them.
-    if !in_order
-        || lines
-            .iter()
-            .any(|line| line.starts_with("LIST ") || line.starts_with("LSUB "))
+    if lines
+        .iter()
+        .any(|line| line.starts_with("LIST ") || line.starts_with("LSUB "))
     {
         lines.sort();
     }
@@ -169,15 +151,16 @@ fn without_validity(code: &str) -> String {
     }
 }
 
+/// Of FETCH (`MODSEQ (7)`), SEARCH (`(MODSEQ 7)`) and STATUS (`HIGHESTMODSEQ 7`): the word stays, the number goes.
 fn without_modseq(text: &str) -> String {
-    let Some((before, rest)) = text.split_once("MODSEQ (") else {
+    let Some((before, rest)) = text.split_once("MODSEQ ") else {
         return text.to_owned();
     };
-    let after = rest
-        .split_once(')')
-        .map(|(_, after)| after)
-        .unwrap_or_default();
-    format!("{}{}", before.trim_end(), after)
+    let rest = match rest.strip_prefix('(') {
+        Some(rest) => rest.split_once(')').map_or("", |(_, after)| after),
+        None => rest.trim_start_matches(|c: char| c.is_ascii_digit()),
+    };
+    format!("{before}MODSEQ{rest}")
 }
 
 /// The date of a delivery or of an APPEND without one is this year's; such dates become `NOW`.

@@ -149,7 +149,8 @@ fn message_text(message: &Part, text: &SectionText) -> Located {
 }
 
 /// Picks fields out of a raw header (RFC 3501 HEADER.FIELDS): names compare without ASCII case, order and bytes as they came, folded
-/// lines with their field, an empty line at the end. `keep` true: the named; false: all others.
+/// lines with their field, an empty line at the end. `keep` true: the named; false: all others. A message without an empty line gets none for
+/// the others (RFC 3501, 6.4.5); for the named it gets one all the same, as with Dovecot.
 pub fn filter_header(header: &[u8], names: &[String], keep: bool) -> Vec<u8> {
     let mut picked = Vec::new();
     for field in header::fields(header) {
@@ -159,6 +160,13 @@ pub fn filter_header(header: &[u8], names: &[String], keep: bool) -> Vec<u8> {
     }
     if !picked.is_empty() && !picked.ends_with(b"\n") {
         picked.extend_from_slice(b"\r\n");
+    }
+    let has_blank_line = header == b"\n"
+        || header == b"\r\n"
+        || header.ends_with(b"\n\n")
+        || header.ends_with(b"\n\r\n");
+    if !keep && !has_blank_line {
+        return picked;
     }
     let uses_lf = picked.ends_with(b"\n") && !picked.ends_with(b"\r\n");
     picked.extend_from_slice(if uses_lf { b"\n" } else { b"\r\n" });
