@@ -248,13 +248,15 @@ fn work_is_linear_in_the_bytes_of_hostile_mail() {
     let repeat = |head: &'static [u8], unit: &'static [u8]| {
         move |n: usize| [head, &unit.repeat(n / unit.len())].concat()
     };
-    let makes: [(&str, Make<'_>); 12] = [
+    let makes: [(&str, Make<'_>); 14] = [
         ("delimiters", &nested),
         ("fields", &repeat(b"", b"a:b\n")),
         ("folded lines", &repeat(b"Subject: ", b"\r\n\t")),
         ("addresses", &repeat(b"To: ", b"<a@b>,")),
         ("open comments", &repeat(b"From: ", b"(")),
         ("open words", &repeat(b"Subject: ", b"=?utf-8?q?")),
+        ("words never closed", &repeat(b"Subject: ", b"=?ab?q?x")),
+        ("base64 words never closed", &repeat(b"To: ", b"=?ab?b?x ")),
         ("charsets", &repeat(b"Subject: ", b"=?a")),
         (
             "parameters",

@@ -15,6 +15,8 @@ use crate::mail::header;
 
 /// Encoded bytes that are decoded at a time.
 const CHUNK: usize = 256 * 1024;
+/// Broken encoded words that are tolerated in a value; one with more stays as it is.
+const BROKEN_WORDS_MAX: usize = 16;
 
 /// The decoded texts of all fields called `name` in a raw header, in order: encoded words (RFC 2047) decoded, folding undone,
 /// white space at the ends cut.
@@ -27,7 +29,8 @@ pub fn header_text(raw_header: &[u8], name: &str) -> Vec<String> {
 
 /// The decoded text of a raw field value.
 pub(crate) fn value_text(value: &[u8]) -> String {
-    if !value.windows(2).any(|pair| pair == b"=?") {
+    let has_words = value.windows(2).any(|pair| pair == b"=?");
+    if !has_words || broken_words(value) > BROKEN_WORDS_MAX {
         return unfolded(value);
     }
     let mut line = Vec::with_capacity(value.len() + 1);
@@ -37,6 +40,29 @@ pub(crate) fn value_text(value: &[u8]) -> String {
         HeaderValue::Text(text) => text.trim().to_owned(),
         _ => String::new(),
     }
+}
+
+/// How many beginnings of encoded words (RFC 2047) do not become one. The parser looks for the end of each in all that follows.
+fn broken_words(value: &[u8]) -> usize {
+    let mut broken = 0;
+    let mut at = 0;
+    while let Some(start) = value[at..].windows(2).position(|pair| pair == b"=?") {
+        at += start + 2;
+        let mut parts = value[at..].splitn(4, |&b| b == b'?');
+        match (parts.next(), parts.next(), parts.next(), parts.next()) {
+            (Some(charset), Some(b"q" | b"Q" | b"b" | b"B"), Some(text), Some(rest))
+                if charset.len() <= 80 && rest.first() == Some(&b'=') =>
+            {
+                // Past the end of the word, which is no beginning of another.
+                at += charset.len() + 1 + 1 + 1 + text.len() + 2;
+            }
+            _ => broken += 1,
+        }
+        if broken > BROKEN_WORDS_MAX {
+            break;
+        }
+    }
+    broken
 }
 
 /// The raw value as text, not decoded: each line end with the white space around it as one space, white space at the ends cut.
@@ -207,6 +233,14 @@ mod tests {
         let header = b"Subject: =?iso-8859-1?Q?Gr=FC=DFe?=\r\n =?utf-8?B?IGF1cyDwn42O?=\r\nsubject:  plain\r\n\tfolded \r\nX: y\r\n\r\n";
         expect![[r#"["Grüße aus 🍎", "plain folded"]"#]]
             .assert_eq(&format!("{:?}", header_text(header, "SUBJECT")));
+    }
+
+    #[test]
+    fn broken_words_are_left_alone_and_many_of_them_cost_nothing() {
+        assert_eq!(broken_words(b"=?a?q?x?= =?b?B?eA==?= =?= =?x"), 2);
+        assert_eq!(value_text(b"=?a =?utf-8?q?=C3=A9?="), "=?a \u{e9}");
+        let many = "=?ab?q?x".repeat(20_000);
+        assert_eq!(value_text(many.as_bytes()), many);
     }
 
     #[test]

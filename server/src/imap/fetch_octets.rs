@@ -26,7 +26,7 @@ pub(crate) enum Octets {
     /// It can be sent.
     Here {
         /// Gives what follows the first piece.
-        reader: SectionReader,
+        reader: Box<SectionReader>,
         /// Octets in all.
         length: u64,
         /// The first piece; empty when the section is.
@@ -57,7 +57,7 @@ impl Octets {
         };
         match opened {
             Ok((reader, length, first)) => Octets::Here {
-                reader,
+                reader: Box::new(reader),
                 length,
                 first,
             },
