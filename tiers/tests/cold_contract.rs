@@ -10,10 +10,11 @@ use coldpost_testkit::have;
 use coldpost_testkit::seaweedfs::{ACCESS_KEY, BUCKET, SECRET_KEY, SeaweedFs};
 use coldpost_testkit::tool::WEED;
 use coldpost_tiers::Kind;
-use coldpost_tiers::address::{Epoch, ObjectId, Position, ShardNo};
+use coldpost_tiers::address::{Epoch, ObjectId, ObjectKind, Position, ShardNo, StoreId};
 use coldpost_tiers::cold::{
     Caller, ColdSettings, ColdStore, Key, Put, Upload, UploadEvent, Uploader, key,
 };
+use coldpost_tiers::object::ObjectHeader;
 use futures::TryStreamExt;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -214,7 +215,12 @@ async fn the_uploader_stops_at_the_next_epoch(store: &ColdStore, scratch: &Path)
         shard: SHARD,
         epoch: Epoch(2),
     };
-    let claim = Bytes::from_static(b"somebody else");
+    let object = ObjectId {
+        kind: ObjectKind::EpochClaim,
+        id: [0; 16],
+    };
+    let claim = ObjectHeader::other(StoreId([9; 16]), SHARD, Epoch(2), object, next.to_string());
+    let claim = Bytes::from(claim.encode());
     store.put_new(&next, claim, Caller::Epoch).await.unwrap();
     uploader.push(upload(11)).unwrap();
     match events.recv().await.unwrap() {
