@@ -83,11 +83,12 @@ build() {
 
 # Runs all tests and counts them. A test that skips itself passes for cargo; it says so in COLDPOST_SKIP_LOG.
 tests() {
-  local log=target/test.log result
+  local log=target/test.log result profile=default
+  [ -z "${COLDPOST_LONG:-}" ] || profile=long
   export COLDPOST_SKIP_LOG=$PWD/target/skipped.log
   : >"$COLDPOST_SKIP_LOG"
   if cargo nextest --version >/dev/null 2>&1; then
-    cargo nextest run --profile "${COLDPOST_LONG:+long}${COLDPOST_LONG:-default}" --workspace --locked --no-fail-fast --status-level slow --final-status-level fail 2>&1 | tee "$log"
+    cargo nextest run --profile "$profile" --workspace --locked --no-fail-fast --status-level slow --final-status-level fail 2>&1 | tee "$log"
     result=${PIPESTATUS[0]}
     cargo test --workspace --locked --doc -q >target/doc.log 2>&1 || { cat target/doc.log; result=1; }
     passed=$(counted 'Summary \[.*[^0-9]([0-9]+) passed.*' "$log")
