@@ -210,15 +210,12 @@ fn a_hot_tier_that_is_gone_is_rebuilt_from_local_and_evicted_segments() {
     imap.command("UID MOVE 50 Kept").ok();
     drop(imap);
     let journal = daemon.data_dir().join("shards/0001/journal");
-    let first = || {
-        files(&journal)
-            .keys()
-            .any(|path| path.ends_with("00000001-0000000000000001.seg"))
-    };
+    // Sealed by now: 4 MB were delivered.
+    let first = |state: &str| journal.join(format!("00000001-0000000000000001.{state}"));
     wait::until(
         "the first segment to be evicted",
         Duration::from_secs(60),
-        || !first(),
+        || !first("open").exists() && !first("seg").exists(),
     );
     let before = listing(&daemon);
     daemon.stop();
