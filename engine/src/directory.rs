@@ -7,9 +7,16 @@ use crate::account::AccountName;
 use crate::deliver::unexpected;
 use crate::error::{Error, Kind, Result};
 use crate::ids::{AccountId, AccountRef, ShardNo};
-use crate::op::{Op, Outcome};
+use crate::op::{Op, Outcome, Refusal};
 use crate::open::Engine;
 use crate::shard::random_id;
+
+/// An account that is being opened: from the first step until the directory has answered.
+pub(crate) struct HalfOpen {
+    name: AccountName,
+    account: AccountId,
+    shard: ShardNo,
+}
 
 impl Engine {
     /// An account by name.
@@ -69,22 +76,50 @@ impl Engine {
         if let Some(account) = self.account(name)? {
             return Ok(account);
         }
-        let _one_at_a_time = self.inner.opening.lock().await;
+        let mut half_open = self.inner.opening.lock().await;
         if let Some(account) = self.account(name)? {
             return Ok(account);
         }
-        let [a, b, c, d, e, f, g, h, ..] = random_id()?;
-        let account = AccountId(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
         let shard = self.shard_for(name);
-        let open = Op::OpenAccount {
-            account,
-            name: name.as_str().to_owned(),
+        // An opening that a failure or a client's leaving cut short is finished first: its number may be in the mail shard already.
+        if let Some(begun) = half_open.get(&shard) {
+            let account = self.finish_opening(begun).await?;
+            let its_own = begun.name == *name;
+            half_open.remove(&shard);
+            if its_own {
+                return Ok(account);
+            }
+        }
+        let [a, b, c, d, e, f, g, h, ..] = random_id()?;
+        let begun = HalfOpen {
+            name: name.clone(),
+            account: AccountId(u64::from_le_bytes([a, b, c, d, e, f, g, h])),
+            shard,
         };
-        match self.shard(shard)?.change(open).await? {
-            Outcome::Account { .. } => {}
+        let account = self
+            .finish_opening(half_open.entry(shard).or_insert(begun))
+            .await?;
+        half_open.remove(&shard);
+        Ok(account)
+    }
+
+    /// Both steps, the first of which may have been done before.
+    async fn finish_opening(&self, begun: &HalfOpen) -> Result<AccountRef> {
+        let open = Op::OpenAccount {
+            account: begun.account,
+            name: begun.name.as_str().to_owned(),
+        };
+        match self.shard(begun.shard)?.change(open).await? {
+            // The number is 64 random bits that nobody else was given: it is there because this was done before.
+            Outcome::Account { .. }
+            | Outcome::Refused {
+                why: Refusal::Exists,
+                ..
+            } => {}
             other => return Err(unexpected(&other)),
         }
-        self.name_account(name.as_str(), account, shard).await
+        self.name_account(begun.name.as_str(), begun.account, begun.shard)
+            .await
     }
 
     async fn name_account(

@@ -1,5 +1,6 @@
 //! The engine as a whole: open, ask, close.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -9,6 +10,7 @@ use coldpost_tiers::disk::Disk;
 use coldpost_tiers::fetch::Fetcher;
 
 use crate::clock;
+use crate::directory::HalfOpen;
 use crate::error::{Error, Kind, Result};
 use crate::ids::{AccountRef, MailboxId, ShardNo};
 use crate::local::LocalStore;
@@ -38,8 +40,8 @@ pub(crate) struct Inner {
     pub(crate) started: i64,
     pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,
     pub(crate) upkeep: Mutex<Option<Upkeep>>,
-    /// One account is opened at a time, so that a name is never opened twice.
-    pub(crate) opening: tokio::sync::Mutex<()>,
+    /// One account is opened at a time, so that a name is never opened twice; at most one a shard is left half open.
+    pub(crate) opening: tokio::sync::Mutex<BTreeMap<ShardNo, HalfOpen>>,
     /// Searches that read bodies hold a share of it.
     pub(crate) search_memory: tokio::sync::Semaphore,
     /// Frames that readers of bodies hold ahead of themselves.

@@ -83,7 +83,7 @@ impl Engine {
                 started: crate::clock::now_s(),
                 threads: Mutex::new(threads),
                 upkeep: Mutex::new(None),
-                opening: tokio::sync::Mutex::new(()),
+                opening: tokio::sync::Mutex::default(),
                 search_memory: tokio::sync::Semaphore::new(SEARCH_MEMORY),
                 read_ahead: Arc::new(tokio::sync::Semaphore::new(READ_AHEAD_HELD)),
                 lock,

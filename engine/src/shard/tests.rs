@@ -1,5 +1,6 @@
 //! A shard, journal and redb alike, on a disk that forgets, fails and fills up.
 
+mod accounts;
 mod kit;
 mod troubled;
 

@@ -18,6 +18,7 @@ use crate::error::{Error, Kind, Result};
 use crate::flags::{FlagAction, Flags, SystemFlags};
 use crate::ids::{AccountId, Epoch, MailboxId, Position, ShardNo, StoreId};
 use crate::journal::embedded::{decode_record, local_segments};
+use crate::local::shard_dir;
 use crate::op::{
     Add, Carried, CopyUids, ExpungeUids, How, NewMessage, Op, OpId, Outcome, Placed, SetFlags,
     Target,
@@ -60,6 +61,28 @@ impl Setup {
     }
 }
 
+/// What `setup` means for a shard of the store; there is no bucket.
+pub(super) fn open_settings(setup: Setup, shard: ShardNo) -> OpenShard {
+    let hot = setup.hot;
+    let nothing = |position: Position, _: &Path| {
+        Err::<PathBuf, _>(Error::new(
+            Kind::NotFound,
+            format!("entry {} is not in the bucket", position.0),
+        ))
+    };
+    OpenShard {
+        disk: setup.journal,
+        dir: shard_dir(Path::new(""), shard),
+        lineage: Lineage { shard, ..lineage() },
+        segment_size: setup.segment_size,
+        cache: CACHE,
+        open_hot: Arc::new(move |path, cache| HotTier::open_on(&*hot, path, cache)),
+        durable_every: setup.durable_every,
+        fetch: Arc::new(nothing),
+        notices: tokio::sync::mpsc::unbounded_channel().0,
+    }
+}
+
 /// A shard that is stopped when it is dropped.
 pub(super) struct Running {
     pub(super) shard: Arc<Shard>,
@@ -68,24 +91,7 @@ pub(super) struct Running {
 
 impl Running {
     pub(super) fn open(setup: Setup) -> Result<Running> {
-        let hot = setup.hot;
-        let nothing = |position: Position, _: &Path| {
-            Err::<PathBuf, _>(Error::new(
-                Kind::NotFound,
-                format!("entry {} is not in the bucket", position.0),
-            ))
-        };
-        let opened = open(OpenShard {
-            disk: setup.journal,
-            dir: dir().to_owned(),
-            lineage: lineage(),
-            segment_size: setup.segment_size,
-            cache: CACHE,
-            open_hot: Arc::new(move |path, cache| HotTier::open_on(&*hot, path, cache)),
-            durable_every: setup.durable_every,
-            fetch: Arc::new(nothing),
-            notices: tokio::sync::mpsc::unbounded_channel().0,
-        })?;
+        let opened = open(open_settings(setup, lineage().shard))?;
         Ok(Running {
             shard: opened.shard,
             threads: opened.threads,
