@@ -89,6 +89,11 @@ fn a_flipped_byte_in_the_last_acknowledged_mail_of_an_idle_store_is_named_and_re
             !verify.status.success() && said.contains(&name),
             "byte {at}: verify says {said}"
         );
+        let victim = format!("{USER} \"INBOX\" UID 1 of ");
+        assert!(
+            at < end - 200 || said.matches(&victim).count() == 1,
+            "byte {at}: verify says {said}"
+        );
     }
     fs::write(&path, &whole).must("putting it back");
     daemon.restart();

@@ -3,6 +3,7 @@
 //! Promises: every damaged range is reported once, with every message that it touches.
 //! Never: repairs anything.
 
+mod copy;
 mod objects;
 mod victims;
 
@@ -143,7 +144,7 @@ pub async fn verify(target: Target<'_>, report: &mut (dyn FnMut(Event) + Send)) 
                         damage(
                             &mut before,
                             report,
-                            path.display().to_string(),
+                            format!("shards/{:04x}/hot.redb", shard.0),
                             0,
                             what,
                             Vec::new(),

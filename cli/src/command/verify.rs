@@ -76,7 +76,7 @@ fn text(line: &VerifyLine) -> String {
             victims,
         } => {
             let mut text = format!(
-                "{object}: {what} at byte {offset}. Affected messages: {}",
+                "{object} at byte {offset}: {what}. Affected messages: {}",
                 victims.len()
             );
             for victim in victims {
@@ -127,7 +127,7 @@ mod tests {
             victims: vec![victim],
         };
         expect![[r#"
-            segments/1/1/812: wrong checksum at byte 81920. Affected messages: 1
+            segments/1/1/812 at byte 81920: wrong checksum. Affected messages: 1
               anna@example.org "Lists/Rust" UID 17 of 2026-01-02T03:04:05+01:00"#]]
         .assert_eq(&text(&damage));
     }

@@ -1,16 +1,13 @@
-//! Checks the files and objects of one shard: each segment and blob, locally and in the bucket, and every message in it.
+//! Each object of a shard once: its copies on local disk and in the bucket, and who cannot be read from any of them.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
 
 use coldpost_tiers::address::{Extent, ObjectId, ObjectKind};
-use coldpost_tiers::blob::verify_blob;
-use coldpost_tiers::cold::{Caller, Key};
-use coldpost_tiers::frame::decompress;
-use coldpost_tiers::hot::row::{BlobRow, ObjectRow, ObjectState, Place, Row};
+use coldpost_tiers::cold::Key;
+use coldpost_tiers::hot::row::{ObjectRow, ObjectState, Place, Row};
 use coldpost_tiers::hot::{TableName, key};
-use coldpost_tiers::segment::{FileState, Salvage, Salvaged, SealedSegment, SegmentReader};
 
+use super::copy::{Copy, Finding};
 use super::{Bench, Event, Subject, Summary, damage, victims};
 use crate::error::Result;
 use crate::ids::{AccountId, Epoch, MessageId, Position};
@@ -18,14 +15,16 @@ use crate::journal::embedded::local_segments;
 use crate::local::shard_dir;
 
 type Report<'a> = &'a mut (dyn FnMut(Event) + Send);
-type Messages = Vec<(AccountId, MessageId)>;
+/// Messages of a shard.
+pub(super) type Messages = BTreeSet<(AccountId, MessageId)>;
 
 pub(super) struct ShardCheck<'a, 'b> {
-    bench: &'a Bench<'b>,
-    subject: &'a Subject,
-    summary: &'a mut Summary,
+    pub(super) bench: &'a Bench<'b>,
+    pub(super) subject: &'a Subject,
+    pub(super) summary: &'a mut Summary,
     report: Report<'a>,
-    total: u64,
+    /// Victims are named once, under the first damage that is found.
+    named: Messages,
 }
 
 impl<'a, 'b> ShardCheck<'a, 'b> {
@@ -40,31 +39,32 @@ impl<'a, 'b> ShardCheck<'a, 'b> {
             subject,
             summary,
             report,
-            total: 0,
+            named: Messages::new(),
         }
     }
 
     pub(super) async fn run(mut self) -> Result<()> {
         let messages = self.messages_by_object()?;
-        let mut objects = self.objects()?;
+        let mut objects = self.rows()?;
         for object in messages.keys() {
-            objects.entry(*object).or_insert(None);
+            objects.entry(*object).or_insert(0);
         }
-        self.total = self.summary.bytes
-            + objects
-                .values()
-                .flatten()
-                .map(|row| row.bytes * 2)
-                .sum::<u64>();
-        self.journal_files()?;
-        let none = Vec::new();
-        for (object, row) in &objects {
-            let messages = messages.get(object).unwrap_or(&none);
-            self.object(*object, row.as_ref(), messages).await?;
-            (self.report)(Event::Progress {
-                done: self.summary.bytes,
-                total: self.total.max(self.summary.bytes),
-            });
+        // A start with damage may know of no row at all: the files are looked at nevertheless.
+        let dir = shard_dir(&self.bench.settings.data, self.subject.shard).join("journal");
+        for file in local_segments(&*self.bench.disk, &dir)? {
+            let bytes = std::fs::metadata(&file.path).map_or(0, |m| m.len());
+            *objects
+                .entry(ObjectId::segment(file.epoch, file.first))
+                .or_insert(0) += bytes;
+        }
+        let mut total = self.summary.bytes + objects.values().sum::<u64>();
+        let none = Messages::new();
+        for object in objects.keys() {
+            self.object(*object, messages.get(object).unwrap_or(&none))
+                .await?;
+            let done = self.summary.bytes;
+            total = total.max(done);
+            (self.report)(Event::Progress { done, total });
         }
         Ok(())
     }
@@ -83,13 +83,13 @@ impl<'a, 'b> ShardCheck<'a, 'b> {
             by_object
                 .entry(place.address.object)
                 .or_default()
-                .push((account, id));
+                .insert((account, id));
             for extent in &place.address.extents {
                 if let Extent::Blob { blob, .. } = extent {
                     by_object
                         .entry(ObjectId::blob(*blob))
                         .or_default()
-                        .push((account, id));
+                        .insert((account, id));
                 }
             }
             Ok(true)
@@ -97,7 +97,8 @@ impl<'a, 'b> ShardCheck<'a, 'b> {
         Ok(by_object)
     }
 
-    fn objects(&self) -> Result<BTreeMap<ObjectId, Option<ObjectRow>>> {
+    /// The objects that have a row, and how many bytes the store has of them.
+    fn rows(&self) -> Result<BTreeMap<ObjectId, u64>> {
         let mut objects = BTreeMap::new();
         let Ok(state) = self.subject.hot.read() else {
             return Ok(objects);
@@ -108,299 +109,105 @@ impl<'a, 'b> ShardCheck<'a, 'b> {
                 ObjectRow::decode("objects", value),
             ) && let (Some(kind), Ok(id)) = (ObjectKind::from_number(*kind), id.try_into())
             {
-                objects.insert(ObjectId { kind, id }, Some(row));
+                let stored = row.state == ObjectState::Stored;
+                objects.insert(ObjectId { kind, id }, if stored { row.bytes } else { 0 });
             }
             Ok(true)
         })?;
         Ok(objects)
     }
 
-    /// Every record of every local segment file, damaged or not.
-    fn journal_files(&mut self) -> Result<()> {
-        let dir = shard_dir(&self.bench.settings.data, self.subject.shard).join("journal");
-        for file in local_segments(&*self.bench.disk, &dir)? {
-            let name = self.relative(&file.path);
-            let bytes = std::fs::metadata(&file.path).map_or(0, |m| m.len());
-            self.summary.objects += 1;
-            self.summary.bytes += bytes;
-            if file.state == FileState::Sealed {
-                let verified =
-                    SealedSegment::open(&*self.bench.disk, &file.path).and_then(|s| s.verify());
-                match verified {
-                    Ok(verified) => {
-                        self.summary.messages += verified.messages;
-                        for found in verified.damage {
-                            self.damaged_range(
-                                &name,
-                                found,
-                                ObjectId::segment(file.epoch, file.first),
-                            )?;
-                        }
-                    }
-                    Err(e) => self.damaged(&name, 0, e.to_string(), &[])?,
-                }
-            } else {
-                self.open_file(&file.path, &name, ObjectId::segment(file.epoch, file.first))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn open_file(&mut self, path: &Path, name: &str, object: ObjectId) -> Result<()> {
-        let reader = match SegmentReader::open(&*self.bench.disk, path) {
-            Ok(reader) => reader,
-            Err(e) => return self.damaged(name, 0, e.to_string(), &[]),
-        };
-        for found in Salvage::new(reader) {
-            if let Salvaged::Damage(found) = found? {
-                // Behind the last durable entry somebody is writing, or a crash left a torn tail: nothing was promised there.
-                let promised = match self.subject.durable {
-                    Some(durable) => found.first_lost <= durable,
-                    None => found.next_whole.is_some(),
-                };
-                if promised {
-                    self.damaged_range(name, found, object)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn damaged_range(
-        &mut self,
-        name: &str,
-        found: coldpost_tiers::segment::Damage,
-        object: ObjectId,
-    ) -> Result<()> {
-        let lost = found.first_lost..found.next_whole.unwrap_or(Position(u64::MAX));
-        let mut hit = Messages::new();
-        if let Ok(state) = self.subject.hot.read() {
-            state.walk(TableName::Places, &[], &[], |place_key, value| {
-                let Ok(place) = Place::decode("places", value) else {
-                    return Ok(true);
-                };
-                let id = message_id(place_key);
-                if place.address.object == object && lost.contains(&id.position) {
-                    hit.push((key::account_of(place_key), id));
-                }
-                Ok(true)
-            })?;
-        }
-        let what = format!(
-            "{} (bytes {} to {})",
-            found.why, found.range.start, found.range.end
-        );
-        self.damaged(name, found.range.start, what, &hit)
-    }
-
-    /// One object: its local file if it has one, its copy in the bucket if it is stored, and the messages in whichever is there.
-    async fn object(
-        &mut self,
-        object: ObjectId,
-        row: Option<&ObjectRow>,
-        messages: &Messages,
-    ) -> Result<()> {
-        let local = self.bench.local.path_of(self.subject.shard, &object);
-        if let Some(path) = &local {
-            let name = self.relative(path);
-            match object.kind {
-                ObjectKind::Blob => self.local_blob(object, path, &name, messages)?,
-                _ => self.messages_in(
-                    &name,
-                    &std::fs::read(path).unwrap_or_default(),
-                    messages,
-                    object,
-                )?,
-            }
-        }
-        let stored = row.filter(|row| row.state == ObjectState::Stored);
-        match (stored, &local) {
-            (Some(row), _) => self.in_bucket(object, row, local.is_some(), messages).await,
-            (None, None) if !messages.is_empty() => {
-                let name = Key::of(self.subject.shard, &object).to_string();
-                self.damaged(
-                    &name,
-                    0,
-                    "it is neither on local disk nor confirmed in the store".to_owned(),
-                    messages,
-                )
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn local_blob(
-        &mut self,
-        object: ObjectId,
-        path: &Path,
-        name: &str,
-        messages: &Messages,
-    ) -> Result<()> {
-        self.summary.objects += 1;
+    /// What the store was told to have of an object, as the row says now: an upload may have been confirmed meanwhile.
+    pub(super) fn stored_row(&self, object: &ObjectId) -> Result<Option<ObjectRow>> {
         let Ok(state) = self.subject.hot.read() else {
-            return Ok(());
+            return Ok(None);
         };
-        let blob = coldpost_tiers::address::BlobId(object.id);
-        let Some(value) = state.get(TableName::Blobs, &key::blob(blob))? else {
-            return Ok(());
-        };
-        let row = BlobRow::decode("blobs", &value)?;
-        self.summary.bytes += row.record.object_bytes;
-        let opened = self
-            .bench
-            .disk
-            .open(path)
-            .map_err(|e| coldpost_tiers::disk::failed("open", path, e));
-        match opened.and_then(|file| verify_blob(&*file, path, &row.record)) {
-            Ok(_) => Ok(()),
-            Err(e) => self.damaged(name, offset_of(&e), e.to_string(), messages),
-        }
+        let value = state.get(TableName::Objects, &key::object(*object))?;
+        let row = value
+            .map(|value| ObjectRow::decode("objects", &value))
+            .transpose()?;
+        Ok(row.filter(|row| row.state == ObjectState::Stored))
     }
 
-    async fn in_bucket(
-        &mut self,
-        object: ObjectId,
-        row: &ObjectRow,
-        has_local: bool,
-        messages: &Messages,
-    ) -> Result<()> {
-        let key = Key::of(self.subject.shard, &object);
-        let name = key.to_string();
-        self.summary.objects += 1;
-        let (digest, bytes) = match self.bench.cold.digest(&key, Caller::Verify).await {
-            Ok(found) => found,
-            Err(e) if *e.kind() == coldpost_tiers::Kind::NotFound => {
-                let hit = if has_local { &Vec::new() } else { messages };
-                return self.damaged(&name, 0, "it is missing in the store".to_owned(), hit);
-            }
-            Err(e) => {
-                let what = format!("the store cannot say: {e}");
-                return self.damaged(&name, 0, what, &[]);
-            }
+    /// One object: both its copies, and the messages that neither of them gives.
+    async fn object(&mut self, object: ObjectId, messages: &Messages) -> Result<()> {
+        let mut local = self.local_copy(object, messages)?;
+        let mut stored = self.stored_copy(object, messages).await?;
+        if local.is_none() && stored.is_none() {
+            // It may have been sealed, or stored and evicted, between the two looks.
+            local = self.local_copy(object, messages)?;
+            stored = self.stored_copy(object, messages).await?;
+        }
+        if object.kind != ObjectKind::Blob && (local.is_some() || stored.is_some()) {
+            self.summary.messages += u64::try_from(messages.len()).unwrap_or(u64::MAX);
+        }
+        let lost_from = |copy: &Option<Copy>| match copy {
+            Some(copy) => copy.lost.clone(),
+            None => messages.clone(),
         };
-        self.summary.bytes += bytes;
-        if digest == row.digest {
-            if !has_local {
-                self.summary.messages += u64::try_from(messages.len()).unwrap_or(u64::MAX);
+        let lost: Messages = lost_from(&local)
+            .intersection(&lost_from(&stored))
+            .copied()
+            .collect();
+        if local.is_none() && stored.is_none() {
+            // Whoever was purged meanwhile took the object along.
+            let lost = self.still_there(lost)?;
+            if lost.is_empty() {
+                return Ok(());
             }
-            return Ok(());
-        }
-        let what = format!(
-            "the object in the store is not the one that was put there ({bytes} bytes, {} expected)",
-            row.bytes
-        );
-        if has_local {
-            return self.damaged(&name, 0, what, &[]);
-        }
-        self.damaged(&name, 0, what, &[])?;
-        match (object.kind, self.bench.cold.get(&key, Caller::Verify).await) {
-            (ObjectKind::Segment, Ok(bytes)) => self.messages_in(&name, &bytes, messages, object),
-            _ => self.damaged(
-                &name,
-                0,
-                "the messages that need it cannot be read".to_owned(),
-                messages,
-            ),
-        }
-    }
-
-    /// Every message whose frames lie in these bytes of an object.
-    fn messages_in(
-        &mut self,
-        name: &str,
-        bytes: &[u8],
-        messages: &Messages,
-        object: ObjectId,
-    ) -> Result<()> {
-        let Ok(state) = self.subject.hot.read() else {
-            return Ok(());
-        };
-        for (account, id) in messages {
-            let Some(value) = state.get(TableName::Places, &key::message(*account, *id))? else {
-                continue;
+            let finding = Finding {
+                name: Key::of(self.subject.shard, &object).to_string(),
+                offset: 0,
+                what: "it is neither on local disk nor confirmed in the store".to_owned(),
+                hit: lost.clone(),
             };
-            let place = Place::decode("places", &value)?;
-            if place.address.object != object {
-                continue;
-            }
-            self.summary.messages += 1;
-            if let Err(e) = whole(name, bytes, &place) {
-                self.damaged(name, offset_of(&e), e.to_string(), &[(*account, *id)])?;
-            }
+            return self.tell(finding, &lost);
+        }
+        for finding in [local, stored]
+            .into_iter()
+            .flatten()
+            .flat_map(|c| c.findings)
+        {
+            self.tell(finding, &lost)?;
         }
         Ok(())
     }
 
-    fn damaged(
-        &mut self,
-        name: &str,
-        offset: u64,
-        what: String,
-        messages: &[(AccountId, MessageId)],
-    ) -> Result<()> {
+    fn still_there(&self, messages: Messages) -> Result<Messages> {
+        let mut there = Messages::new();
+        if let Ok(state) = self.subject.hot.read() {
+            for (account, id) in messages {
+                let place = state.get(TableName::Places, &key::message(account, id))?;
+                if place.is_some() {
+                    there.insert((account, id));
+                }
+            }
+        }
+        Ok(there)
+    }
+
+    /// Reports it, with those of `lost` that it hits and that were not named yet.
+    fn tell(&mut self, finding: Finding, lost: &Messages) -> Result<()> {
+        let hit: Vec<_> = finding
+            .hit
+            .intersection(lost)
+            .filter(|message| !self.named.contains(message))
+            .copied()
+            .collect();
+        self.named.extend(&hit);
         let named = match self.subject.hot.read() {
-            Ok(state) if !messages.is_empty() => victims::name(&state, messages)?,
+            Ok(state) if !hit.is_empty() => victims::name(&state, &hit)?,
             _ => Vec::new(),
         };
-        damage(
-            self.summary,
-            self.report,
-            name.to_owned(),
-            offset,
-            what,
-            named,
-        );
+        let Finding {
+            name, offset, what, ..
+        } = finding;
+        damage(self.summary, self.report, name, offset, what, named);
         Ok(())
     }
-
-    fn relative(&self, path: &Path) -> String {
-        path.strip_prefix(&self.bench.settings.data)
-            .unwrap_or(path)
-            .display()
-            .to_string()
-    }
 }
 
-/// Unpacks a message's frames and compares it with its checksum; blobs are checked as objects of their own.
-fn whole(name: &str, bytes: &[u8], place: &Place) -> Result<()> {
-    let mut at = place.address.offset;
-    let mut crc = 0;
-    let mut has_blobs = false;
-    for extent in &place.address.extents {
-        match extent {
-            Extent::Frame(frame) => {
-                let end = at + u64::from(frame.stored);
-                let index = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-                let missing =
-                    || coldpost_tiers::Error::corrupt(name, at, "the file ends before this frame");
-                let stored = bytes.get(index(at)..index(end)).ok_or_else(missing)?;
-                crc = crc32c::crc32c_append(crc, &decompress(stored, frame, name, at)?);
-                at = end;
-            }
-            Extent::Blob { .. } | Extent::Slice { .. } => has_blobs = true,
-        }
-    }
-    if !has_blobs && crc != place.crc {
-        let text = "the message is not the one that was delivered (CRC32C)";
-        return Err(coldpost_tiers::Error::corrupt(name, place.address.offset, text).into());
-    }
-    Ok(())
-}
-
-fn offset_of(error: &(dyn std::error::Error + 'static)) -> u64 {
-    let mut source = Some(error);
-    while let Some(e) = source {
-        if let Some(below) = e.downcast_ref::<coldpost_tiers::Error>()
-            && let coldpost_tiers::Kind::Corrupt { offset, .. } = below.kind()
-        {
-            return *offset;
-        }
-        source = e.source();
-    }
-    0
-}
-
-fn message_id(place_key: &[u8]) -> MessageId {
+pub(super) fn message_id(place_key: &[u8]) -> MessageId {
     let part = |range: std::ops::Range<usize>| place_key.get(range).unwrap_or_default();
     MessageId {
         epoch: Epoch(part(8..12).try_into().map_or(0, u32::from_be_bytes)),
