@@ -16,8 +16,6 @@ use coldpost_tiers::disk::RealDisk;
 use coldpost_tiers::segment::SealedSegment;
 
 const USER: &str = "ann@example.org";
-/// Every fourth message of the corpus, by LMTP and by APPEND.
-const STEP: usize = 4;
 /// Until everything sealed is in the bucket.
 const UPLOADED_WITHIN: Duration = Duration::from_secs(60);
 
@@ -139,7 +137,7 @@ struct Sent {
     by_lmtp: bool,
 }
 
-/// Sends every message by both ways, one after the other.
+/// Sends the whole corpus, in turns by LMTP and by APPEND, and what does not fit into an entry by both.
 fn send(daemon: &Daemon) -> Vec<Sent> {
     let mut dice = Dice::new(1);
     let mut mails = vec![
@@ -147,17 +145,22 @@ fn send(daemon: &Daemon) -> Vec<Sent> {
         with_attachment(&mut dice, 72, false),
         without_parts(&mut dice),
     ];
-    mails.extend(corpus::selection(STEP).into_iter().map(|(_, m)| m.clone()));
+    let large = mails.len();
+    mails.extend(corpus::selection(1).into_iter().map(|(_, m)| m.clone()));
     let (mut imap, mut lmtp) = (daemon.imap(USER), daemon.lmtp());
     let mut sent = Vec::new();
-    for mail in mails {
-        let bytes = corpus::crlf(&mail);
-        lmtp.deliver("b@example.org", USER, &bytes);
-        sent.push(Sent {
-            bytes,
-            by_lmtp: true,
-        });
-        if !mail.is_empty() && !mail.contains(&0) {
+    for (number, mail) in mails.into_iter().enumerate() {
+        let can_append = !mail.is_empty() && !mail.contains(&0);
+        let by_append = can_append && (number < large || number % 2 == 0);
+        if number < large || !by_append {
+            let bytes = corpus::crlf(&mail);
+            lmtp.deliver("b@example.org", USER, &bytes);
+            sent.push(Sent {
+                bytes,
+                by_lmtp: true,
+            });
+        }
+        if by_append {
             imap.append("INBOX", "", &mail);
             sent.push(Sent {
                 bytes: mail,
