@@ -52,8 +52,6 @@ pub const SEARCH_TEXT_MAX: usize = 8 * 1024;
 pub const DESCRIPTION_MAX: usize = ROW_MAX - 8 * 1024;
 /// Bytes of a piece of decoded text handed to a search.
 pub const TEXT_PIECE_MAX: usize = 1024 * 1024;
-/// Bytes that two pieces of one text have in common: a shorter needle is never cut in two.
-pub const TEXT_OVERLAP: usize = 4 * 1024;
 
 const _: () = assert!(
     4 * ENVELOPE_STRING_MAX
@@ -107,6 +105,10 @@ pub const BLOB_PART_MIN: u64 = 16 * 1024;
 pub const BLOB_PARTS_MAX: usize = 8;
 /// Bytes of message bodies that all searches together hold.
 pub const SEARCH_MEMORY: usize = 64 * 1024 * 1024;
+/// A message over this many bytes is searched alone: smaller ones never wait behind two of them.
+pub const SEARCH_LARGE: usize = SEARCH_MEMORY / 8;
+/// Texts that one search may look for in bodies.
+pub const SEARCH_TEXTS_MAX: usize = 100;
 /// Seconds that one search may take.
 pub const SEARCH_SECONDS_MAX: u64 = 120;
 /// Milliseconds that a start waits for the object store.

@@ -16,6 +16,7 @@ use crate::ids::{AccountRef, MailboxId, ShardNo};
 use crate::local::LocalStore;
 use crate::mail::part::{Located, filter_header, locate};
 use crate::mail::{Section, SectionText, main_field};
+use crate::search::SearchMemory;
 use crate::settings::{MinFree, Settings};
 use crate::shard::Shard;
 use crate::upkeep::Upkeep;
@@ -43,7 +44,7 @@ pub(crate) struct Inner {
     /// One account is opened at a time, so that a name is never opened twice; at most one a shard is left half open.
     pub(crate) opening: tokio::sync::Mutex<BTreeMap<ShardNo, HalfOpen>>,
     /// Searches that read bodies hold a share of it.
-    pub(crate) search_memory: tokio::sync::Semaphore,
+    pub(crate) search_memory: SearchMemory,
     /// Frames that readers of bodies hold ahead of themselves.
     pub(crate) read_ahead: Arc<tokio::sync::Semaphore>,
     /// Held for as long as the data directory is ours.

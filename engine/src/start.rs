@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use crate::error::{Error, Kind, Result};
 use crate::identity::{self, Claim, Identity};
 use crate::ids::{Epoch, Position, ShardNo, StoreId};
-use crate::limits::{DURABLE_EVERY_MS, READ_AHEAD_HELD, SEARCH_MEMORY, START_CHECK_MS};
+use crate::limits::{DURABLE_EVERY_MS, READ_AHEAD_HELD, START_CHECK_MS};
 use crate::local::{LocalStore, shard_dir};
 use crate::op::{LEVEL, Op};
 use crate::open::{Engine, Inner};
@@ -84,7 +84,7 @@ impl Engine {
                 threads: Mutex::new(threads),
                 upkeep: Mutex::new(None),
                 opening: tokio::sync::Mutex::default(),
-                search_memory: tokio::sync::Semaphore::new(SEARCH_MEMORY),
+                search_memory: Default::default(),
                 read_ahead: Arc::new(tokio::sync::Semaphore::new(READ_AHEAD_HELD)),
                 lock,
             }),

@@ -28,7 +28,13 @@ pub fn fold(text: &str) -> String {
 /// Every run of white space (Unicode White_Space, line ends among it) as one space.
 pub fn collapse(text: &str) -> String {
     let mut collapsed = String::with_capacity(text.len());
-    let mut is_in_run = false;
+    collapse_onto(&mut collapsed, text);
+    collapsed
+}
+
+/// [`collapse`] for text that comes in pieces: `collapsed` is what came before, or the end of it.
+pub fn collapse_onto(collapsed: &mut String, text: &str) {
+    let mut is_in_run = collapsed.ends_with(' ');
     for character in text.chars() {
         if !character.is_whitespace() {
             collapsed.push(character);
@@ -37,7 +43,6 @@ pub fn collapse(text: &str) -> String {
         }
         is_in_run = character.is_whitespace();
     }
-    collapsed
 }
 
 /// Folds, then collapses: text and needle as the text store has them.
@@ -145,6 +150,14 @@ mod tests {
         fn folding_twice_changes_nothing_more(text in any::<String>()) {
             let once = fold(&text);
             prop_assert_eq!(fold(&once), once);
+        }
+
+        #[test]
+        fn a_text_in_pieces_collapses_like_the_whole(text in "[a \\n\u{a0}]{0,20}", at in 0usize..20) {
+            let at = text.char_indices().map(|(at, _)| at).nth(at).unwrap_or(0);
+            let mut collapsed = collapse(&text[..at]);
+            collapse_onto(&mut collapsed, &text[at..]);
+            prop_assert_eq!(collapsed, collapse(&text));
         }
 
         #[test]

@@ -126,10 +126,16 @@ fn chunk_length(bytes: &[u8]) -> usize {
     if bytes.len() <= CHUNK {
         return bytes.len();
     }
-    bytes[..CHUNK]
-        .iter()
-        .rposition(|&b| b == b'\n')
-        .map_or(CHUNK, |at| at + 1)
+    let chunk = &bytes[..CHUNK];
+    let end = chunk.iter().rposition(|&b| b == b'\n');
+    end.map_or_else(
+        // Not between a `=` and what belongs to it, should it be quoted-printable.
+        || match chunk[CHUNK - 2..].iter().position(|&b| b == b'=') {
+            Some(at) => CHUNK - 2 + at,
+            None => CHUNK,
+        },
+        |at| at + 1,
+    )
 }
 
 /// Decodes line by line, so that one broken line costs no other.
@@ -267,6 +273,16 @@ mod tests {
             decoded(format!("x{text}").as_bytes(), ""),
             format!("x{text}")
         );
+    }
+
+    #[test]
+    fn an_encoded_octet_at_a_chunk_border_is_decoded() {
+        let header = "Content-Type: text/plain; charset=iso-8859-1\nContent-Transfer-Encoding: quoted-printable\n";
+        for before in CHUNK - 3..=CHUNK {
+            let before = "x".repeat(before);
+            let raw = format!("{before}=E9=E9 end");
+            assert!(decoded(raw.as_bytes(), header) == format!("{before}éé end"));
+        }
     }
 
     #[test]

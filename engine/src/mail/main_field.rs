@@ -69,7 +69,7 @@ pub(crate) fn is_main_bytes(name: &[u8]) -> bool {
     const LONGEST: usize = 32;
     name.len() <= LONGEST
         && MAIN_FIELDS
-            .binary_search_by(|main| main.as_bytes().cmp(&name.to_ascii_lowercase()))
+            .binary_search_by(|main| main.bytes().cmp(name.iter().map(u8::to_ascii_lowercase)))
             .is_ok()
 }
 

@@ -1,5 +1,6 @@
 //! The parts of a message as byte ranges, and the sections of RFC 3501, 6.4.5 that name them.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use crate::mail::header;
@@ -153,8 +154,12 @@ fn message_text(message: &Part, text: &SectionText) -> Located {
 /// the others (RFC 3501, 6.4.5); for the named it gets one all the same, as with Dovecot.
 pub fn filter_header(header: &[u8], names: &[String], keep: bool) -> Vec<u8> {
     let mut picked = Vec::new();
+    let names: HashSet<Vec<u8>> = names
+        .iter()
+        .map(|name| name.to_ascii_lowercase().into_bytes())
+        .collect();
     for field in header::fields(header) {
-        if names.iter().any(|name| field.is(name)) == keep {
+        if names.contains(&field.name.to_ascii_lowercase()) == keep {
             picked.extend_from_slice(&header[field.range]);
         }
     }

@@ -1,11 +1,11 @@
 //! The decoded text of a message for SEARCH (RFC 3501, 6.4.4): headers and text parts, nested messages included.
 //!
-//! Promises: pieces of at most `TEXT_PIECE_MAX` bytes; two pieces of one text overlap by `TEXT_OVERLAP`, so that no shorter needle
-//! is cut in two; memory for one piece. HTML is handed over as its decoded source. Never: folds; the search does.
+//! Promises: pieces of at most `TEXT_PIECE_MAX` bytes, which joined give the text; memory for one piece. HTML is handed over as its
+//! decoded source. Never: folds; the search does.
 
 use std::ops::ControlFlow;
 
-use crate::limits::{TEXT_OVERLAP, TEXT_PIECE_MAX};
+use crate::limits::TEXT_PIECE_MAX;
 use crate::mail::content::Content;
 use crate::mail::decode;
 use crate::mail::header;
@@ -18,20 +18,32 @@ pub enum Scope {
     Body,
     /// TEXT: all.
     Text,
+    /// What TEXT has and BODY has not: the header of the message itself.
+    Header,
 }
+
+/// A piece of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece<'t> {
+    /// Decoded.
+    pub text: &'t str,
+    /// Whether it goes on where the last one ended; else it begins another text.
+    pub goes_on: bool,
+}
+
+/// Who takes the pieces, until it breaks.
+type Each<'e> = &'e mut dyn FnMut(Piece<'_>) -> ControlFlow<()>;
 
 /// Hands over the decoded texts of a whole message in pieces, until `each` breaks: headers (one text each, fields on lines of
 /// their own) and bodies of text parts, in the order of the parts.
-pub fn texts(
-    message: &[u8],
-    parts: &[Part],
-    scope: Scope,
-    each: &mut dyn FnMut(&str) -> ControlFlow<()>,
-) -> ControlFlow<()> {
+pub fn texts(message: &[u8], parts: &[Part], scope: Scope, each: Each<'_>) -> ControlFlow<()> {
     for (index, part) in parts.iter().enumerate() {
         let header = slice(message, part.header, part.body);
-        if index > 0 || scope == Scope::Text {
+        if index > 0 || scope != Scope::Body {
             header_text(header, each)?;
+        }
+        if scope == Scope::Header {
+            break;
         }
         if part.kind == PartKind::Leaf {
             let holder = parts.get(usize::try_from(part.parent).unwrap_or(0));
@@ -45,24 +57,13 @@ pub fn texts(
 }
 
 /// The same for one leaf, for callers that read a message part by part: its raw header and its raw body.
-pub fn part_texts(
-    raw_header: &[u8],
-    raw_body: &[u8],
-    each: &mut dyn FnMut(&str) -> ControlFlow<()>,
-) -> ControlFlow<()> {
+pub fn part_texts(raw_header: &[u8], raw_body: &[u8], each: Each<'_>) -> ControlFlow<()> {
     header_text(raw_header, each)?;
     body_text(raw_body, &Content::read(raw_header, true), each)
 }
 
-fn header_text(
-    raw_header: &[u8],
-    each: &mut dyn FnMut(&str) -> ControlFlow<()>,
-) -> ControlFlow<()> {
-    let mut pieces = Pieces {
-        text: String::new(),
-        has_ended: false,
-        each,
-    };
+fn header_text(raw_header: &[u8], each: Each<'_>) -> ControlFlow<()> {
+    let mut pieces = Pieces::new(each);
     for field in header::fields(raw_header) {
         if !field.name.is_empty() {
             pieces.add(&String::from_utf8_lossy(field.name));
@@ -77,11 +78,7 @@ fn header_text(
     pieces.finish()
 }
 
-fn body_text(
-    raw: &[u8],
-    content: &Content,
-    each: &mut dyn FnMut(&str) -> ControlFlow<()>,
-) -> ControlFlow<()> {
+fn body_text(raw: &[u8], content: &Content, each: Each<'_>) -> ControlFlow<()> {
     let is_searched = content.media.as_ref().is_none_or(|media| {
         media.is("text", "*")
             || media.is("message", "*")
@@ -91,11 +88,7 @@ fn body_text(
     if !is_searched {
         return ControlFlow::Continue(());
     }
-    let mut pieces = Pieces {
-        text: String::new(),
-        has_ended: false,
-        each,
-    };
+    let mut pieces = Pieces::new(each);
     decode::body(raw, content, &mut |text| {
         pieces.add(text);
         !pieces.has_ended
@@ -106,11 +99,21 @@ fn body_text(
 /// Collects text and hands it over in pieces.
 struct Pieces<'e> {
     text: String,
+    goes_on: bool,
     has_ended: bool,
-    each: &'e mut dyn FnMut(&str) -> ControlFlow<()>,
+    each: Each<'e>,
 }
 
-impl Pieces<'_> {
+impl<'e> Pieces<'e> {
+    fn new(each: Each<'e>) -> Pieces<'e> {
+        Pieces {
+            text: String::new(),
+            goes_on: false,
+            has_ended: false,
+            each,
+        }
+    }
+
     fn add(&mut self, mut text: &str) {
         while !text.is_empty() && !self.has_ended {
             let room = TEXT_PIECE_MAX - self.text.len();
@@ -118,21 +121,30 @@ impl Pieces<'_> {
             self.text.push_str(&text[..taken]);
             text = &text[taken..];
             if !text.is_empty() {
-                self.has_ended = (self.each)(&self.text).is_break();
-                let kept = floor_char_boundary(&self.text, self.text.len() - TEXT_OVERLAP);
-                self.text.drain(..kept);
+                self.has_ended = self.give().is_break();
             }
         }
     }
 
-    fn finish(self) -> ControlFlow<()> {
+    fn give(&mut self) -> ControlFlow<()> {
+        let piece = Piece {
+            text: &self.text,
+            goes_on: self.goes_on,
+        };
+        let given = (self.each)(piece);
+        self.text.clear();
+        self.goes_on = true;
+        given
+    }
+
+    fn finish(mut self) -> ControlFlow<()> {
         if self.has_ended {
             return ControlFlow::Break(());
         }
         if self.text.is_empty() {
             ControlFlow::Continue(())
         } else {
-            (self.each)(&self.text)
+            self.give()
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Evaluates a query on what is at hand: the entry, then the row, and says when only the text can tell.
 
+use coldpost_search::fold::fold_collapsed;
+
 use super::ast::{DateField, Query, SizeBound};
-use crate::search::header_in_row;
+use crate::search::{FoldedFields, header_in_row};
 use crate::view::{Entry, Message};
 
 /// What is known of a message so far.
@@ -15,6 +17,8 @@ pub struct Candidate<'a> {
     pub recent: bool,
     /// Its row, once it was read.
     pub message: Option<&'a Message>,
+    /// Its folded fields, once they were asked for.
+    pub(crate) fields: &'a FoldedFields,
 }
 
 /// What can be said.
@@ -36,7 +40,7 @@ fn verdict(yes: bool) -> Verdict {
     if yes { Yes } else { No }
 }
 
-/// The query with the cheapest members of each list first: entries, then rows, then text.
+/// The query with the cheapest members of each list first (entries, then rows, then text) and its needles folded.
 pub fn plan(query: &Query) -> Query {
     let sorted = |list: &[Query]| {
         let mut list: Vec<Query> = list.iter().map(plan).collect();
@@ -47,6 +51,9 @@ pub fn plan(query: &Query) -> Query {
         Query::And(list) => Query::And(sorted(list)),
         Query::Or(list) => Query::Or(sorted(list)),
         Query::Not(inner) => Query::Not(Box::new(plan(inner))),
+        Query::Header(name, needle) => Query::Header(name.clone(), fold_collapsed(needle)),
+        Query::Body(needle) => Query::Body(fold_collapsed(needle)),
+        Query::Text(needle) => Query::Text(fold_collapsed(needle)),
         other => other.clone(),
     }
 }
@@ -103,12 +110,17 @@ fn evaluate(query: &Query, c: &Candidate<'_>, hit: &dyn Fn(&Query) -> Option<boo
         }
         _ => match c.message {
             None => NeedsRow,
-            Some(message) => of_row(query, message, hit),
+            Some(message) => of_row(query, message, c.fields, hit),
         },
     }
 }
 
-fn of_row(query: &Query, message: &Message, hit: &dyn Fn(&Query) -> Option<bool>) -> Verdict {
+fn of_row(
+    query: &Query,
+    message: &Message,
+    fields: &FoldedFields,
+    hit: &dyn Fn(&Query) -> Option<bool>,
+) -> Verdict {
     match query {
         Query::Days { field, from, until } => {
             let day = match field {
@@ -121,7 +133,7 @@ fn of_row(query: &Query, message: &Message, hit: &dyn Fn(&Query) -> Option<bool>
         Query::Size(SizeBound::Smaller, octets) => verdict(message.size < *octets),
         Query::EmailId(id) => verdict(message.email_id.text() == *id),
         Query::ThreadId(id) => verdict(message.thread_id.text() == *id),
-        Query::Header(name, needle) => match header_in_row(message, name, needle) {
+        Query::Header(name, needle) => match header_in_row(message, fields, name, needle) {
             Some(yes) => verdict(yes),
             None => hit(query).map_or(NeedsText, verdict),
         },

@@ -231,7 +231,7 @@ fn start(disk: Arc<dyn Disk>, scratch: &Path) -> crate::Result<Engine> {
             threads: Mutex::new(threads),
             upkeep: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
-            search_memory: tokio::sync::Semaphore::new(1),
+            search_memory: Default::default(),
             read_ahead: Arc::new(tokio::sync::Semaphore::new(1)),
             lock,
         }),

@@ -1,0 +1,265 @@
+//! What a search looks for in texts, and one pass over a message that finds all of it.
+//!
+//! Promises: every text is decoded and folded once a message, however much is looked for; a needle of any length is found wherever it
+//! stands; the clock is looked at for each needle and piece.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use coldpost_search::fold::{collapse_onto, contains, fold, fold_collapsed};
+
+use super::too_long;
+use crate::error::{Error, Kind, Result};
+use crate::limits::SEARCH_TEXTS_MAX;
+use crate::mail::decode;
+use crate::mail::part::Part;
+use crate::mail::text::{Piece, Scope, texts};
+use crate::query::Query;
+
+/// The folded texts that a planned query looks for in bodies, each once, in order.
+#[derive(Default)]
+pub(super) struct Needles {
+    body: Vec<String>,
+    text: Vec<String>,
+}
+
+/// Which of them a message has.
+pub(super) struct Hits<'n> {
+    needles: &'n Needles,
+    body: Vec<bool>,
+    text: Vec<bool>,
+}
+
+impl Needles {
+    /// # Errors
+    /// `Limit` beyond [`SEARCH_TEXTS_MAX`].
+    pub(super) fn of(query: &Query) -> Result<Needles> {
+        let mut needles = Needles::default();
+        needles.collect(query);
+        for list in [&mut needles.body, &mut needles.text] {
+            list.sort_unstable();
+            list.dedup();
+        }
+        if needles.body.len() + needles.text.len() > SEARCH_TEXTS_MAX {
+            let text = format!("a search looks for at most {SEARCH_TEXTS_MAX} texts in bodies");
+            return Err(Error::new(Kind::Limit, text));
+        }
+        Ok(needles)
+    }
+
+    fn collect(&mut self, query: &Query) {
+        match query {
+            Query::And(list) | Query::Or(list) => list.iter().for_each(|q| self.collect(q)),
+            Query::Not(inner) => self.collect(inner),
+            Query::Body(needle) => self.body.push(needle.clone()),
+            Query::Text(needle) => self.text.push(needle.clone()),
+            _ => {}
+        }
+    }
+
+    /// Looks through a message.
+    ///
+    /// # Errors
+    /// `Limit` after `deadline`.
+    pub(super) fn find(&self, raw: &[u8], parts: &[Part], deadline: Instant) -> Result<Hits<'_>> {
+        let mut body: Vec<bool> = self.body.iter().map(String::is_empty).collect();
+        let mut text: Vec<bool> = self.text.iter().map(String::is_empty).collect();
+        let in_body = [(&*self.body, &mut *body), (&*self.text, &mut *text)];
+        pass(raw, parts, Scope::Body, in_body.into(), deadline)?;
+        let in_header = [(&*self.text, &mut *text)];
+        pass(raw, parts, Scope::Header, in_header.into(), deadline)?;
+        Ok(Hits {
+            needles: self,
+            body,
+            text,
+        })
+    }
+}
+
+impl Hits<'_> {
+    /// Whether the message has what a BODY or TEXT key asks for.
+    pub(super) fn answer(&self, query: &Query) -> bool {
+        let (needles, hits, needle) = match query {
+            Query::Body(needle) => (&self.needles.body, &self.body, needle),
+            Query::Text(needle) => (&self.needles.text, &self.text, needle),
+            _ => return false,
+        };
+        let at = needles.binary_search(needle);
+        at.is_ok_and(|at| hits.get(at) == Some(&true))
+    }
+}
+
+/// Marks what is found.
+fn pass(
+    raw: &[u8],
+    parts: &[Part],
+    scope: Scope,
+    mut wanted: Vec<(&[String], &mut [bool])>,
+    deadline: Instant,
+) -> Result<()> {
+    let open = |wanted: &[(&[String], &mut [bool])]| {
+        let open = wanted.iter().flat_map(|(_, hits)| hits.iter());
+        open.filter(|hit| !**hit).count()
+    };
+    if open(&wanted) == 0 {
+        return Ok(());
+    }
+    let longest = wanted.iter().flat_map(|(n, _)| n.iter()).map(String::len);
+    let mut stream = Stream::new(longest.max().unwrap_or(0));
+    let mut late = false;
+    // Why it ended is in `late`.
+    let _ = texts(raw, parts, scope, &mut |piece| {
+        stream.feed(piece);
+        for (needles, hits) in &mut wanted {
+            for (needle, hit) in needles.iter().zip(hits.iter_mut()) {
+                *hit = *hit || contains(&stream.window, needle);
+                late |= Instant::now() > deadline;
+                if late {
+                    return ControlFlow::Break(());
+                }
+            }
+        }
+        match open(&wanted) {
+            0 => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        }
+    });
+    if late { Err(too_long()) } else { Ok(()) }
+}
+
+/// The folded end of a text that comes in pieces, as far back as a needle may reach.
+struct Stream {
+    window: String,
+    kept: usize,
+}
+
+impl Stream {
+    fn new(longest: usize) -> Stream {
+        Stream {
+            window: String::new(),
+            // One byte at least tells whether white space goes on.
+            kept: longest.max(1),
+        }
+    }
+
+    fn feed(&mut self, piece: Piece<'_>) {
+        if piece.goes_on {
+            let from = self.window.len().saturating_sub(self.kept);
+            let from = (0..=from)
+                .rev()
+                .find(|&at| self.window.is_char_boundary(at));
+            self.window.drain(..from.unwrap_or(0));
+        } else {
+            self.window.clear();
+        }
+        collapse_onto(&mut self.window, &fold(piece.text));
+    }
+}
+
+/// Folded values of a message's fields, kept while one message is looked at.
+#[derive(Default)]
+pub(crate) struct FoldedFields(Mutex<BTreeMap<String, Arc<Vec<String>>>>);
+
+impl FoldedFields {
+    /// Whether a field `name` has the folded `needle`; `values` are asked for once a name.
+    pub(crate) fn has(
+        &self,
+        name: &str,
+        needle: &str,
+        values: impl FnOnce() -> Vec<String>,
+    ) -> bool {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let folded = kept.entry(name.to_ascii_lowercase()).or_insert_with(|| {
+            let values = values();
+            Arc::new(values.iter().map(|value| fold_collapsed(value)).collect())
+        });
+        let folded = Arc::clone(folded);
+        drop(kept);
+        folded.iter().any(|value| contains(value, needle))
+    }
+
+    /// The same for the raw header of the message.
+    pub(super) fn has_in(&self, header: &[u8], name: &str, needle: &str) -> bool {
+        self.has(name, needle, || decode::header_text(header, name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::limits::{SEARCH_SECONDS_MAX, TEXT_PIECE_MAX};
+    use crate::mail::describe;
+
+    fn hits(message: &str, queries: &[Query]) -> Vec<bool> {
+        let query = crate::query::plan(&Query::Or(queries.to_vec()));
+        let needles = Needles::of(&query).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(SEARCH_SECONDS_MAX);
+        let raw = message.as_bytes();
+        let hits = needles.find(raw, &describe(raw).parts, deadline).unwrap();
+        let planned = queries.iter().map(crate::query::plan);
+        planned.map(|query| hits.answer(&query)).collect()
+    }
+
+    #[test]
+    fn a_needle_is_found_wherever_it_stands() {
+        let long = "needle ".repeat(2_000);
+        let spaced = format!("alpha{}omega", " ".repeat(6_000));
+        for before in [
+            0,
+            TEXT_PIECE_MAX - 5_000,
+            TEXT_PIECE_MAX - 1,
+            TEXT_PIECE_MAX,
+        ] {
+            let filler = "é".repeat(before / 2);
+            let message = format!("Subject: s\r\n\r\n{filler}{long}{spaced} end\r\n");
+            let body = |needle: &str| Query::Body(needle.to_owned());
+            let found = hits(
+                &message,
+                &[body(&long), body("Alpha OMEGA"), body("omegaend")],
+            );
+            assert_eq!(found, [true, true, false], "{before} bytes before");
+        }
+    }
+
+    #[test]
+    fn a_needle_is_not_found_across_two_texts() {
+        let message = "Subject: one\r\nX: two\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nthree\r\n--b\r\n\r\nfour\r\n--b--\r\n";
+        let text = |needle: &str| Query::Text(needle.to_owned());
+        let found = hits(
+            message,
+            &[
+                text("three four"),
+                text("threefour"),
+                text("one\nx: TWO"),
+                text("four"),
+            ],
+        );
+        assert_eq!(found, [false, false, true, true]);
+    }
+
+    #[test]
+    fn an_empty_text_is_in_every_message() {
+        let empty = [Query::Body(String::new()), Query::Text(String::new())];
+        for message in ["", "Subject: x\r\n\r\n", "Content-Type: image/png\r\n\r\nx"] {
+            assert_eq!(hits(message, &empty), [true, true], "{message:?}");
+        }
+    }
+
+    #[test]
+    fn too_many_texts_and_too_much_time_are_refused_and_not_half_answered() {
+        let many = (0..=SEARCH_TEXTS_MAX).map(|n| Query::Text(n.to_string()));
+        let refused = Needles::of(&Query::Or(many.collect())).map(|_| ());
+        assert_eq!(refused.unwrap_err().kind(), Kind::Limit);
+        let same = vec![Query::Text("A".to_owned()); 2 * SEARCH_TEXTS_MAX];
+        let needles = Needles::of(&Query::Or(same)).unwrap();
+        let raw = b"Subject: x\r\n\r\nbody\r\n";
+        let late = needles
+            .find(raw, &describe(raw).parts, Instant::now())
+            .map(|_| ());
+        assert_eq!(late.unwrap_err().kind(), Kind::Limit);
+    }
+}
