@@ -75,6 +75,22 @@ impl Error {
             .any(|e| e.downcast_ref::<io::Error>().is_some_and(of_disk))
     }
 
+    /// Whether bytes of the hot tier are not what was written: what its rows say comes again from the journal.
+    pub(crate) fn is_hot_damage(&self) -> bool {
+        use coldpost_tiers::hot::{OBJECT, TableName};
+        self.below().any(|e| {
+            match e
+                .downcast_ref::<coldpost_tiers::Error>()
+                .map(coldpost_tiers::Error::kind)
+            {
+                Some(coldpost_tiers::Kind::Corrupt { object, .. }) => {
+                    object == OBJECT || TableName::ALL.iter().any(|table| table.name() == object)
+                }
+                _ => false,
+            }
+        })
+    }
+
     /// Whether it is certain that nothing of the change is in the journal, or ever will be.
     pub(crate) fn is_not_taken(&self) -> bool {
         self.below().any(|e| e.is::<NotTaken>())

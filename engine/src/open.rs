@@ -109,6 +109,12 @@ impl Engine {
                 health.ready = false;
                 health.problems.push(format!("shard {}: {why}", shard.no.0));
             }
+            if shard.hot.is_damaged() {
+                health.problems.push(format!(
+                    "the hot tier of shard {} is damaged: some mailboxes cannot be read; restart, and it is made anew from the journal",
+                    shard.no.0
+                ));
+            }
             let figures = [
                 ("durable", shard.durable().0),
                 ("applied", shard.applied().0),

@@ -43,6 +43,14 @@ impl Engine {
     /// # Errors
     /// `Conflict`: another process has it; another store's directory; an empty one on a used bucket. `Corrupt`: names the range.
     pub async fn open(settings: Settings) -> Result<Engine> {
+        match Engine::open_once(settings.clone()).await {
+            // It was set aside; what it said comes from the journal.
+            Err(e) if e.is_hot_damage() => Engine::open_once(settings).await,
+            opened => opened,
+        }
+    }
+
+    async fn open_once(settings: Settings) -> Result<Engine> {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let failed = |what: &str, e| {
             Error::with_source(

@@ -38,6 +38,8 @@ pub(super) struct ApplyLoop {
     pub(super) volatile_bytes: u64,
     /// When the first of them was applied.
     pub(super) volatile_since: Option<Instant>,
+    /// The file of this hot tier has the name of a damaged one.
+    pub(super) is_aside: bool,
     /// It applies no more: the next start goes on from the journal.
     pub(super) ended: bool,
 }
@@ -51,10 +53,24 @@ impl ApplyLoop {
                 Ok(first) => self.take(first, queue),
                 Err(RecvTimeoutError::Timeout) => self.settle(),
             }
+            self.look_at_damage();
         }
         self.settle();
+        self.look_at_damage();
         if self.ended && !self.shard.is_shut() {
             self.shard.set_down("entries are not applied any more");
+        }
+    }
+
+    /// A hot tier in which somebody met damage goes on as well as it can until the next start makes it anew.
+    fn look_at_damage(&mut self) {
+        if self.is_aside || !self.shard.hot.is_damaged() {
+            return;
+        }
+        let damage = "the hot tier is damaged; the next start makes it anew from the journal";
+        match super::open::set_aside(&*self.shard.disk, &self.shard.dir, &damage) {
+            Ok(()) => self.is_aside = true,
+            Err(e) => tracing::error!(shard = self.shard.no.0, "{e}"),
         }
     }
 
@@ -243,6 +259,7 @@ impl ApplyLoop {
                 Ok((hot, fold)) => {
                     self.shard.hot.replace(Some(hot));
                     self.fold = fold;
+                    self.is_aside = false;
                     break;
                 }
                 Err(e) if e.kind() == Kind::Unavailable => {

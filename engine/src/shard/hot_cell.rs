@@ -46,6 +46,11 @@ impl HotCell {
         Ok(self.get()?.read()?)
     }
 
+    /// Whether somebody met damage in it.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.get().is_ok_and(|hot| hot.is_damaged())
+    }
+
     /// Another hot tier, or none while it is reopened.
     pub(crate) fn replace(&self, hot: Option<HotTier>) {
         *self.hot.write().unwrap_or_else(PoisonError::into_inner) = hot.map(Arc::new);

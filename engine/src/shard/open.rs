@@ -83,7 +83,7 @@ pub(crate) fn open(settings: OpenShard) -> Result<Opened> {
     make(&settings.dir)?;
     make(&journal_dir)?;
     make(&settings.dir.join("blobs"))?;
-    let (hot, mut fold) = hot_tier(&settings)?;
+    let (hot, fold) = hot_tier(&settings)?;
     let hot_durable = fold.applied.position;
     let promised = &fold.applied;
     let opened = Embedded::open(EmbeddedSettings {
@@ -106,7 +106,7 @@ pub(crate) fn open(settings: OpenShard) -> Result<Opened> {
             "cut what a crash left behind the journal's end"
         );
     }
-    replay(&settings, &hot, &mut fold, journal.last())?;
+    let (hot, fold) = replayed(&settings, hot, fold, journal.last())?;
     if let Some(made_ms) = opened.held_since_ms {
         // Upkeep is gone only at shutdown.
         let _ = settings.notices.send(Notice::Held {
@@ -147,9 +147,8 @@ fn start(
     let notices = settings.notices.clone();
     let durable_every = settings.durable_every;
     let reopen: Reopen = Box::new(move |last| {
-        let (hot, mut fold) = hot_tier(&settings)?;
-        replay(&settings, &hot, &mut fold, last)?;
-        Ok((hot, fold))
+        let (hot, fold) = hot_tier(&settings)?;
+        replayed(&settings, hot, fold, last)
     });
     let apply_loop = ApplyLoop {
         shard: Arc::clone(shard),
@@ -159,6 +158,7 @@ fn start(
         durable_every,
         volatile_bytes: 0,
         volatile_since: Some(Instant::now()),
+        is_aside: false,
         ended: false,
     };
     let spawn = |name: String, run: Box<dyn FnOnce() + Send>| {
@@ -221,17 +221,41 @@ fn hot_tier(settings: &OpenShard) -> Result<(HotTier, Fold)> {
         Err(e) if e.kind() == Kind::Corrupt => e,
         Err(e) => return Err(e),
     };
-    let aside = settings.dir.join("hot.redb.damaged");
+    set_aside(&*settings.disk, &settings.dir, &damaged)?;
+    load((settings.open_hot)(&path, settings.cache)?)
+}
+
+/// The hot tier with all of the journal in it; one that turns out to be damaged meanwhile is made anew.
+fn replayed(
+    settings: &OpenShard,
+    hot: HotTier,
+    mut fold: Fold,
+    last: Position,
+) -> Result<(HotTier, Fold)> {
+    match replay(settings, &hot, &mut fold, last) {
+        Ok(()) => Ok((hot, fold)),
+        Err(e) if e.is_hot_damage() => {
+            drop(hot);
+            set_aside(&*settings.disk, &settings.dir, &e)?;
+            let (hot, mut fold) = hot_tier(settings)?;
+            replay(settings, &hot, &mut fold, last)?;
+            Ok((hot, fold))
+        }
+        Err(e) => Err(e),
+    }
+}
+
+/// Keeps a damaged hot tier for whoever wants to look at it: whoever opens next begins a new one.
+pub(super) fn set_aside(disk: &dyn Disk, dir: &Path, damage: &dyn std::fmt::Display) -> Result<()> {
+    let (path, aside) = (dir.join("hot.redb"), dir.join("hot.redb.damaged"));
     tracing::error!(
-        shard = settings.lineage.shard.0,
-        "{damaged}; it is kept as {}",
+        "{damage}; {} is kept as {}",
+        path.display(),
         aside.display()
     );
-    settings
-        .disk
-        .rename(&path, &aside)
-        .map_err(|e| coldpost_tiers::disk::failed("rename", &path, e))?;
-    load((settings.open_hot)(&path, settings.cache)?)
+    disk.rename(&path, &aside)
+        .and_then(|()| disk.sync_dir(dir))
+        .map_err(|e| coldpost_tiers::disk::failed("rename", &path, e).into())
 }
 
 /// Key of store id and shard in `meta`.

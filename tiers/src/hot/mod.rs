@@ -6,10 +6,12 @@
 #[cfg(feature = "faults")]
 mod backend;
 pub mod digest;
+mod guard;
 pub mod key;
 pub mod row;
 mod schema;
 mod store;
 
+pub use guard::{OBJECT, Scan};
 pub use schema::TableName;
-pub use store::{Batch, CommitKind, HotTier, Scan, Snapshot};
+pub use store::{Batch, CommitKind, HotTier, Snapshot};

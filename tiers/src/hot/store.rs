@@ -1,12 +1,14 @@
 //! Opening, reading and writing a shard's redb file.
 //!
 //! Promises: one transaction = one applied batch; a snapshot is one state. A crash leaves the last durable commit, which opens without a scan
-//! (quick-repair).
+//! (quick-repair). A page that redb cannot make sense of, by an error or by a panic, is `Corrupt` and remembered.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, Table};
 
+use super::guard::{Guard, OBJECT, Scan};
 use super::key::after_prefix;
 use super::schema::TableName;
 use crate::error::{Error, Kind, Result};
@@ -23,6 +25,7 @@ pub enum CommitKind {
 /// A shard's hot tier.
 pub struct HotTier {
     db: Database,
+    guard: Guard,
 }
 
 type BytesTable = ReadOnlyTable<&'static [u8], &'static [u8]>;
@@ -30,18 +33,13 @@ type BytesTable = ReadOnlyTable<&'static [u8], &'static [u8]>;
 /// One state of the hot tier. Short-lived: no session keeps one between commands.
 pub struct Snapshot {
     tables: Vec<BytesTable>,
+    guard: Guard,
 }
-
-/// Keys and values of a scan, in key order.
-pub type Scan<'a> = Box<dyn Iterator<Item = Result<(Vec<u8>, Vec<u8>)>> + 'a>;
 
 /// A write transaction with all tables open.
 pub struct Batch<'t> {
     tables: Vec<Table<'t, &'static [u8], &'static [u8]>>,
-}
-
-fn disk(what: &str) -> impl FnOnce(redb::Error) -> Error + '_ {
-    move |e| Error::with_source(Kind::Unavailable, format!("hot tier: {what}"), e)
+    guard: Guard,
 }
 
 /// Only what says that the bytes themselves are wrong is damage: a file that a reader still holds open, or a disk that refuses, is not.
@@ -62,10 +60,13 @@ fn does_not_open(path: &Path, error: redb::DatabaseError) -> Error {
         let words = format!("hot tier {} does not open", path.display());
         return Error::with_source(Kind::Unavailable, words, error);
     }
-    let object = path.display().to_string();
+    let object = OBJECT.to_owned();
     Error::with_source(
         Kind::Corrupt { object, offset: 0 },
-        "hot tier is damaged; it is rebuilt from the journal",
+        format!(
+            "hot tier {} is damaged; it is rebuilt from the journal",
+            path.display()
+        ),
         error,
     )
 }
@@ -78,8 +79,7 @@ impl HotTier {
     pub fn open(path: &Path, cache: usize) -> Result<HotTier> {
         let mut builder = Database::builder();
         builder.set_cache_size(cache);
-        let db = builder.create(path).map_err(|e| does_not_open(path, e))?;
-        HotTier::with_tables(db)
+        HotTier::with_tables(path, || builder.create(path))
     }
 
     /// Opens over any storage: tests hand in a disk that forgets.
@@ -94,17 +94,31 @@ impl HotTier {
     ) -> Result<HotTier> {
         let mut builder = Database::builder();
         builder.set_cache_size(cache);
-        let db = builder
-            .create_with_backend(backend)
-            .map_err(|e| does_not_open(path, e))?;
-        HotTier::with_tables(db)
+        HotTier::with_tables(path, || builder.create_with_backend(backend))
     }
 
-    fn with_tables(db: Database) -> Result<HotTier> {
-        let hot = HotTier { db };
+    fn with_tables(
+        path: &Path,
+        open: impl FnOnce() -> std::result::Result<Database, redb::DatabaseError>,
+    ) -> Result<HotTier> {
+        let panicked = |_| {
+            let words = "redb does not understand a page".to_owned();
+            Err(redb::DatabaseError::Storage(redb::StorageError::Corrupted(
+                words,
+            )))
+        };
+        let opened = catch_unwind(AssertUnwindSafe(open)).unwrap_or_else(panicked);
+        let db = opened.map_err(|e| does_not_open(path, e))?;
+        let guard = Guard::default();
+        let hot = HotTier { db, guard };
         let fresh = {
-            let read = hot.db.begin_read().map_err(|e| disk("begin")(e.into()))?;
-            read.open_table(TableName::Pending.definition()).is_err()
+            let read = hot.guard.run("begin", || hot.db.begin_read())?;
+            hot.guard.run("its tables", || {
+                match read.open_table(TableName::Pending.definition()) {
+                    Err(redb::TableError::TableDoesNotExist(_)) => Ok(true),
+                    opened => opened.map(|_| false),
+                }
+            })?
         };
         if fresh {
             hot.write(CommitKind::Durable, |_| Ok(()))?;
@@ -112,20 +126,23 @@ impl HotTier {
         Ok(hot)
     }
 
+    /// Whether redb met bytes in it that it did not write.
+    pub fn is_damaged(&self) -> bool {
+        self.guard.has_met_damage()
+    }
+
     /// The state as of the last commit.
     ///
     /// # Errors
-    /// `Unavailable` after an I/O error.
+    /// `Unavailable` after an I/O error, `Corrupt` when redb meets damage.
     pub fn read(&self) -> Result<Snapshot> {
-        let read = self.db.begin_read().map_err(|e| disk("begin")(e.into()))?;
+        let read = self.guard.run("begin", || self.db.begin_read())?;
         let tables = TableName::ALL
             .iter()
-            .map(|t| {
-                read.open_table(t.definition())
-                    .map_err(|e| disk(t.name())(e.into()))
-            })
+            .map(|t| self.guard.run(t.name(), || read.open_table(t.definition())))
             .collect::<Result<_>>()?;
-        Ok(Snapshot { tables })
+        let guard = self.guard.clone();
+        Ok(Snapshot { tables, guard })
     }
 
     /// Runs `change` in one transaction and commits it; nothing of it remains when it fails.
@@ -137,7 +154,8 @@ impl HotTier {
         kind: CommitKind,
         change: impl FnOnce(&mut Batch<'_>) -> Result<T>,
     ) -> Result<T> {
-        let mut txn = self.db.begin_write().map_err(|e| disk("begin")(e.into()))?;
+        let guard = &self.guard;
+        let mut txn = guard.run("begin", || self.db.begin_write())?;
         let durability = match kind {
             CommitKind::Volatile => Durability::None,
             CommitKind::Durable => {
@@ -150,21 +168,19 @@ impl HotTier {
         let given = {
             let tables = TableName::ALL
                 .iter()
-                .map(|t| {
-                    txn.open_table(t.definition())
-                        .map_err(|e| disk(t.name())(e.into()))
-                })
+                .map(|t| guard.run(t.name(), || txn.open_table(t.definition())))
                 .collect::<Result<_>>()?;
-            change(&mut Batch { tables })
+            let guard = guard.clone();
+            change(&mut Batch { tables, guard })
         };
         match given {
             Ok(value) => {
-                txn.commit().map_err(|e| disk("commit")(e.into()))?;
+                guard.run("commit", || txn.commit())?;
                 Ok(value)
             }
             Err(error) => {
                 // The transaction's own failure matters, not that of giving it up.
-                drop(txn.abort());
+                drop(guard.run("abort", || txn.abort()));
                 Err(error)
             }
         }
@@ -189,25 +205,14 @@ fn slices(
     )
 }
 
-fn copied<'a>(
-    range: redb::Range<'a, &'static [u8], &'static [u8]>,
-    name: &'static str,
-) -> Scan<'a> {
-    Box::new(range.map(move |item| {
-        let (k, v) = item.map_err(|e| disk(name)(e.into()))?;
-        Ok((k.value().to_vec(), v.value().to_vec()))
-    }))
-}
-
 impl Snapshot {
     /// The value at `key`.
     ///
     /// # Errors
     /// `Unavailable` after an I/O error.
     pub fn get(&self, table: TableName, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let got = self.tables[table as usize]
-            .get(key)
-            .map_err(|e| disk(table.name())(e.into()))?;
+        let rows = &self.tables[table as usize];
+        let got = self.guard.value(table.name(), || rows.get(key))?;
         Ok(got.map(|v| v.value().to_vec()))
     }
 
@@ -221,9 +226,8 @@ impl Snapshot {
         key: &[u8],
         look: impl FnOnce(&[u8]) -> T,
     ) -> Result<Option<T>> {
-        let got = self.tables[table as usize]
-            .get(key)
-            .map_err(|e| disk(table.name())(e.into()))?;
+        let rows = &self.tables[table as usize];
+        let got = self.guard.value(table.name(), || rows.get(key))?;
         Ok(got.map(|v| look(v.value())))
     }
 
@@ -233,10 +237,11 @@ impl Snapshot {
     /// As [`Snapshot::get`].
     pub fn scan(&self, table: TableName, prefix: &[u8], from: &[u8]) -> Result<Scan<'_>> {
         let b = bounds(prefix, from);
-        let range = self.tables[table as usize]
-            .range::<&[u8]>(slices(&b))
-            .map_err(|e| disk(table.name())(e.into()))?;
-        Ok(copied(range, table.name()))
+        let rows = &self.tables[table as usize];
+        let rows = self
+            .guard
+            .run(table.name(), || rows.range::<&[u8]>(slices(&b)))?;
+        Ok(self.guard.copied(rows, table.name(), Iterator::next))
     }
 
     /// Rows whose keys begin with `prefix` and are at most `to`, the last one first.
@@ -244,14 +249,13 @@ impl Snapshot {
     /// # Errors
     /// As [`Snapshot::get`].
     pub fn scan_back(&self, table: TableName, prefix: &[u8], to: &[u8]) -> Result<Scan<'_>> {
-        let range = self.tables[table as usize]
-            .range::<&[u8]>(prefix..=to)
-            .map_err(|e| disk(table.name())(e.into()))?;
-        let name = table.name();
-        Ok(Box::new(range.rev().map(move |item| {
-            let (k, v) = item.map_err(|e| disk(name)(e.into()))?;
-            Ok((k.value().to_vec(), v.value().to_vec()))
-        })))
+        let rows = &self.tables[table as usize];
+        let rows = self
+            .guard
+            .run(table.name(), || rows.range::<&[u8]>(prefix..=to))?;
+        Ok(self
+            .guard
+            .copied(rows, table.name(), DoubleEndedIterator::next_back))
     }
 
     /// Calls `each` for rows whose keys begin with `prefix`, from `from` on, without copies, until it says stop (`false`).
@@ -266,11 +270,12 @@ impl Snapshot {
         mut each: impl FnMut(&[u8], &[u8]) -> Result<bool>,
     ) -> Result<()> {
         let b = bounds(prefix, from);
-        let range = self.tables[table as usize]
-            .range::<&[u8]>(slices(&b))
-            .map_err(|e| disk(table.name())(e.into()))?;
-        for item in range {
-            let (k, v) = item.map_err(|e| disk(table.name())(e.into()))?;
+        let rows = &self.tables[table as usize];
+        let rows = self
+            .guard
+            .run(table.name(), || rows.range::<&[u8]>(slices(&b)))?;
+        let mut rows = rows;
+        while let Some((k, v)) = self.guard.row(table.name(), || rows.next())? {
             if !each(k.value(), v.value())? {
                 break;
             }
@@ -285,9 +290,8 @@ impl Batch<'_> {
     /// # Errors
     /// `Unavailable` after an I/O error.
     pub fn get(&self, table: TableName, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let got = self.tables[table as usize]
-            .get(key)
-            .map_err(|e| disk(table.name())(e.into()))?;
+        let rows = &self.tables[table as usize];
+        let got = self.guard.value(table.name(), || rows.get(key))?;
         Ok(got.map(|v| v.value().to_vec()))
     }
 
@@ -296,10 +300,9 @@ impl Batch<'_> {
     /// # Errors
     /// `Unavailable` after an I/O error.
     pub fn put(&mut self, table: TableName, key: &[u8], value: &[u8]) -> Result<()> {
-        self.tables[table as usize]
-            .insert(key, value)
-            .map_err(|e| disk(table.name())(e.into()))?;
-        Ok(())
+        let rows = &mut self.tables[table as usize];
+        self.guard
+            .run(table.name(), || rows.insert(key, value).map(drop))
     }
 
     /// Takes a row away; whether it was there.
@@ -307,10 +310,9 @@ impl Batch<'_> {
     /// # Errors
     /// `Unavailable` after an I/O error.
     pub fn remove(&mut self, table: TableName, key: &[u8]) -> Result<bool> {
-        Ok(self.tables[table as usize]
-            .remove(key)
-            .map_err(|e| disk(table.name())(e.into()))?
-            .is_some())
+        let rows = &mut self.tables[table as usize];
+        let removed = || rows.remove(key).map(|old| old.is_some());
+        self.guard.run(table.name(), removed)
     }
 
     /// Rows whose keys begin with `prefix`, from `from` on.
@@ -319,10 +321,11 @@ impl Batch<'_> {
     /// `Unavailable` after an I/O error.
     pub fn scan(&self, table: TableName, prefix: &[u8], from: &[u8]) -> Result<Scan<'_>> {
         let b = bounds(prefix, from);
-        let range = self.tables[table as usize]
-            .range::<&[u8]>(slices(&b))
-            .map_err(|e| disk(table.name())(e.into()))?;
-        Ok(copied(range, table.name()))
+        let rows = &self.tables[table as usize];
+        let rows = self
+            .guard
+            .run(table.name(), || rows.range::<&[u8]>(slices(&b)))?;
+        Ok(self.guard.copied(rows, table.name(), Iterator::next))
     }
 
     /// The last row whose key begins with `prefix` and is at most `to`.
@@ -335,15 +338,11 @@ impl Batch<'_> {
         prefix: &[u8],
         to: &[u8],
     ) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
-        let mut range = self.tables[table as usize]
-            .range::<&[u8]>(prefix..=to)
-            .map_err(|e| disk(table.name())(e.into()))?;
-        match range.next_back() {
-            None => Ok(None),
-            Some(item) => {
-                let (k, v) = item.map_err(|e| disk(table.name())(e.into()))?;
-                Ok(Some((k.value().to_vec(), v.value().to_vec())))
-            }
-        }
+        let rows = &self.tables[table as usize];
+        let mut rows = self
+            .guard
+            .run(table.name(), || rows.range::<&[u8]>(prefix..=to))?;
+        let last = self.guard.row(table.name(), || rows.next_back())?;
+        Ok(last.map(|(k, v)| (k.value().to_vec(), v.value().to_vec())))
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use coldpost_testkit::dice::Dice;
 use coldpost_testkit::wait;
 use coldpost_tiers::disk::{Disk, DiskFile, FaultyDisk};
+use coldpost_tiers::hot::digest::{Columns, of_rows};
 
 use super::kit::{Change, Running, Setup, check, dir};
 use crate::error::Kind;
@@ -78,6 +79,9 @@ impl DiskFile for FailsOnceFile {
 }
 
 /// The newest journal file.
+/// Bytes of a page of redb.
+const PAGE: u64 = 4096;
+
 fn newest(disk: &FaultyDisk) -> PathBuf {
     local_segments(disk, &dir().join("journal"))
         .unwrap()
@@ -374,4 +378,45 @@ fn a_journal_that_ends_before_the_hot_tier_stays_down() {
             .contains("restore the store from its bucket"),
         "{error}"
     );
+}
+
+/// redb looks at no checksum on its way: a page may make it refuse, panic or give other rows. It must not cost the shard.
+#[test]
+fn a_damaged_page_of_the_hot_tier_stops_nobody_and_is_made_anew() {
+    let mut dice = Dice::from_env();
+    let (disk, running, mut acknowledged) = filled(&mut dice);
+    for _ in 0..150 {
+        let change = Change::mail(&mut dice, 100);
+        acknowledged.push((change.clone(), running.submit(&change).unwrap()));
+    }
+    drop(running);
+    let path = dir().join("hot.redb");
+    let pages = length(&disk, &path) / PAGE;
+    let mut met = 0;
+    for page in 0..pages {
+        let context = format!("page {page} of {pages}");
+        let image = disk.crash(0);
+        let file = image.open(&path).unwrap();
+        // Where a page says what it is and how many rows it has.
+        file.write_at(page * PAGE, &[0xa5; 64]).unwrap();
+        let running = Running::open(quiet(&image)).unwrap_or_else(|e| panic!("{context}: {e}"));
+        let read = running.shard.hot.read();
+        let read = read.and_then(|state| Ok(of_rows(&state, Columns::All)?));
+        // Somebody writes on meanwhile, as well as it goes.
+        let more = Change::mail(&mut dice, 100);
+        let added = running.submit(&more);
+        drop(running);
+        let names = image.list(dir()).unwrap();
+        let is_noticed = names.contains(&"hot.redb.damaged".to_owned());
+        assert!(is_noticed || read.is_ok(), "{context}: {read:?}");
+        if is_noticed {
+            met += 1;
+            let running = Running::open(quiet(&image)).unwrap_or_else(|e| panic!("{context}: {e}"));
+            let mut acknowledged = acknowledged.clone();
+            acknowledged.extend(added.ok().map(|outcome| (more, outcome)));
+            check(&running, &image, &acknowledged, &context);
+        }
+    }
+    println!("{met} of {pages} pages were noticed");
+    assert!(met > 0);
 }
