@@ -231,3 +231,113 @@ fn every_message_that_cannot_be_read_is_named_once_and_no_other() {
     flip(&stored[1], middle);
     assert_eq!(assert_named(&mut daemon, &[], "put back"), none);
 }
+
+/// Objects that `verify` calls damaged, without the daemon, which does not stop them from being what they were.
+fn damaged(daemon: &Daemon) -> BTreeSet<String> {
+    let data = daemon.data_dir();
+    let hot = |shard: &str| fs::read(data.join("shards").join(shard).join("hot.redb")).ok();
+    let before = [hot("0000"), hot("0001")];
+    let (objects, victims, _) = said(daemon);
+    assert_eq!(victims, Victims::new());
+    assert!(
+        before == [hot("0000"), hot("0001")],
+        "verify changed a hot tier"
+    );
+    objects
+}
+
+#[test]
+fn what_keeps_a_store_from_starting_whole_is_damage_and_verify_changes_nothing() {
+    let mut daemon = with_mail_in_both_places();
+    daemon.kill();
+    let none = BTreeSet::new();
+    assert_eq!(damaged(&daemon), none, "after a kill");
+    daemon.restart();
+    daemon.stop();
+    assert_eq!(damaged(&daemon), none, "after a stop");
+    let data = daemon.data_dir().to_owned();
+    let epoch = data.join("cold/epochs/0001/00000001");
+    for name in ["shards/0001/epoch", "shards/0000/epoch", "store"] {
+        let whole = fs::read(data.join(name)).must("a file");
+        flip(&data.join(name), 12);
+        let output = verify(&daemon, &[]);
+        assert!(!output.status.success(), "{name}: {output:?}");
+        let said = [output.stdout, output.stderr].concat();
+        let file = name.rsplit('/').next().must("a name");
+        assert!(
+            String::from_utf8_lossy(&said).contains(file),
+            "{name}: {said:?}"
+        );
+        fs::write(data.join(name), whole).must("putting it back");
+    }
+    let whole = fs::read(&epoch).must("the epoch's object");
+    for how in ["flipped", "gone"] {
+        match how {
+            "flipped" => flip(&epoch, 12),
+            _ => fs::remove_file(&epoch).must("removing it"),
+        }
+        let name = BTreeSet::from(["epochs/0001/00000001".to_owned()]);
+        assert_eq!(damaged(&daemon), name, "{how}");
+    }
+    fs::write(&epoch, whole).must("putting it back");
+
+    // The hot tier: gone, empty, or with a letter of a name changed, as only its checksums tell.
+    let hot = data.join("shards/0000/hot.redb");
+    let name = BTreeSet::from(["shards/0000/hot.redb".to_owned()]);
+    let whole = fs::read(&hot).must("the hot tier");
+    let mut renamed = whole.clone();
+    for at in 0..renamed.len() - 15 {
+        if renamed[at..].starts_with(b"ann@example.org") {
+            renamed[at] = b'b';
+        }
+    }
+    for bytes in [None, Some(&[][..]), Some(&renamed)] {
+        match bytes {
+            None => fs::remove_file(&hot).must("removing it"),
+            Some(bytes) => fs::write(&hot, bytes).must("writing it"),
+        }
+        assert_eq!(damaged(&daemon), name, "{:?} bytes", bytes.map(<[u8]>::len));
+    }
+    fs::write(&hot, &whole).must("putting it back");
+    assert_eq!(damaged(&daemon), none, "put back");
+}
+
+#[test]
+fn victims_have_names_without_a_hot_tier_and_a_journal_that_is_gone_is_told() {
+    let mut daemon = with_mail_in_both_places();
+    let local = segments(&daemon);
+    let stored = object_of(&daemon, &local[0]).must("its object");
+    daemon.stop();
+    let hot = daemon.data_dir().join("shards/0001/hot.redb");
+    let whole = fs::read(&hot).must("the hot tier");
+    fs::remove_file(&hot).must("removing it");
+    // The last sealed segment is read first by nobody: its mail is known from its own entries.
+    let last = local.last().must("a segment");
+    let middle = fs::metadata(last).must("its length").len() / 2;
+    flip(last, middle);
+    let output = verify(&daemon, &["--json"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(DAMAGED), "{text}");
+    assert!(text.contains("hot.redb") && text.contains(".seg"), "{text}");
+    assert!(
+        text.contains("\"victims\":0}"),
+        "the store has a whole copy: {text}"
+    );
+
+    fs::remove_file(&local[0]).must("removing a segment");
+    fs::remove_file(&stored).must("removing its object");
+    let output = verify(&daemon, &["--json"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(DAMAGED), "{text}");
+    assert!(text.contains("entry 1 of shard 1"), "{text}");
+    assert!(!hot.exists() && !hot.with_file_name("verify.redb").exists());
+
+    // With the rows that were there, everybody in it has a name.
+    fs::write(&hot, whole).must("putting it back");
+    let output = verify(&daemon, &[]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        text.contains("ann@example.org \"INBOX\" UID 1 of "),
+        "{text}"
+    );
+}

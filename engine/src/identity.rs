@@ -92,14 +92,14 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
-    /// Reads it; the first epoch of a shard without one.
+    /// Reads it, if there is one.
     ///
     /// # Errors
     /// `Corrupt`; `Unavailable` when the disk refuses.
-    pub(crate) fn read_or_make(dir: &Path, store: StoreId, shard: ShardNo) -> Result<Claim> {
+    pub(crate) fn read(dir: &Path, store: StoreId, shard: ShardNo) -> Result<Option<Claim>> {
         let path = dir.join("epoch");
-        if let Some(bytes) = read_file(&path)? {
-            return checked(&path, &bytes, |r| {
+        let read = |bytes: Vec<u8>| {
+            checked(&path, &bytes, |r| {
                 Ok(Claim {
                     lineage: Lineage {
                         store,
@@ -111,7 +111,18 @@ impl Claim {
                     opener: r.array()?,
                     claimed: r.u8()? == 1,
                 })
-            });
+            })
+        };
+        read_file(&path)?.map(read).transpose()
+    }
+
+    /// [`Claim::read`], or the first epoch of a shard without one.
+    ///
+    /// # Errors
+    /// As [`Claim::read`].
+    pub(crate) fn read_or_make(dir: &Path, store: StoreId, shard: ShardNo) -> Result<Claim> {
+        if let Some(claim) = Claim::read(dir, store, shard)? {
+            return Ok(claim);
         }
         let claim = Claim {
             lineage: Lineage {
@@ -141,7 +152,7 @@ impl Claim {
         write_file(&dir.join("epoch"), w)
     }
 
-    fn key(&self) -> Key {
+    pub(crate) fn key(&self) -> Key {
         Key::Epoch {
             shard: self.lineage.shard,
             epoch: self.lineage.epoch,

@@ -118,6 +118,7 @@ impl Engine {
             let figures = [
                 ("durable", shard.durable().0),
                 ("applied", shard.applied().0),
+                ("hot_durable", shard.hot_durable().0),
             ];
             for (name, position) in figures {
                 crate::metrics::position(shard.no.0, name, position);

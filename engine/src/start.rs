@@ -250,17 +250,15 @@ async fn open_shards(
     let share = settings.hot_cache / u64::try_from(claims.len()).unwrap_or(1).max(1);
     let mut opening = Vec::new();
     for claim in claims {
-        opening.push(OpenShard {
-            disk: Arc::clone(disk),
-            dir: shard_dir(&settings.data, claim.lineage.shard),
-            lineage: claim.lineage,
-            segment_size: settings.segment_size,
-            cache: usize::try_from(share).unwrap_or(usize::MAX),
-            open_hot: Arc::new(HotTier::open),
-            durable_every: Duration::from_millis(DURABLE_EVERY_MS),
-            fetch: fetch_segments(cold.clone(), claim.lineage, Handle::current()),
-            notices: notices.clone(),
-        });
+        let cache = usize::try_from(share).unwrap_or(usize::MAX);
+        opening.push(open_shard(
+            settings,
+            disk,
+            cold,
+            claim.lineage,
+            cache,
+            notices,
+        ));
     }
     let open = move || {
         let mut shards = Vec::new();
@@ -274,6 +272,28 @@ async fn open_shards(
     };
     let joined = tokio::task::spawn_blocking(open).await;
     joined.map_err(|e| Error::with_source(Kind::Internal, "opening a shard failed", e))?
+}
+
+/// How a shard is opened. Needs a runtime.
+pub(crate) fn open_shard(
+    settings: &Settings,
+    disk: &Arc<dyn Disk>,
+    cold: &ColdStore,
+    lineage: Lineage,
+    cache: usize,
+    notices: &mpsc::UnboundedSender<Notice>,
+) -> OpenShard {
+    OpenShard {
+        disk: Arc::clone(disk),
+        dir: shard_dir(&settings.data, lineage.shard),
+        lineage,
+        segment_size: settings.segment_size,
+        cache,
+        open_hot: Arc::new(HotTier::open),
+        durable_every: Duration::from_millis(DURABLE_EVERY_MS),
+        fetch: fetch_segments(cold.clone(), lineage, Handle::current()),
+        notices: notices.clone(),
+    }
 }
 
 /// Segments that were evicted, for a hot tier that is rebuilt from the beginning.

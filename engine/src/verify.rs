@@ -4,20 +4,21 @@
 //! Never: repairs anything.
 
 mod copy;
+mod epochs;
 mod objects;
+mod stopped;
 mod victims;
 
 use std::sync::Arc;
 
 use coldpost_tiers::cold::ColdStore;
 use coldpost_tiers::disk::{Disk, RealDisk};
-use coldpost_tiers::hot::HotTier;
 
 use crate::apply::invariants;
 use crate::error::{Error, Kind, Result};
 use crate::identity::Identity;
 use crate::ids::{Position, ShardNo, Uid};
-use crate::local::{LocalStore, shard_dir};
+use crate::local::LocalStore;
 use crate::open::Engine;
 use crate::settings::Settings;
 use crate::shard::HotCell;
@@ -94,6 +95,8 @@ pub(crate) struct Subject {
     pub(crate) hot: Arc<HotCell>,
     /// The last entry that must be whole in the open segment; behind it somebody may be writing.
     pub(crate) durable: Option<Position>,
+    /// Removes the hot tier that was made for this, when it ends.
+    pub(crate) _made: Option<stopped::Made>,
 }
 
 /// What all checks share.
@@ -115,12 +118,14 @@ pub async fn verify(target: Target<'_>, report: &mut (dyn FnMut(Event) + Send)) 
                 shard: s.no,
                 hot: Arc::clone(&s.hot),
                 durable: Some(s.durable()),
+                _made: None,
             };
             let subjects = engine.inner.shards.iter().map(subject).collect();
             run(
                 engine.settings(),
                 engine.inner.cold.clone(),
                 subjects,
+                Summary::default(),
                 report,
             )
             .await
@@ -131,37 +136,18 @@ pub async fn verify(target: Target<'_>, report: &mut (dyn FnMut(Event) + Send)) 
                 Error::new(Kind::NotFound, text)
             })?;
             let lock = take_lock(&settings.data)?;
+            let cold = ColdStore::open(&settings.cold)?;
+            let mut summary = Summary::default();
             let mut subjects = Vec::new();
-            let mut before = Summary::default();
             for shard in (0..=identity.shards).map(ShardNo) {
-                let path = shard_dir(&settings.data, shard).join("hot.redb");
-                let cache = usize::try_from(settings.hot_cache).unwrap_or(usize::MAX);
-                let hot = Arc::new(HotCell::default());
-                match HotTier::open(&path, cache) {
-                    Ok(opened) => hot.replace(Some(opened)),
-                    Err(e) => {
-                        let what = format!("{e}; the next start rebuilds it from the journal");
-                        damage(
-                            &mut before,
-                            report,
-                            format!("shards/{:04x}/hot.redb", shard.0),
-                            0,
-                            what,
-                            Vec::new(),
-                        );
-                    }
-                }
-                subjects.push(Subject {
-                    shard,
-                    hot,
-                    durable: None,
-                });
+                subjects.push(
+                    stopped::subject(settings, &cold, &identity, shard, &mut summary, report)
+                        .await?,
+                );
             }
-            let mut summary =
-                run(settings, ColdStore::open(&settings.cold)?, subjects, report).await?;
-            summary.damaged += before.damaged;
-            drop(lock);
-            Ok(summary)
+            run(settings, cold, subjects, summary, report)
+                .await
+                .inspect(|_| drop(lock))
         }
     }
 }
@@ -170,6 +156,7 @@ async fn run(
     settings: &Settings,
     cold: ColdStore,
     subjects: Vec<Subject>,
+    mut summary: Summary,
     report: &mut (dyn FnMut(Event) + Send),
 ) -> Result<Summary> {
     let bench = Bench {
@@ -178,8 +165,8 @@ async fn run(
         cold,
         local: LocalStore::new(&settings.data),
     };
-    let mut summary = Summary::default();
     for subject in &subjects {
+        epochs::check(&bench, subject.shard, &mut summary, report).await;
         if let Ok(state) = subject.hot.read() {
             let name = format!("shards/{:04x}/hot.redb", subject.shard.0);
             match invariants::violations(&state) {

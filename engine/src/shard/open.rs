@@ -245,6 +245,26 @@ fn replayed(
     }
 }
 
+/// A hot tier made from the journal at `path`, as far as the journal can be read, and why not further.
+///
+/// # Errors
+/// When nothing can be made at `path`.
+pub(crate) fn rebuild_aside(settings: &OpenShard, path: &Path) -> Result<(HotTier, Result<()>)> {
+    let hot = (settings.open_hot)(path, settings.cache)?;
+    let mut fold = Fold::load(&hot.read()?)?;
+    let mut last = Position(0);
+    for file in local_segments(&*settings.disk, &settings.dir.join("journal"))? {
+        let Ok(mut reader) = SegmentReader::open(&*settings.disk, &file.path) else {
+            continue;
+        };
+        while let Ok(Some(record)) = reader.next_record() {
+            last = last.max(record.at.position);
+        }
+    }
+    let read = replay(settings, &hot, &mut fold, last);
+    Ok((hot, read))
+}
+
 /// Keeps a damaged hot tier for whoever wants to look at it: whoever opens next begins a new one.
 pub(super) fn set_aside(disk: &dyn Disk, dir: &Path, damage: &dyn std::fmt::Display) -> Result<()> {
     let (path, aside) = (dir.join("hot.redb"), dir.join("hot.redb.damaged"));

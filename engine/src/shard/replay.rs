@@ -38,7 +38,7 @@ pub(super) fn replay(
     };
     let mut pending: Vec<(At, Record)> = Vec::new();
     let mut bytes = 0;
-    reading.run(&mut |at, record| {
+    let read = reading.run(&mut |at, record| {
         bytes += record.meta.len() + record.body.len();
         pending.push((at, record));
         if bytes >= REPLAY_BATCH_BYTES {
@@ -46,8 +46,10 @@ pub(super) fn replay(
             flush(hot, fold, &mut pending)?;
         }
         Ok(())
-    })?;
+    });
+    // Also what came before an error: `verify` names messages by it.
     flush(hot, fold, &mut pending)?;
+    read?;
     let count = fold.applied.position.0 - from.0;
     if count > 0 {
         tracing::info!(

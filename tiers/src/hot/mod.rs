@@ -8,6 +8,7 @@ mod backend;
 pub mod digest;
 mod guard;
 pub mod key;
+mod overlay;
 pub mod row;
 mod schema;
 mod store;

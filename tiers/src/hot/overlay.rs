@@ -1,0 +1,176 @@
+//! redb on a file that is only looked at: what it writes while it opens and checks stays in memory.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use redb::StorageBackend;
+
+use super::{HotTier, OBJECT};
+use crate::disk::failed;
+use crate::error::{Error, Result};
+
+const PAGE: u64 = 4096;
+
+#[derive(Debug)]
+struct Overlay {
+    file: File,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    length: u64,
+    /// How much of the file still shows: what was cut off once does not come back.
+    shown: u64,
+    /// Pages that were written, by number.
+    pages: BTreeMap<u64, Vec<u8>>,
+}
+
+impl Overlay {
+    fn open(path: &Path) -> io::Result<Overlay> {
+        let file = File::open(path)?;
+        let length = file.metadata()?.len();
+        let state = Mutex::new(State {
+            length,
+            shown: length,
+            pages: BTreeMap::new(),
+        });
+        Ok(Overlay { file, state })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A page as the file has it.
+    fn below(&self, state: &State, number: u64) -> io::Result<Vec<u8>> {
+        let mut page = vec![0; usize::try_from(PAGE).expect("small")];
+        let at = number * PAGE;
+        let there = state.shown.saturating_sub(at).min(PAGE);
+        let there = usize::try_from(there).expect("at most a page");
+        self.file.read_exact_at(&mut page[..there], at)?;
+        Ok(page)
+    }
+}
+
+/// The pages that `length` bytes from `offset` on touch: number, where in the page, where in the bytes, how many.
+fn touched(offset: u64, length: usize) -> impl Iterator<Item = (u64, usize, usize, usize)> {
+    let page = usize::try_from(PAGE).expect("small");
+    let mut done = 0;
+    std::iter::from_fn(move || {
+        let at = offset + u64::try_from(done).expect("64 bits");
+        let inside = usize::try_from(at % PAGE).expect("small");
+        let count = (page - inside).min(length - done);
+        let piece = (at / PAGE, inside, done, count);
+        done += count;
+        (count > 0).then_some(piece)
+    })
+}
+
+impl StorageBackend for Overlay {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.state().length)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let state = self.state();
+        for (number, inside, from, count) in touched(offset, out.len()) {
+            let piece = &mut out[from..from + count];
+            match state.pages.get(&number) {
+                Some(page) => piece.copy_from_slice(&page[inside..inside + count]),
+                None => piece.copy_from_slice(&self.below(&state, number)?[inside..inside + count]),
+            }
+        }
+        Ok(())
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        let mut state = self.state();
+        state.length = length;
+        state.shown = state.shown.min(length);
+        state.pages.retain(|number, _| number * PAGE < length);
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let mut state = self.state();
+        for (number, inside, from, count) in touched(offset, data.len()) {
+            if !state.pages.contains_key(&number) {
+                let page = self.below(&state, number)?;
+                state.pages.insert(number, page);
+            }
+            if let Some(page) = state.pages.get_mut(&number) {
+                page[inside..inside + count].copy_from_slice(&data[from..from + count]);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl HotTier {
+    /// Opens the file to look at it, compares every page with its checksum, and changes nothing on disk. Gives whether all is whole; if
+    /// not, what redb could make of it.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no file, `Corrupt` when nothing can be made of it, `Unavailable` when the disk refuses.
+    pub fn inspect(path: &Path, cache: usize) -> Result<(HotTier, bool)> {
+        let overlay = Overlay::open(path).map_err(|e| failed("open", path, e))?;
+        if overlay.state().length == 0 {
+            // redb would begin a new one.
+            let text = format!("hot tier {} is empty", path.display());
+            return Err(Error::corrupt(OBJECT, 0, text));
+        }
+        let mut hot = HotTier::open_backend(overlay, path, cache)?;
+        let is_whole = hot.check_integrity()?;
+        Ok((hot, is_whole))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn an_overlay_reads_like_a_file_that_was_written(
+            start in prop::collection::vec(any::<u8>(), 0..20_000),
+            steps in prop::collection::vec((any::<bool>(), 0u64..24_000, prop::collection::vec(any::<u8>(), 0..9_000)), 0..12),
+        ) {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("file");
+            std::fs::write(&path, &start).unwrap();
+            let overlay = Overlay::open(&path).unwrap();
+            let mut model = start.clone();
+            for (is_cut, at, bytes) in steps {
+                let index = usize::try_from(at).unwrap();
+                if is_cut {
+                    overlay.set_len(at).unwrap();
+                    model.resize(index, 0);
+                } else {
+                    let end = index + bytes.len();
+                    if end > model.len() {
+                        overlay.set_len(end as u64).unwrap();
+                        model.resize(end, 0);
+                    }
+                    overlay.write(at, &bytes).unwrap();
+                    model[index..end].copy_from_slice(&bytes);
+                }
+                let mut read = vec![0; model.len()];
+                overlay.read(0, &mut read).unwrap();
+                prop_assert!(read == model);
+                prop_assert_eq!(overlay.len().unwrap(), model.len() as u64);
+            }
+            prop_assert!(std::fs::read(&path).unwrap() == start);
+        }
+    }
+}
