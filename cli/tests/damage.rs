@@ -62,9 +62,8 @@ fn a_flipped_byte_in_the_last_acknowledged_mail_of_an_idle_store_is_named_and_re
     daemon.lmtp().deliver("b@example.org", USER, mail);
     let path = open_segment(daemon.data_dir());
     let end = end_of_mail_below_the_idle_mark(&path);
-    let at = |kind: &str| {
-        daemon.metric(&format!("coldpost_position{{kind=\"{kind}\",shard=\"1\"}}"))
-    };
+    let at =
+        |kind: &str| daemon.metric(&format!("coldpost_position{{kind=\"{kind}\",shard=\"1\"}}"));
     wait::until("rows that outlive a kill", Duration::from_secs(10), || {
         at("hot_durable").is_some() && at("hot_durable") == at("durable")
     });

@@ -140,7 +140,11 @@ fn every_promised_metric_is_there_after_some_traffic() {
         "kind",
         &["get", "head", "put"],
     );
-    has("coldpost_position", "kind", &["durable", "applied", "hot_durable"]);
+    has(
+        "coldpost_position",
+        "kind",
+        &["durable", "applied", "hot_durable"],
+    );
     has("coldpost_budget_bytes", "kind", &["used", "limit"]);
     has(
         "coldpost_imap_commands_total",

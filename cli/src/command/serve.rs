@@ -3,6 +3,7 @@
 //! Promises: says that it is ready only when every listener answers; a data directory is served by one process.
 
 use std::path::Path;
+use std::time::Duration;
 
 use coldpost_engine::Engine;
 use coldpost_server::auth::Password;
@@ -17,6 +18,9 @@ use crate::output::Output;
 use crate::reach::runtime;
 use crate::secret;
 
+/// How long work that nobody waits for any more may hold the exit.
+const LEFT_BEHIND: Duration = Duration::from_secs(1);
+
 /// Serves until SIGTERM or SIGINT.
 ///
 /// # Errors
@@ -24,7 +28,11 @@ use crate::secret;
 pub(crate) fn run(config: &Config, checked: Checked, output: Output) -> Result<(), Failure> {
     logging::begin(&config.log)?;
     raise_open_files();
-    runtime()?.block_on(serve(checked, output))
+    let runtime = runtime()?;
+    let ended = runtime.block_on(serve(checked, output));
+    // Everything that must end has ended; a search that is still at a large message is not waited for.
+    runtime.shutdown_timeout(LEFT_BEHIND);
+    ended
 }
 
 async fn serve(checked: Checked, output: Output) -> Result<(), Failure> {
