@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use coldpost_engine::ids::AccountRef;
+use coldpost_engine::uidset::UidSet;
 
 use crate::auth::{Login, Peer};
 use crate::imap::ast::{Command, CommandBody, Numbers};
@@ -18,7 +19,7 @@ use crate::imap::grammar;
 use crate::imap::input::Input;
 use crate::imap::out::Out;
 use crate::imap::reply::{Code, Refusal, Status};
-use crate::imap::selected::{Expunges, Selected, Told, Unasked};
+use crate::imap::selected::{Expunges, Selected, Unasked};
 use crate::limits::IMAP_BAD_COMMANDS_MAX;
 
 /// One client's session.
@@ -76,12 +77,12 @@ impl Session {
         }
     }
 
-    /// Tells what changed in the selected mailbox, if there is one.
+    /// Tells what changed in the selected mailbox, if there is one, but for the flags of `own`, which the command tells.
     pub(crate) async fn tell_changes(
         &mut self,
         expunges: Expunges,
         numbers: Numbers,
-        told: &Told,
+        own: &UidSet,
         out: &mut Out<'_>,
     ) -> Outcome<()> {
         let unasked = Unasked {
@@ -89,7 +90,7 @@ impl Session {
             uid: numbers == Numbers::Uid,
         };
         match &mut self.selected {
-            Some(selected) => selected.tell_changes(expunges, unasked, told, out).await,
+            Some(selected) => selected.tell_changes(expunges, unasked, own, out).await,
             None => Ok(()),
         }
     }
@@ -167,7 +168,7 @@ impl Session {
             Err(over) => return Err(over),
         };
         let told = self
-            .tell_changes(traits.expunges, traits.numbers, &Told::new(), out)
+            .tell_changes(traits.expunges, traits.numbers, &UidSet::new(), out)
             .await;
         // The command was carried out and is answered, whatever became of the mailbox.
         completion.tagged(out.buffer(), &tag);
