@@ -95,6 +95,8 @@ pub(crate) enum Failure {
     Refused(Completion),
     /// The engine said no; answered by the one table, the session goes on.
     Engine(Error),
+    /// The selected mailbox was deleted by another session: the command is answered and the session ends (RFC 2180, 3.3).
+    MailboxDeleted,
     /// The session ends with this BYE.
     Bye(Completion),
     /// The connection is gone, or what was sent can only be ended by closing it.

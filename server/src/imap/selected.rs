@@ -135,7 +135,7 @@ impl Selected {
     /// are after this, so that what is told last is true.
     ///
     /// # Errors
-    /// `Bye` when the mailbox itself was deleted (RFC 2180, 3.3).
+    /// `MailboxDeleted`, when it was.
     pub(crate) async fn tell_changes(
         &mut self,
         expunges: Expunges,
@@ -147,9 +147,7 @@ impl Selected {
             return Ok(());
         };
         if changes.deleted {
-            return Err(Failure::Bye(Completion::bye(
-                "The selected mailbox was deleted",
-            )));
+            return Err(Failure::MailboxDeleted);
         }
         let flagged = std::mem::take(&mut changes.flagged);
         let arrived = !changes.arrived.is_empty();

@@ -22,6 +22,9 @@ use crate::imap::reply::{Code, Refusal, Status};
 use crate::imap::selected::{Expunges, Selected, Unasked};
 use crate::limits::IMAP_BAD_COMMANDS_MAX;
 
+/// Why a session ends when another one deletes its mailbox.
+const DELETED: &str = "The selected mailbox was deleted";
+
 /// One client's session.
 pub(crate) struct Session {
     pub(crate) ctx: Arc<Context>,
@@ -165,6 +168,7 @@ impl Session {
         let completion = match outcome {
             Ok(completion) | Err(Failure::Refused(completion)) => completion,
             Err(Failure::Engine(error)) => refusal(&error),
+            Err(Failure::MailboxDeleted) => Completion::no(Code::NonExistent, DELETED),
             Err(over) => return Err(over),
         };
         let told = self
@@ -178,6 +182,7 @@ impl Session {
             .command(traits.name, completion.word(), started.elapsed());
         match told {
             Err(Failure::Engine(error)) => drop(refusal(&error)),
+            Err(Failure::MailboxDeleted) => return Err(Failure::Bye(Completion::bye(DELETED))),
             told => told?,
         }
         self.count_bad(completion.status == Status::Bad)
