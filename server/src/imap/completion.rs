@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io;
 
-use coldpost_engine::{Error, Kind};
+use coldpost_engine::{Error, Kind, mailbox_name};
 
 use crate::answer::answer;
 use crate::imap::reply::{self, Code, Refusal, Status};
@@ -142,12 +142,13 @@ pub(crate) fn refusal(error: &Error) -> Completion {
     Completion::no(answer(error.kind()).imap, text)
 }
 
-/// `error` on a mailbox that a message was to go to: a missing one may be made (RFC 3501, 7.1).
-pub(crate) fn target_failure(error: Error) -> Failure {
-    match error.kind() {
-        Kind::NotFound => {
-            Completion::no(Code::TryCreate, "No such mailbox; it may be created").into()
-        }
+/// What an error on `mailbox` means, to which a message was to go: a missing one may be made (RFC 3501, 7.1), if it can be.
+pub(crate) fn target_failure(mailbox: &str) -> impl Fn(Error) -> Failure {
+    move |error| match error.kind() {
+        Kind::NotFound => match mailbox_name(mailbox) {
+            Ok(_) => Completion::no(Code::TryCreate, "No such mailbox; it may be created").into(),
+            Err(error) => error.into(),
+        },
         _ => error.into(),
     }
 }

@@ -51,7 +51,6 @@ pub(super) async fn delete(session: &mut Session, mailbox: &str) -> Outcome {
 
 /// RENAME.
 pub(super) async fn rename(session: &mut Session, from: &str, to: &str) -> Outcome {
-    let to = to.strip_suffix(SEPARATOR).unwrap_or(to);
     session
         .ctx
         .engine
