@@ -144,11 +144,18 @@ pub(crate) fn refusal(error: &Error) -> Completion {
 
 /// What an error on `mailbox` means, to which a message was to go: a missing one may be made (RFC 3501, 7.1), if it can be.
 pub(crate) fn target_failure(mailbox: &str) -> impl Fn(Error) -> Failure {
-    move |error| match error.kind() {
-        Kind::NotFound => match mailbox_name(mailbox) {
-            Ok(_) => Completion::no(Code::TryCreate, "No such mailbox; it may be created").into(),
-            Err(error) => error.into(),
-        },
+    move |error| match missing(mailbox)(error) {
+        Failure::Engine(error) if error.kind() == Kind::NotFound => {
+            Completion::no(Code::TryCreate, "No such mailbox; it may be created").into()
+        }
+        failure => failure,
+    }
+}
+
+/// What an error on `mailbox` means, which was to be there: of a name that cannot be, why it cannot.
+pub(crate) fn missing(mailbox: &str) -> impl Fn(Error) -> Failure {
+    move |error| match mailbox_name(mailbox) {
+        Err(why) if error.kind() == Kind::NotFound => why.into(),
         _ => error.into(),
     }
 }

@@ -4,7 +4,7 @@ use winnow::Parser;
 use winnow::combinator::{alt, opt, preceded};
 
 use super::error::{Parsed, bad};
-use super::mailbox::{list_mailbox, reference, status_items};
+use super::mailbox::{list_mailbox, mailbox, status_items};
 use super::token::{keyword, list, list1, sp, word};
 use crate::imap::ast::{CommandBody, List, ListReturn, ListSelect};
 use crate::limits::IMAP_LIST_ITEMS_MAX;
@@ -12,7 +12,7 @@ use crate::limits::IMAP_LIST_ITEMS_MAX;
 /// `list = "LIST" [SP list-select-opts] SP mailbox SP mbox-or-pat [SP list-return-opts]`, from behind its name.
 pub(super) fn list_command(input: &mut &[u8]) -> Parsed<CommandBody> {
     let select = opt(preceded(b' ', list_select_opts)).parse_next(input)?;
-    let (reference, _, (patterns, several)) = (reference, sp, mbox_or_pat).parse_next(input)?;
+    let (reference, _, (patterns, several)) = (mailbox, sp, mbox_or_pat).parse_next(input)?;
     let returns = opt(preceded(b' ', list_return_opts)).parse_next(input)?;
     Ok(CommandBody::List(List {
         reference,

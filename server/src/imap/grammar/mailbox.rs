@@ -19,15 +19,6 @@ use crate::limits::IMAP_LIST_ITEMS_MAX;
 
 /// `mailbox = "INBOX" / astring`, with the space before it. INBOX in any case is `INBOX`, also as the first level of a name.
 pub(super) fn mailbox(input: &mut &[u8]) -> Parsed<String> {
-    let name = reference(input)?;
-    if name.contains("//") {
-        return Err(no(Code::Cannot, "a level of the mailbox name is empty"));
-    }
-    Ok(name)
-}
-
-/// The `mailbox` of LIST and LSUB, which need not be a name that can be.
-pub(super) fn reference(input: &mut &[u8]) -> Parsed<String> {
     sp(input)?;
     let wire = expect("a mailbox name", astring).parse_next(input)?;
     let mut name = decoded(&wire)?;
@@ -67,7 +58,7 @@ pub(super) fn list_mailbox(input: &mut &[u8]) -> Parsed<String> {
 
 /// `lsub = "LSUB" SP mailbox SP list-mailbox`, from behind its name.
 pub(super) fn lsub(input: &mut &[u8]) -> Parsed<CommandBody> {
-    let (reference, _, pattern) = (reference, sp, list_mailbox).parse_next(input)?;
+    let (reference, _, pattern) = (mailbox, sp, list_mailbox).parse_next(input)?;
     Ok(CommandBody::Lsub { reference, pattern })
 }
 
