@@ -342,7 +342,7 @@ mod tests {
                 yield_now().await;
             }
         };
-        let asked = asked(&vec![&pattern; 5], ListSelect::default());
+        let asked = asked(&[&pattern; 5], ListSelect::default());
         let listed = tokio::select! {
             listed = list(&mailboxes, &asked, &mut pace) => listed.expect("within the bounds"),
             () = other => unreachable!("it never ends"),
@@ -360,7 +360,7 @@ mod tests {
     fn what_would_take_too_long_is_refused() {
         let (mailboxes, pattern) = many();
         let mut over = Pace::new(Duration::ZERO);
-        let asked = asked(&vec![&pattern; 60], ListSelect::default());
+        let asked = asked(&[&pattern; 60], ListSelect::default());
         let list = refused(now(list(&mailboxes, &asked, &mut over)));
         assert!(list.starts_with("a1 NO [LIMIT] "), "{list}");
         let lsub = refused(now(lsub(&mailboxes, "", &pattern, &mut over)));

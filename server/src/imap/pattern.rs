@@ -119,10 +119,10 @@ impl Pattern {
     /// One character of the name: `same` are the places where it stands.
     fn step(&self, places: &mut Places, same: &Places, separator: bool) {
         let mut carry = 0;
-        for word in 0..self.weight() {
-            let moved = places[word] & same[word];
+        for (word, place) in places.iter_mut().enumerate().take(self.weight()) {
+            let moved = *place & same[word];
             let stays = self.stars[word] | if separator { 0 } else { self.percents[word] };
-            places[word] = (places[word] & stays) | (moved << 1) | carry;
+            *place = (*place & stays) | (moved << 1) | carry;
             carry = moved >> 63;
         }
     }
@@ -130,9 +130,9 @@ impl Pattern {
     /// A wild card may stand for nothing; behind one there is never another.
     fn pass_wildcards(&self, places: &mut Places) {
         let mut carry = 0;
-        for word in 0..self.weight() {
-            let passed = places[word] & (self.stars[word] | self.percents[word]);
-            places[word] |= (passed << 1) | carry;
+        for (word, place) in places.iter_mut().enumerate().take(self.weight()) {
+            let passed = *place & (self.stars[word] | self.percents[word]);
+            *place |= (passed << 1) | carry;
             carry = passed >> 63;
         }
     }

@@ -78,8 +78,8 @@ const WITH_LITERALS: [&str; 18] = [
 /// Whether a literal may follow `command`: it has a tag and a name that is known and takes one.
 pub(super) fn may_have_literal(command: &[u8]) -> bool {
     let name = command.split(|&b| b == b' ').nth(1).unwrap_or_default();
-    let known = |other: &&str| name.eq_ignore_ascii_case(other.as_bytes());
-    tag_of(command).is_some() && WITH_LITERALS.iter().any(|other| known(other))
+    let mut names = WITH_LITERALS.iter();
+    tag_of(command).is_some() && names.any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
 }
 
 /// The tag at the start of a command, as far as it is one.
