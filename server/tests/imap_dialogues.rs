@@ -299,3 +299,29 @@ async fn a_silent_store_under_condstore_tells_what_another_session_stored_at_onc
 async fn a_store_tells_last_what_is_true_last() {
     sessions_learn_what_others_store("±FLAGS", "").await;
 }
+
+/// The story: what another session stored while \Seen was set was told first, and then the older flags with the body.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fetch_that_sets_seen_tells_last_what_is_true_last() {
+    let server = Server::start(Setup::default()).await;
+    server.deliver("anna", "hello").await;
+    let (mut reader, mut other) = (anna(&server).await, anna(&server).await);
+    for session in [&mut reader, &mut other] {
+        session.exchange(b"a1 SELECT INBOX\r\n", "a1 OK").await;
+    }
+    for round in 0..200 {
+        let store = format!("b STORE 1 {}FLAGS (\\Flagged)\r\n", ["+", "-"][round % 2]);
+        reader
+            .exchange(b"a STORE 1 -FLAGS (\\Seen)\r\n", "a OK")
+            .await;
+        let (heard, _) = tokio::join!(
+            reader.exchange(b"b FETCH 1 (FLAGS BODY[])\r\n", "b OK"),
+            other.exchange(store.as_bytes(), "b OK")
+        );
+        let later = reader.exchange(b"c NOOP\r\n", "c OK").await;
+        let told = told_flags(&later).or_else(|| told_flags(&heard));
+        let truth = reader.exchange(b"d FETCH 1 FLAGS\r\n", "d OK").await;
+        assert_eq!(told, told_flags(&truth), "round {round}: {heard}{later}");
+    }
+    server.engine.close().await;
+}
