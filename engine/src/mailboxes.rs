@@ -14,13 +14,12 @@ use crate::open::Engine;
 use crate::view::mailbox::{mailbox_id, mailbox_row, status_of};
 use crate::view::{MailboxInfo, MailboxStatus, SpecialUse};
 
-/// A mailbox name as it is kept: `INBOX` in capitals, no empty level, within the bounds.
+/// A mailbox name as it is kept: `INBOX` in capitals, no empty level (so no `/` at its end), within the bounds.
 ///
 /// # Errors
 /// `Invalid` or `Limit`, in words.
-pub fn mailbox_name(raw: &str) -> Result<String> {
+pub fn mailbox_name(name: &str) -> Result<String> {
     let wrong = |why: &str| Err(Error::new(Kind::Invalid, format!("mailbox name: {why}")));
-    let name = raw.strip_suffix('/').unwrap_or(raw);
     if name.is_empty() || name.split('/').any(str::is_empty) {
         return wrong("a level is empty");
     }

@@ -22,8 +22,16 @@ pub const IMAP_DEPTH_MAX: usize = 50;
 pub const IMAP_SEARCH_KEYS_MAX: usize = 1_000;
 /// Ranges of one set of sequence numbers or UIDs.
 pub const IMAP_SET_RANGES_MAX: usize = 16 * 1024;
-/// Items of one list: of FETCH, STATUS, ENABLE, patterns of LIST, names of header fields.
+/// Items of one list: of FETCH, STATUS, ENABLE, names of header fields.
 pub const IMAP_LIST_ITEMS_MAX: usize = 1_000;
+/// Patterns of one LIST.
+pub const IMAP_LIST_PATTERNS_MAX: usize = 100;
+/// Wild cards of one pattern of LIST or LSUB, neighbours counted as one.
+pub const IMAP_LIST_WILDCARDS_MAX: u32 = 128;
+/// Steps of matching names (an octet of a name against 64 characters of a pattern) after which other sessions get their turn.
+pub const IMAP_LIST_STEPS: usize = 256 * 1024;
+/// Time that matching the names of one LIST or LSUB may take.
+pub const IMAP_LIST_TIME: Duration = Duration::from_secs(10);
 /// Pairs of ID (RFC 2971, 3.3).
 pub const IMAP_ID_PAIRS_MAX: usize = 30;
 /// Flags of one list: all that a mailbox can have, and the system's.

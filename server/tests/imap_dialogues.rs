@@ -6,6 +6,7 @@ mod run;
 #[path = "dialogues/server.rs"]
 mod server;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use coldpost_server::auth::{AccountPolicy, Peer};
@@ -224,5 +225,103 @@ async fn a_long_fetch_reaches_a_slow_client_whole() {
         40,
         "each tells that it was read"
     );
+    server.engine.close().await;
+}
+
+/// What the answers say of the flags of message 1, last word last, without \Recent.
+fn told_flags(heard: &str) -> Option<BTreeSet<String>> {
+    let last = heard
+        .lines()
+        .rfind(|line| line.starts_with("* 1 FETCH (") && line.contains("FLAGS ("))?;
+    let flags = last.split("FLAGS (").nth(1)?.split(')').next()?;
+    let flags = flags.split(' ').filter(|flag| !flag.is_empty());
+    Some(
+        flags
+            .filter(|flag| *flag != "\\Recent")
+            .map(str::to_owned)
+            .collect(),
+    )
+}
+
+/// The story: two sessions stored flags of one message at once; each was told the other's modseq at most, never its flag.
+/// `store` is what stands between STORE and its flag, `select` behind the mailbox.
+async fn sessions_learn_what_others_store(store: &str, select: &str) {
+    let server = Server::start(Setup::default()).await;
+    server.deliver("anna", "hello").await;
+    let mut sessions = [anna(&server).await, anna(&server).await];
+    let mut beliefs = [BTreeSet::new(), BTreeSet::new()];
+    for session in &mut sessions {
+        let select = format!("a1 SELECT INBOX{select}\r\n");
+        session.exchange(select.as_bytes(), "a1 OK").await;
+    }
+    for round in 0..200 {
+        let sign = if round % 2 == 0 { '+' } else { '-' };
+        let stores = ["\\Flagged", "\\Answered"].map(|flag| {
+            let store = store.replace('±', &sign.to_string());
+            format!("b STORE 1 {store} ({flag})\r\n").into_bytes()
+        });
+        let [one, other] = &mut sessions;
+        let heard = tokio::join!(
+            one.exchange(&stores[0], "b OK"),
+            other.exchange(&stores[1], "b OK")
+        );
+        let heard = [heard.0, heard.1];
+        for (at, heard) in heard.iter().enumerate() {
+            let own = ["\\Flagged", "\\Answered"][at].to_owned();
+            match (sign, told_flags(heard)) {
+                (_, Some(told)) => beliefs[at] = told,
+                ('+', None) => drop(beliefs[at].insert(own)),
+                (_, None) => drop(beliefs[at].remove(&own)),
+            }
+            let later = sessions[at].exchange(b"c NOOP\r\n", "c OK").await;
+            if let Some(told) = told_flags(&later) {
+                beliefs[at] = told;
+            }
+            let truth = sessions[at].exchange(b"d FETCH 1 FLAGS\r\n", "d OK").await;
+            let truth = told_flags(&truth).expect("it was asked");
+            assert_eq!(beliefs[at], truth, "round {round}: {heard}{later}");
+        }
+    }
+    server.engine.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_store_tells_what_another_session_stored_at_once() {
+    sessions_learn_what_others_store("±FLAGS.SILENT", "").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_store_under_condstore_tells_what_another_session_stored_at_once() {
+    sessions_learn_what_others_store("±FLAGS.SILENT", " (CONDSTORE)").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_tells_last_what_is_true_last() {
+    sessions_learn_what_others_store("±FLAGS", "").await;
+}
+
+/// The story: what another session stored while \Seen was set was told first, and then the older flags with the body.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fetch_that_sets_seen_tells_last_what_is_true_last() {
+    let server = Server::start(Setup::default()).await;
+    server.deliver("anna", "hello").await;
+    let (mut reader, mut other) = (anna(&server).await, anna(&server).await);
+    for session in [&mut reader, &mut other] {
+        session.exchange(b"a1 SELECT INBOX\r\n", "a1 OK").await;
+    }
+    for round in 0..200 {
+        let store = format!("b STORE 1 {}FLAGS (\\Flagged)\r\n", ["+", "-"][round % 2]);
+        reader
+            .exchange(b"a STORE 1 -FLAGS (\\Seen)\r\n", "a OK")
+            .await;
+        let (heard, _) = tokio::join!(
+            reader.exchange(b"b FETCH 1 (FLAGS BODY[])\r\n", "b OK"),
+            other.exchange(store.as_bytes(), "b OK")
+        );
+        let later = reader.exchange(b"c NOOP\r\n", "c OK").await;
+        let told = told_flags(&later).or_else(|| told_flags(&heard));
+        let truth = reader.exchange(b"d FETCH 1 FLAGS\r\n", "d OK").await;
+        assert_eq!(told, told_flags(&truth), "round {round}: {heard}{later}");
+    }
     server.engine.close().await;
 }

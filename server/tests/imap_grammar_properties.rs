@@ -1,7 +1,8 @@
 //! What holds for the grammar whatever the bytes are, and its bounds.
 
+use coldpost_server::imap::ast::{Command, CommandBody};
 use coldpost_server::imap::grammar;
-use coldpost_server::imap::reply::Status;
+use coldpost_server::imap::reply::{FetchLine, Status};
 use expect_test::expect;
 use proptest::prelude::*;
 
@@ -65,6 +66,39 @@ fn words() -> impl Strategy<Value = Vec<u8>> {
     ];
     proptest::collection::vec(proptest::sample::select(words.to_vec()), 0..40)
         .prop_map(|words| words.concat())
+}
+
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
+
+proptest! {
+    #[test]
+    fn a_date_time_that_is_taken_comes_back_as_it_was(
+        date in (1..=31u8, 0..12usize, prop_oneof![0..=9999u16, Just(0), Just(9999)]),
+        time in (0..24u8, 0..60u8, 0..60u8),
+        zone in (any::<bool>(), 0..24u8, 0..60u8),
+    ) {
+        let ((day, month, year), (hour, minute, second)) = (date, time);
+        let sign = if zone.0 || (zone.1, zone.2) == (0, 0) { '+' } else { '-' };
+        let text = format!(
+            "\"{day:02}-{}-{year:04} {hour:02}:{minute:02}:{second:02} {sign}{:02}{:02}\"",
+            MONTHS[month], zone.1, zone.2
+        );
+        match grammar::parse(format!("a APPEND x {text} {{1}}").as_bytes()) {
+            Ok(Command { body: CommandBody::Append(append), .. }) => {
+                let date = append.messages[0].internal_date.expect("it was given");
+                let mut out = Vec::new();
+                let mut line = FetchLine::begin(&mut out, 1);
+                line.internal_date(&mut out, date);
+                line.end(&mut out);
+                let wanted = format!("* 1 FETCH (INTERNALDATE {text})\r\n");
+                prop_assert_eq!(String::from_utf8_lossy(&out), wanted);
+            }
+            Ok(other) => panic!("{other:?} is no APPEND"),
+            Err(refusal) => prop_assert!(day > 28 && refusal.text == "there is no such day", "{text}: {refusal:?}"),
+        }
+    }
 }
 
 fn holds(bytes: &[u8]) -> Result<(), TestCaseError> {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io;
 
-use coldpost_engine::{Error, Kind};
+use coldpost_engine::{Error, Kind, mailbox_name};
 
 use crate::answer::answer;
 use crate::imap::reply::{self, Code, Refusal, Status};
@@ -95,6 +95,8 @@ pub(crate) enum Failure {
     Refused(Completion),
     /// The engine said no; answered by the one table, the session goes on.
     Engine(Error),
+    /// The selected mailbox was deleted by another session: the command is answered and the session ends (RFC 2180, 3.3).
+    MailboxDeleted,
     /// The session ends with this BYE.
     Bye(Completion),
     /// The connection is gone, or what was sent can only be ended by closing it.
@@ -140,12 +142,20 @@ pub(crate) fn refusal(error: &Error) -> Completion {
     Completion::no(answer(error.kind()).imap, text)
 }
 
-/// `error` on a mailbox that a message was to go to: a missing one may be made (RFC 3501, 7.1).
-pub(crate) fn target_failure(error: Error) -> Failure {
-    match error.kind() {
-        Kind::NotFound => {
+/// What an error on `mailbox` means, to which a message was to go: a missing one may be made (RFC 3501, 7.1), if it can be.
+pub(crate) fn target_failure(mailbox: &str) -> impl Fn(Error) -> Failure {
+    move |error| match missing(mailbox)(error) {
+        Failure::Engine(error) if error.kind() == Kind::NotFound => {
             Completion::no(Code::TryCreate, "No such mailbox; it may be created").into()
         }
+        failure => failure,
+    }
+}
+
+/// What an error on `mailbox` means, which was to be there: of a name that cannot be, why it cannot.
+pub(crate) fn missing(mailbox: &str) -> impl Fn(Error) -> Failure {
+    move |error| match mailbox_name(mailbox) {
+        Err(why) if error.kind() == Kind::NotFound => why.into(),
         _ => error.into(),
     }
 }

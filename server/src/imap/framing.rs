@@ -2,7 +2,7 @@
 //!
 //! Promises: every bound is checked here, and a synchronising literal is refused before one of its octets is sent; the same bytes give
 //! the same events however they were split; memory is bounded by the bounds of a command, since octets of a message are handed on as
-//! they come. Never: touches a socket, understands a command beyond its tag and whether it is an APPEND.
+//! they come. Never: touches a socket, understands a command beyond its tag, whether it takes literals and whether it is an APPEND.
 //!
 //! Lines end with CRLF; a bare LF is taken too, as Dovecot does. Inside a command both are written CRLF. What is refused is read to its
 //! end and thrown away, so that the answer stands where the client expects it (RFC 7888, 4).
@@ -12,7 +12,7 @@ mod marker;
 use bytes::{Buf, Bytes, BytesMut};
 
 pub(in crate::imap) use marker::tag_of;
-use marker::{MARKER_MAX, Marker, announces_message, marker};
+use marker::{MARKER_MAX, Marker, announces_message, marker, may_have_literal};
 
 use crate::imap::reply::{Code, Refusal};
 use crate::limits;
@@ -326,6 +326,8 @@ impl Framer {
         let size = usize::try_from(found.size).unwrap_or(usize::MAX);
         let refusal = if found.binary {
             Refusal::bad("binary literals (~{n}) are not supported here")
+        } else if !may_have_literal(&self.command) {
+            Refusal::bad("no literal can stand here: expected a tag and a command that takes one")
         } else if self.literals > limits::IMAP_LITERALS_MAX {
             let most = limits::IMAP_LITERALS_MAX;
             Refusal::bad(format!("the command has more than {most} literals"))

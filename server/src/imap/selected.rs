@@ -3,11 +3,10 @@
 //! Promises: sequence numbers move only with the EXPUNGE and EXISTS that were sent (RFC 3501, 5.5 and 7.4.1). Never:
 //! holds anything of the engine beyond the view.
 
-use std::collections::HashMap;
 use std::io;
 
 use coldpost_engine::flags::{Flags, SystemFlags};
-use coldpost_engine::ids::{ModSeq, Uid};
+use coldpost_engine::ids::Uid;
 use coldpost_engine::limits::KEYWORDS_MAX;
 use coldpost_engine::uidset::UidSet;
 use coldpost_engine::view::{Changes, Entry, MailboxView};
@@ -34,9 +33,6 @@ pub(crate) enum Expunges {
     /// Kept for a later command: the client's sequence numbers must not move.
     Held,
 }
-
-/// What a client was told of flags by the command itself: need not be told again.
-pub(crate) type Told = HashMap<Uid, ModSeq>;
 
 /// What FETCH responses that nobody asked for contain beside FLAGS.
 #[derive(Clone, Copy, Debug, Default)]
@@ -135,24 +131,23 @@ impl Selected {
             .untagged(buffer);
     }
 
-    /// Tells the client what happened since it was last told. Flags that `told` has with the same modseq are left out.
+    /// Tells the client what happened since it was last told, but for the flags of `own`: the command tells them itself, as they
+    /// are after this, so that what is told last is true.
     ///
     /// # Errors
-    /// `Bye` when the mailbox itself was deleted (RFC 2180, 3.3).
+    /// `MailboxDeleted`, when it was.
     pub(crate) async fn tell_changes(
         &mut self,
         expunges: Expunges,
         unasked: Unasked,
-        told: &Told,
+        own: &UidSet,
         out: &mut Out<'_>,
     ) -> Outcome<()> {
         let Some(mut changes) = self.view.changes()? else {
             return Ok(());
         };
         if changes.deleted {
-            return Err(Failure::Bye(Completion::bye(
-                "The selected mailbox was deleted",
-            )));
+            return Err(Failure::MailboxDeleted);
         }
         let flagged = std::mem::take(&mut changes.flagged);
         let arrived = !changes.arrived.is_empty();
@@ -168,10 +163,7 @@ impl Selected {
             reply::exists(out.buffer(), self.view.uids().len());
             reply::recent(out.buffer(), self.view.recent().len());
         }
-        for entry in flagged
-            .iter()
-            .filter(|entry| told.get(&entry.uid) != Some(&entry.modseq))
-        {
+        for entry in flagged.iter().filter(|entry| !own.contains(entry.uid)) {
             self.tell_flags(entry, unasked, out).await?;
         }
         Ok(())

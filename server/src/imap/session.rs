@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use coldpost_engine::ids::AccountRef;
+use coldpost_engine::uidset::UidSet;
 
 use crate::auth::{Login, Peer};
 use crate::imap::ast::{Command, CommandBody, Numbers};
@@ -18,8 +19,11 @@ use crate::imap::grammar;
 use crate::imap::input::Input;
 use crate::imap::out::Out;
 use crate::imap::reply::{Code, Refusal, Status};
-use crate::imap::selected::{Expunges, Selected, Told, Unasked};
+use crate::imap::selected::{Expunges, Selected, Unasked};
 use crate::limits::IMAP_BAD_COMMANDS_MAX;
+
+/// Why a session ends when another one deletes its mailbox.
+const DELETED: &str = "The selected mailbox was deleted";
 
 /// One client's session.
 pub(crate) struct Session {
@@ -76,12 +80,12 @@ impl Session {
         }
     }
 
-    /// Tells what changed in the selected mailbox, if there is one.
+    /// Tells what changed in the selected mailbox, if there is one, but for the flags of `own`, which the command tells.
     pub(crate) async fn tell_changes(
         &mut self,
         expunges: Expunges,
         numbers: Numbers,
-        told: &Told,
+        own: &UidSet,
         out: &mut Out<'_>,
     ) -> Outcome<()> {
         let unasked = Unasked {
@@ -89,7 +93,7 @@ impl Session {
             uid: numbers == Numbers::Uid,
         };
         match &mut self.selected {
-            Some(selected) => selected.tell_changes(expunges, unasked, told, out).await,
+            Some(selected) => selected.tell_changes(expunges, unasked, own, out).await,
             None => Ok(()),
         }
     }
@@ -164,10 +168,11 @@ impl Session {
         let completion = match outcome {
             Ok(completion) | Err(Failure::Refused(completion)) => completion,
             Err(Failure::Engine(error)) => refusal(&error),
+            Err(Failure::MailboxDeleted) => Completion::no(Code::NonExistent, DELETED),
             Err(over) => return Err(over),
         };
         let told = self
-            .tell_changes(traits.expunges, traits.numbers, &Told::new(), out)
+            .tell_changes(traits.expunges, traits.numbers, &UidSet::new(), out)
             .await;
         // The command was carried out and is answered, whatever became of the mailbox.
         completion.tagged(out.buffer(), &tag);
@@ -177,6 +182,7 @@ impl Session {
             .command(traits.name, completion.word(), started.elapsed());
         match told {
             Err(Failure::Engine(error)) => drop(refusal(&error)),
+            Err(Failure::MailboxDeleted) => return Err(Failure::Bye(Completion::bye(DELETED))),
             told => told?,
         }
         self.count_bad(completion.status == Status::Bad)

@@ -49,7 +49,7 @@ pub(crate) async fn run(
         .append(account, &mailbox, vec![append])
         .await;
     drop(spooled);
-    let appended = appended.map_err(target_failure)?;
+    let appended = appended.map_err(target_failure(&mailbox))?;
     let code = Code::AppendUid {
         uid_validity: appended.uid_validity,
         uids: appended.uids,
@@ -68,7 +68,7 @@ fn acceptable(
         .ctx
         .engine
         .status(account, mailbox)
-        .map_err(target_failure)?;
+        .map_err(target_failure(mailbox))?;
     match <[AppendMessage; 1]>::try_from(messages) {
         Ok([message]) => Ok((account, message)),
         Err(_) => Err(one_message().into()),

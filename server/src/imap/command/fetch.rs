@@ -15,7 +15,7 @@ use crate::imap::fetch_octets::Octets;
 use crate::imap::fetch_plan::{FetchPlan, Item};
 use crate::imap::out::Out;
 use crate::imap::reply::{Code, FetchLine};
-use crate::imap::selected::{Expunges, Selected, Told, pieces};
+use crate::imap::selected::{Expunges, Selected, pieces};
 use crate::imap::session::Session;
 use crate::limits::{IMAP_BODIES_AHEAD, IMAP_ENTRIES_BATCH, IMAP_ROWS_BATCH};
 
@@ -159,7 +159,8 @@ async fn send_group(
     out: &mut Out<'_>,
 ) -> Outcome<()> {
     if plan.sets_seen {
-        set_seen(session, numbers, &mut group, out).await?;
+        let seen = set_seen(session, numbers, &group, out).await?;
+        refresh(session.selected()?, &mut group, &seen)?;
     }
     let engine = session.ctx.engine.clone();
     let condstore = session.condstore;
@@ -170,13 +171,13 @@ async fn send_group(
     Ok(())
 }
 
-/// Sets \Seen where it is not set yet and every body is there.
+/// Sets \Seen where it is not set yet and every body is there, and tells what others changed. Gives where it did.
 async fn set_seen(
     session: &mut Session,
     numbers: Numbers,
-    group: &mut [Ready],
+    group: &[Ready],
     out: &mut Out<'_>,
-) -> Outcome<()> {
+) -> Outcome<UidSet> {
     let unseen = |ready: &Ready| {
         !ready.entry.system.contains(SystemFlags::SEEN)
             && !ready
@@ -190,7 +191,7 @@ async fn set_seen(
         .map(|ready| ready.entry.uid)
         .collect();
     if uids.is_empty() {
-        return Ok(());
+        return Ok(uids);
     }
     let account = session.account()?;
     let view = &session.selected()?.view;
@@ -210,23 +211,26 @@ async fn set_seen(
             error = &error as &dyn std::error::Error,
             "\\Seen is not set"
         );
-        return Ok(());
+        return Ok(UidSet::new());
     }
-    let entries = session.selected()?.entries(&uids)?;
-    let told: Told = entries
-        .iter()
-        .map(|entry| (entry.uid, entry.modseq))
-        .collect();
+    session
+        .tell_changes(Expunges::Held, numbers, &uids, out)
+        .await?;
+    Ok(uids)
+}
+
+/// Looks at the flags again: an answer must not have older ones than what was told of other sessions before it.
+fn refresh(selected: &Selected, group: &mut [Ready], seen: &UidSet) -> Outcome<()> {
+    let uids = group.iter().map(|ready| ready.entry.uid).collect();
+    let entries = selected.entries(&uids)?;
     for ready in group.iter_mut() {
         if let Ok(at) = entries.binary_search_by_key(&ready.entry.uid, |entry| entry.uid) {
             // One that was expunged meanwhile keeps its flags, and nothing is told of them.
-            ready.tells_flags = entries[at] != ready.entry;
+            ready.tells_flags = seen.contains(ready.entry.uid) && entries[at] != ready.entry;
             ready.entry = entries[at].clone();
         }
     }
-    session
-        .tell_changes(Expunges::Held, numbers, &told, out)
-        .await
+    Ok(())
 }
 
 /// Gives the bodies that went away since they were opened.

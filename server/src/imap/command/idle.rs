@@ -1,5 +1,6 @@
 //! IDLE (RFC 2177): changes are told as they happen, and every two minutes a line shows that the connection lives.
 
+use coldpost_engine::uidset::UidSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::imap::ast::Numbers;
@@ -8,7 +9,7 @@ use crate::imap::framing::Event;
 use crate::imap::input::{Input, Patience};
 use crate::imap::out::Out;
 use crate::imap::reply;
-use crate::imap::selected::{Expunges, Told};
+use crate::imap::selected::Expunges;
 use crate::imap::session::Session;
 use crate::limits::IMAP_KEEP_ALIVE;
 
@@ -18,7 +19,7 @@ pub(super) async fn run(
     out: &mut Out<'_>,
 ) -> Outcome {
     session
-        .tell_changes(Expunges::Told, Numbers::Sequence, &Told::new(), out)
+        .tell_changes(Expunges::Told, Numbers::Sequence, &UidSet::new(), out)
         .await?;
     input.expect_line();
     reply::continuation(out.buffer(), "idling");
@@ -37,7 +38,7 @@ pub(super) async fn run(
         tokio::select! {
             read = input.read(Patience::Idle) => read?,
             () = changed(session) => {
-                session.tell_changes(Expunges::Told, Numbers::Sequence, &Told::new(), out).await?;
+                session.tell_changes(Expunges::Told, Numbers::Sequence, &UidSet::new(), out).await?;
             }
             _ = keep_alive.tick() => Completion::ok("Still here").untagged(out.buffer()),
         }

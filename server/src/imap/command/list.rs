@@ -1,14 +1,16 @@
 //! LIST and LSUB (RFC 3501, 6.3.8 and 6.3.9; RFC 5258 with STATUS of RFC 5819 and SPECIAL-USE of RFC 6154).
 
 use coldpost_engine::Kind;
+use tokio::task::consume_budget;
 
 use crate::imap::ast::{List, StatusItem};
 use crate::imap::command::status;
 use crate::imap::completion::{Completion, Outcome};
-use crate::imap::listing::{Listed, list, lsub};
+use crate::imap::listing::{Listed, Pace, list, lsub};
 use crate::imap::out::Out;
 use crate::imap::reply::{self, ListName};
 use crate::imap::session::Session;
+use crate::limits::IMAP_LIST_TIME;
 
 /// The answer to a question for the separator (RFC 3501, 6.3.8): every name has the root "".
 const ROOT: ListName<'static> = ListName {
@@ -30,7 +32,8 @@ pub(super) async fn run(session: &mut Session, asked: List, out: &mut Out<'_>) -
         session.enable_condstore(out.buffer());
     }
     let mailboxes = session.ctx.engine.mailboxes(account)?;
-    for listed in list(&mailboxes, &asked) {
+    let mut pace = Pace::new(IMAP_LIST_TIME);
+    for listed in list(&mailboxes, &asked, &mut pace).await? {
         tell(&listed, asked.extended, out.buffer());
         if let (Some(items), Some(_)) = (items, listed.info.id) {
             match status::tell(session, account, &listed.info.name, items, out.buffer()) {
@@ -38,6 +41,7 @@ pub(super) async fn run(session: &mut Session, asked: List, out: &mut Out<'_>) -
                 Err(error) if error.kind() == Kind::NotFound => {}
                 told => told?,
             }
+            consume_budget().await;
         }
         out.relieve().await?;
     }
@@ -84,7 +88,8 @@ pub(super) async fn subscribed(
         return Ok(Completion::ok("Lsub completed"));
     }
     let mailboxes = session.ctx.engine.mailboxes(session.account()?)?;
-    for (name, selectable) in lsub(&mailboxes, reference, pattern) {
+    let mut pace = Pace::new(IMAP_LIST_TIME);
+    for (name, selectable) in lsub(&mailboxes, reference, pattern, &mut pace).await? {
         let attributes: &[&str] = if selectable { &[] } else { &["\\Noselect"] };
         reply::lsub(
             out.buffer(),

@@ -1,6 +1,7 @@
 //! CREATE, DELETE, RENAME, SUBSCRIBE and UNSUBSCRIBE (RFC 3501, 6.3.3 to 6.3.7).
 
-use coldpost_engine::view::SpecialUse;
+use coldpost_engine::Kind;
+use coldpost_engine::view::{MailboxInfo, SpecialUse};
 
 use crate::imap::command::mailbox_objectid;
 use crate::imap::completion::{Completion, Outcome};
@@ -38,7 +39,17 @@ pub(super) async fn delete(session: &mut Session, mailbox: &str) -> Outcome {
         .status(account, mailbox)
         .ok()
         .map(|status| status.id);
-    session.ctx.engine.delete(account, mailbox).await?;
+    if let Err(error) = session.ctx.engine.delete(account, mailbox).await {
+        let parent =
+            |info: &MailboxInfo| info.name == mailbox && info.id.is_none() && info.has_children;
+        if error.kind() == Kind::Invalid
+            && session.ctx.engine.mailboxes(account)?.iter().any(parent)
+        {
+            let text = "It is no mailbox, only the parent of others (RFC 9051, 6.3.5)";
+            return Ok(Completion::no(Code::HasChildren, text));
+        }
+        return Err(error.into());
+    }
     if session
         .selected
         .as_ref()
@@ -51,7 +62,6 @@ pub(super) async fn delete(session: &mut Session, mailbox: &str) -> Outcome {
 
 /// RENAME.
 pub(super) async fn rename(session: &mut Session, from: &str, to: &str) -> Outcome {
-    let to = to.strip_suffix(SEPARATOR).unwrap_or(to);
     session
         .ctx
         .engine

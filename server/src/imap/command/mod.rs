@@ -126,6 +126,8 @@ pub(super) async fn run(
         CommandBody::Check => Ok(Completion::ok("Check completed")),
         CommandBody::Logout => {
             session.ended = true;
+            // Behind BYE nothing is told any more.
+            session.selected = None;
             Completion::bye("Logging out").untagged(out.buffer());
             Ok(Completion::ok("Logout completed"))
         }

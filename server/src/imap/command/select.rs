@@ -2,7 +2,7 @@
 
 use crate::imap::ast::{Select, SelectMode};
 use crate::imap::command::mailbox_objectid;
-use crate::imap::completion::{Completion, Outcome};
+use crate::imap::completion::{Completion, Outcome, missing};
 use crate::imap::out::Out;
 use crate::imap::reply::{self, Code};
 use crate::imap::selected::Selected;
@@ -23,7 +23,8 @@ pub(super) async fn run(session: &mut Session, select: Select, out: &mut Out<'_>
     let view = session
         .ctx
         .engine
-        .select(account, &select.mailbox, !read_only)?;
+        .select(account, &select.mailbox, !read_only)
+        .map_err(missing(&select.mailbox))?;
     session.condstore |= select.condstore;
 
     let selected = Selected { view, read_only };

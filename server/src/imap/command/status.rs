@@ -4,7 +4,7 @@ use coldpost_engine::ids::AccountRef;
 
 use crate::imap::ast::StatusItem;
 use crate::imap::command::mailbox_objectid;
-use crate::imap::completion::{Completion, Outcome};
+use crate::imap::completion::{Completion, Outcome, missing};
 use crate::imap::out::Out;
 use crate::imap::reply::{self, StatusValue};
 use crate::imap::session::Session;
@@ -19,7 +19,7 @@ pub(super) async fn run(
     if items.contains(&StatusItem::HighestModSeq) {
         session.enable_condstore(out.buffer());
     }
-    tell(session, account, mailbox, items, out.buffer())?;
+    tell(session, account, mailbox, items, out.buffer()).map_err(missing(mailbox))?;
     Ok(Completion::ok("Status completed"))
 }
 

@@ -29,7 +29,7 @@ pub(super) async fn copy(session: &mut Session, transfer: Transfer) -> Outcome {
         .engine
         .copy(account, from, &uids, &transfer.mailbox)
         .await
-        .map_err(target_failure)?;
+        .map_err(target_failure(&transfer.mailbox))?;
     let completion = Completion::ok("Copy completed");
     Ok(match copyuid(&copied) {
         Some(code) => completion.with(code),
@@ -58,7 +58,7 @@ pub(super) async fn r#move(
             .engine
             .r#move(account, from, &uids, &transfer.mailbox)
             .await;
-        if let Some(code) = copyuid(&moved.map_err(target_failure)?) {
+        if let Some(code) = copyuid(&moved.map_err(target_failure(&transfer.mailbox))?) {
             Completion::ok("Moved").with(code).untagged(out.buffer());
         }
     }
@@ -75,7 +75,7 @@ fn still_there(session: &Session, mailbox: &str) -> Outcome<()> {
         .engine
         .status(session.account()?, mailbox)
         .map(|_| ())
-        .map_err(target_failure)
+        .map_err(target_failure(mailbox))
 }
 
 fn some_gone() -> Completion {

@@ -53,6 +53,35 @@ pub(super) fn announces_message(command: &[u8], marker: Marker) -> bool {
         && rest.is_some_and(|rest| !rest.is_empty())
 }
 
+/// Names of commands that may have a literal.
+const WITH_LITERALS: [&str; 18] = [
+    "APPEND",
+    "COPY",
+    "CREATE",
+    "DELETE",
+    "EXAMINE",
+    "FETCH",
+    "ID",
+    "LIST",
+    "LOGIN",
+    "LSUB",
+    "MOVE",
+    "RENAME",
+    "SEARCH",
+    "SELECT",
+    "STATUS",
+    "SUBSCRIBE",
+    "UID",
+    "UNSUBSCRIBE",
+];
+
+/// Whether a literal may follow `command`: it has a tag and a name that is known and takes one.
+pub(super) fn may_have_literal(command: &[u8]) -> bool {
+    let name = command.split(|&b| b == b' ').nth(1).unwrap_or_default();
+    let mut names = WITH_LITERALS.iter();
+    tag_of(command).is_some() && names.any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+}
+
 /// The tag at the start of a command, as far as it is one.
 pub(in crate::imap) fn tag_of(command: &[u8]) -> Option<String> {
     let end = command

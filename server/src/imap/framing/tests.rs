@@ -147,7 +147,7 @@ fn a_line_over_the_bound_is_refused_at_its_end() {
     let long = "x".repeat(170);
     check(
         &format!(
-            "a {long}\r\nb {long}{{5+}}\r\n\r\n\r\n!\r\nc LOGIN {{1+}}\r\n{long}\r\nd {{1+}}\r\n. {long}\r\n{long}\r\ne NOOP\r\n"
+            "a {long}\r\nb {long}{{5+}}\r\n\r\n\r\n!\r\nc LOGIN {{1+}}\r\n{long}\r\nd ID {{1+}}\r\n. {long}\r\n{long}\r\ne NOOP\r\n"
         ),
         &expect![[r#"
             refused a BAD the command line is longer than 160 bytes
@@ -259,7 +259,7 @@ fn who_goes_on_sending_far_beyond_a_bound_is_cut_off() {
 #[test]
 fn a_command_has_no_more_literals_than_the_bound() {
     let literals = "{0+}\r\n".repeat(limits::IMAP_LITERALS_MAX);
-    let input = format!("a {literals}\r\nb {literals}{{0+}}\r\n\r\nc NOOP\r\n");
+    let input = format!("a LOGIN {literals}\r\nb LOGIN {literals}{{0+}}\r\n\r\nc NOOP\r\n");
     let limits = FramerLimits {
         line: 4096,
         ..LIMITS
@@ -268,6 +268,23 @@ fn a_command_has_no_more_literals_than_the_bound() {
     assert!(
         got.ends_with("refused b BAD the command has more than 32 literals\ncommand \"c NOOP\"\n"),
         "{got}"
+    );
+}
+
+#[test]
+fn a_literal_is_asked_for_only_where_a_command_takes_one() {
+    check(
+        "{3}\r\nNOOP {3}\r\na NOOP {3}\r\na FOO {3+}\r\nabc\r\na LOGIN{3}\r\na login {3}\r\nabc x\r\na UID SEARCH BODY {1+}\r\nx\r\n",
+        &expect![[r#"
+            refused * BAD no literal can stand here: expected a tag and a command that takes one
+            refused NOOP BAD no literal can stand here: expected a tag and a command that takes one
+            refused a BAD no literal can stand here: expected a tag and a command that takes one
+            refused a BAD no literal can stand here: expected a tag and a command that takes one
+            refused a BAD no literal can stand here: expected a tag and a command that takes one
+            continue
+            command "a login {3}\r\nabc x"
+            command "a UID SEARCH BODY {1+}\r\nx"
+        "#]],
     );
 }
 

@@ -1,7 +1,6 @@
 //! Dates (RFC 3501, 9: date, date-time).
 
 use jiff::civil::{Date, DateTime, Time};
-use jiff::tz::Offset;
 use winnow::Parser;
 use winnow::combinator::{alt, delimited, opt};
 use winnow::token::{one_of, take_while};
@@ -46,11 +45,9 @@ pub(super) fn date_time(input: &mut &[u8]) -> Parsed<(i64, i16)> {
     (b'"', opt(b' ')).parse_next(input)?;
     let (date, _, time, _, zone) = (date_text, b' ', time, b' ', zone).parse_next(input)?;
     b'"'.parse_next(input)?;
-    let offset = Offset::from_seconds(i32::from(zone) * 60).map_err(|_| unfit())?;
-    let timestamp = offset
-        .to_timestamp(DateTime::from_parts(date, time))
-        .map_err(|_| bad("there is no such time"))?;
-    Ok((timestamp.as_second(), zone))
+    let local =
+        DateTime::from_parts(date, time).duration_since(DateTime::constant(1970, 1, 1, 0, 0, 0, 0));
+    Ok((local.as_secs() - i64::from(zone) * 60, zone))
 }
 
 /// `time = 2DIGIT ":" 2DIGIT ":" 2DIGIT`; a leap second counts as the one before.

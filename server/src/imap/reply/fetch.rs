@@ -3,8 +3,8 @@
 use coldpost_engine::flags::Flags;
 use coldpost_engine::ids::{ModSeq, Uid};
 use coldpost_engine::mail::{Section, SectionText};
-use jiff::Timestamp;
-use jiff::tz::{Offset, TimeZone};
+use jiff::SignedDuration;
+use jiff::civil::DateTime;
 
 use super::mailbox::flag_list;
 use super::string::{astring, literal_mark};
@@ -161,13 +161,22 @@ fn section_label(out: &mut Vec<u8>, fetched: &FetchSection) {
     }
 }
 
-/// `date-time` without its quotes. Years that four digits cannot hold are written as the nearest that they can.
+/// `date-time` without its quotes, in the zone in which it was given: every one that the grammar takes comes back as it was. Years that
+/// four digits cannot hold, and zones of a day and more, are written as the nearest that can be.
 fn date_time(seconds: i64, zone: i16) -> String {
-    const FIRST: i64 = -62_135_510_400; // 0001-01-02
-    const LAST: i64 = 253_402_128_000; // 9999-12-30
-    let zone = i32::from(zone.clamp(-1_439, 1_439));
-    let offset = Offset::from_seconds(zone * 60).unwrap_or(Offset::UTC);
-    let time = Timestamp::from_second(seconds.clamp(FIRST, LAST)).unwrap_or(Timestamp::UNIX_EPOCH);
-    let time = time.to_zoned_datetime(TimeZone::fixed(offset));
-    time.strftime("%d-%b-%Y %H:%M:%S %z").to_string()
+    const FIRST: i64 = -62_167_219_200; // 0000-01-01 00:00:00
+    const LAST: i64 = 253_402_300_799; // 9999-12-31 23:59:59
+    let zone = zone.clamp(-1_439, 1_439);
+    let local = seconds
+        .saturating_add(i64::from(zone) * 60)
+        .clamp(FIRST, LAST);
+    let time =
+        DateTime::constant(1970, 1, 1, 0, 0, 0, 0).saturating_add(SignedDuration::from_secs(local));
+    let (sign, minutes) = (if zone < 0 { '-' } else { '+' }, zone.unsigned_abs());
+    format!(
+        "{} {sign}{:02}{:02}",
+        time.strftime("%d-%b-%Y %H:%M:%S"),
+        minutes / 60,
+        minutes % 60
+    )
 }
