@@ -1,9 +1,13 @@
 //! The daemon as an operator meets it: HTTP, the commands beside it and without it, signals, what it leaves behind.
 
+use std::io::ErrorKind;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Output;
 
 use coldpost_testkit::lmtp::stuffed;
-use coldpost_testkit::{Daemon, Must, Options, http};
+use coldpost_testkit::{Daemon, Must, Options, http, place};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -190,6 +194,69 @@ fn sigterm_takes_the_message_that_is_coming_in_and_cleans_up() {
     daemon.restart();
     let mut imap = daemon.imap("anna@example.org");
     assert_eq!(imap.command("SELECT INBOX").ok().number("EXISTS"), Some(1));
+}
+
+/// They were made with the umask's mode, so that every user of the machine could read mail.
+#[test]
+fn directories_that_we_make_are_their_owners_and_one_that_was_there_stays_as_it_is() {
+    let mode = |path: &Path| {
+        let metadata = std::fs::metadata(path).must("a directory");
+        metadata.permissions().mode() & 0o777
+    };
+    let daemon = Daemon::start(Options::new(BINARY));
+    for name in ["", "spool", "cold", "shards", "shards/0001"] {
+        assert_eq!(mode(&daemon.data_dir().join(name)), 0o700, "{name:?}");
+    }
+    let scratch = place::scratch("modes");
+    let data = scratch.path().join("data");
+    std::fs::create_dir(&data).must("making the data directory");
+    let open = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(&data, open).must("opening it");
+    let elsewhere = scratch.path().join("new/store");
+    let url = format!("file://{}", elsewhere.display());
+    let options = Options::new(BINARY).data(&data).text("cold", "url", &url);
+    let _daemon = Daemon::start(options);
+    assert_eq!(mode(&data), 0o755);
+    assert_eq!(mode(&elsewhere), 0o700);
+    assert_eq!(mode(&data.join("shards")), 0o700);
+}
+
+/// The token went to whatever proxy the environment names.
+#[test]
+fn a_proxy_of_the_environment_is_not_used() {
+    let daemon = Daemon::start(Options::new(BINARY));
+    let proxy = TcpListener::bind("127.0.0.1:0").must("a port");
+    proxy
+        .set_nonblocking(true)
+        .must("a listener that does not wait");
+    let address = format!("http://{}", proxy.local_addr().must("its address"));
+    for line in [&["status", "--json"][..], &["account", "list"], &["verify"]] {
+        let mut command = daemon.command(line[0]);
+        command.args(&line[1..]);
+        for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+            command.env(name, &address);
+        }
+        let output = command.output().must("running the binary");
+        assert!(output.status.success(), "{line:?}: {output:?}");
+        let asked = proxy.accept().map_err(|error| error.kind());
+        assert_eq!(asked.err(), Some(ErrorKind::WouldBlock), "{line:?}");
+    }
+}
+
+/// It was said that another process has the data directory, and to stop it.
+#[test]
+fn a_daemon_that_does_not_answer_is_not_taken_for_a_stranger() {
+    let mut daemon = Daemon::start(Options::new(BINARY));
+    daemon.signal(Signal::STOP);
+    let output = run(&daemon, &["status"]);
+    daemon.signal(Signal::CONT);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        said.contains("does not answer") && said.contains("try again") && !said.contains("stop it"),
+        "{said}"
+    );
+    assert!(run(&daemon, &["status"]).status.success());
 }
 
 #[test]

@@ -14,6 +14,7 @@ use crate::failure::Failure;
 use crate::listening::Listening;
 use crate::logging;
 use crate::output::Output;
+use crate::place;
 use crate::reach::runtime;
 use crate::secret;
 
@@ -31,6 +32,7 @@ async fn serve(checked: Checked, output: Output) -> Result<(), Failure> {
     // Before anything else: a signal during the start is heard as well.
     let told_to_stop = tokio::spawn(shutdown::told_to_stop());
     let data = checked.engine.data.clone();
+    place::make(&checked.engine)?;
     let engine = Engine::open(checked.engine.clone()).await?;
     let begun = begin(&engine, checked).await;
     let (server, dev_password, instance) = match begun {
