@@ -281,16 +281,30 @@ fn commands_before_lhlo_are_out_of_order() {
 #[test]
 fn lines_that_are_too_long_or_wrongly_ended_are_refused_whole() {
     let long = format!(
-        "NOOP {}\r\nNOOP\nNOOP\r\n",
+        "NOOP {}\r\nNOOP\nQUIT\r\nQUIT\rNOOP\r\nNOOP\r\n",
         "x".repeat(3 * COMMAND_LINE_MAX)
     );
     expect![[r#"
         220 mail.example.org LMTP Coldpost
         500 5.5.2 The line is too long
-        500 5.5.2 A command ends with CRLF
+        500 5.5.2 A command ends with CRLF and has no other CR or LF
+        500 5.5.2 A command ends with CRLF and has no other CR or LF
         250 2.0.0 OK
     "#]]
     .assert_eq(&talk(long.as_bytes().chunks(700)));
+}
+
+/// What stood behind a bare LF was carried out: a relay that passes it on smuggled a recipient in.
+#[test]
+fn nothing_of_a_line_with_a_bare_line_end_is_carried_out() {
+    let lines = "LHLO mx\r\nMAIL FROM:<>\r\nRCPT TO:<anna@example.org>\nRCPT TO:<bob@example.org>\r\nDATA\r\n";
+    let log = talk([lines.as_bytes()]);
+    let after = log.split_once("2.1.0 OK\n").expect("MAIL was taken").1;
+    expect![[r#"
+        500 5.5.2 A command ends with CRLF and has no other CR or LF
+        503 5.5.1 No recipient was accepted
+    "#]]
+    .assert_eq(after);
 }
 
 #[test]
