@@ -108,6 +108,11 @@ impl Session {
         matches!(self.state, State::Data(..))
     }
 
+    /// Whether the next line would be a command.
+    pub(crate) fn takes_commands(&self) -> bool {
+        matches!(self.state, State::Command)
+    }
+
     /// The next event. `None`: it wants an answer to the last one, or more bytes.
     pub(crate) fn next(&mut self) -> Option<Event> {
         loop {
