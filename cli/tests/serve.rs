@@ -1,10 +1,11 @@
 //! The daemon as an operator meets it: HTTP, the commands beside it and without it, signals, what it leaves behind.
 
-use std::io::ErrorKind;
-use std::net::TcpListener;
+use std::io::{ErrorKind, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Output;
+use std::time::{Duration, Instant};
 
 use coldpost_testkit::lmtp::stuffed;
 use coldpost_testkit::{Daemon, Must, Options, http, place};
@@ -257,6 +258,65 @@ fn a_daemon_that_does_not_answer_is_not_taken_for_a_stranger() {
         "{said}"
     );
     assert!(run(&daemon, &["status"]).status.success());
+}
+
+/// Each of them held the exit for ten seconds.
+#[test]
+fn a_request_that_was_half_sent_does_not_hold_the_exit() {
+    let mut daemon = Daemon::start(Options::new(BINARY));
+    let halves = [
+        "GET /healthz HTTP/1.1\r\nHost: x\r\nx-half: ".to_owned(),
+        format!(
+            "POST /admin/account HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{{",
+            daemon.token()
+        ),
+    ];
+    let connections: Vec<TcpStream> = halves
+        .iter()
+        .map(|half| {
+            let mut stream = TcpStream::connect(daemon.http_addr()).must("connecting");
+            stream.write_all(half.as_bytes()).must("sending a half");
+            stream
+        })
+        .collect();
+    // They are accepted in their order: a whole request behind them is answered when they are being read.
+    http::get(daemon.http_addr(), "/healthz", None).must("asking");
+    let before = Instant::now();
+    assert!(daemon.stop().must("it ends by itself").success());
+    let took = before.elapsed();
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    drop(connections);
+}
+
+/// Errors of the framework were bare text, or nothing.
+#[test]
+fn what_http_refuses_is_always_said_as_json() {
+    let daemon = Daemon::start(Options::new(BINARY));
+    let bearer = format!("Bearer {}", daemon.token());
+    let json = [
+        ("Authorization", bearer.as_str()),
+        ("Content-Type", "application/json"),
+    ];
+    let long = "x".repeat(100_000);
+    for (method, path, header, body, status) in [
+        ("GET", "/elsewhere", &json[..], "", 404),
+        ("POST", "/healthz", &json, "", 405),
+        ("DELETE", "/admin/account", &json, "", 405),
+        ("GET", "/admin/status", &[], "", 401),
+        ("GET", "/admin/account?limit=many", &json, "", 400),
+        ("POST", "/admin/account", &json, "{", 400),
+        ("POST", "/admin/account", &json, "{\"nam\": \"x\"}", 422),
+        ("POST", "/admin/account", &json, "{\"name\": \"a b\"}", 400),
+        ("POST", "/admin/account", &json[..1], "{}", 415),
+        ("POST", "/admin/account", &json, &long, 413),
+    ] {
+        let reply = http::request(daemon.http_addr(), method, path, header, body.as_bytes());
+        let reply = reply.must(path);
+        assert_eq!(reply.status, status, "{method} {path}: {}", reply.text());
+        let told: Value = serde_json::from_slice(&reply.body).must(&reply.text());
+        let error = told["error"].as_str().must("an error");
+        assert!(!error.is_empty(), "{method} {path}");
+    }
 }
 
 #[test]
