@@ -1,7 +1,7 @@
 //! LMTP as a mail server meets it: over TCP and a unix socket, with the store behind it.
 
 use coldpost_testkit::lmtp::Lmtp;
-use coldpost_testkit::{Daemon, Must, Options, place};
+use coldpost_testkit::{Daemon, Must, Options, http, place};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_coldpost");
 const MAIL: &[u8] = b"From: Bob <bob@example.net>\r\nSubject: Hello\r\n\r\n.Hello\n.\nAnna!\r\n";
@@ -186,4 +186,12 @@ fn while_the_disk_is_short_mail_is_refused_for_now_and_reading_goes_on() {
         .must("asking");
     assert_eq!(replies[0].code, 452, "{replies:?}");
     assert_eq!(exists(&daemon, "anna@example.org"), Some(1));
+    // It was called ready.
+    let ready = http::get(daemon.http_addr(), "/readyz", None).must("asking");
+    assert_eq!(ready.status, 503);
+    assert!(
+        ready.text().contains("[hot] min_free wants 1048576000 MiB"),
+        "{}",
+        ready.text()
+    );
 }
