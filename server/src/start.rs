@@ -14,7 +14,7 @@ use crate::auth::{self, AccountPolicy, AuthSettings, Authenticator, Users};
 use crate::budget::Budget;
 use crate::limits::IMAP_CONNECTIONS_MAX;
 use crate::listen::{Address, Listener, Peer, Protocol, Stream};
-use crate::lmtp::{self, Lmtp, Spool};
+use crate::lmtp::{self, Lmtp, Room, Spool};
 use crate::shutdown::{self, Shutdown, Trigger};
 use crate::{http, imap, metrics};
 
@@ -141,9 +141,11 @@ fn run_lmtp(
         engine: engine.clone(),
         users,
     };
+    let disk = engine.clone();
     let spool = Spool {
         budget,
         directory: Arc::new(settings.spool),
+        room: Room::new(move || disk.room_left()),
     };
     let lmtp = Arc::new(Lmtp::new(settings.lmtp, store, spool));
     let word = shutdown.clone();

@@ -18,6 +18,8 @@ pub const REPLIES_MAX: usize = 32 * 1024;
 pub const IN_MEMORY_MAX: usize = 1024 * 1024;
 /// Octets by which a message in memory asks the budget for more.
 pub const SHARE_STEP: usize = 64 * 1024;
+/// Octets by which a message in the spool asks for more of the disk.
+pub const SPOOL_STEP: u64 = 64 * 1024;
 /// Time in which a message has to come in before it leaves memory for the spool: a slow client holds no memory.
 pub const IN_MEMORY_TIME: Duration = Duration::from_secs(10);
 /// Time that a complete message waits for its share of the budget before 452.

@@ -10,6 +10,7 @@ mod incoming;
 mod input;
 pub mod limits;
 mod reply;
+mod room;
 mod serve;
 mod session;
 mod store;
@@ -26,6 +27,7 @@ use coldpost_engine::write::Delivered;
 use ipnet::IpNet;
 
 pub use incoming::Spool;
+pub use room::Room;
 pub use serve::Lmtp;
 pub(crate) use store::Store;
 

@@ -11,6 +11,7 @@ use tokio::io::DuplexStream;
 
 use super::*;
 use crate::budget::Budget;
+use crate::lmtp::Room;
 use crate::shutdown;
 
 /// A store that keeps what it is given; message bytes beginning with `fail` cannot be stored.
@@ -64,6 +65,7 @@ fn start(budget: u64, peer: Peer) -> Served {
     let spool = Spool {
         budget: Budget::new(budget),
         directory: Arc::new(directory.path().to_owned()),
+        room: Room::new(|| u64::MAX),
     };
     let lmtp = Arc::new(Lmtp::new(settings, Kept::default(), spool));
     let (client, server) = tokio::io::duplex(64 * 1024);
