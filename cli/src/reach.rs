@@ -107,12 +107,13 @@ pub(crate) fn with_engine<T>(
     })
 }
 
-/// Refuses a directory in which there is nothing: looking at a store must not make one.
+/// Refuses a directory in which there is no store: only `serve` makes one. What is left of one is the engine's to judge.
 ///
 /// # Errors
-/// When there is no directory or it is empty.
+/// When there is no directory, or no store in it.
 pub(crate) fn must_exist(data: &Path) -> Result<(), Failure> {
-    if std::fs::read_dir(data).is_ok_and(|mut entries| entries.next().is_some()) {
+    let parts = ["store", "shards"];
+    if parts.iter().any(|part| data.join(part).exists()) {
         return Ok(());
     }
     let data = data.display();

@@ -319,6 +319,60 @@ fn what_http_refuses_is_always_said_as_json() {
     }
 }
 
+/// Two that asked at once were both told that they had made it.
+#[test]
+fn of_many_that_add_an_account_at_once_one_has_made_it() {
+    let daemon = Daemon::start(Options::new(BINARY));
+    let (addr, bearer) = (daemon.http_addr(), format!("Bearer {}", daemon.token()));
+    for round in 0..5 {
+        let body = format!("{{\"name\": \"ann{round}@example.org\"}}");
+        let add = || {
+            let header = [
+                ("Authorization", bearer.as_str()),
+                ("Content-Type", "application/json"),
+            ];
+            let reply = http::request(addr, "POST", "/admin/account", &header, body.as_bytes());
+            reply.must("adding").status
+        };
+        let answers: Vec<u16> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(add)).collect();
+            threads
+                .into_iter()
+                .map(|t| t.join().expect("no panic"))
+                .collect()
+        });
+        let made = answers.iter().filter(|status| **status == 201).count();
+        assert_eq!(made, 1, "{answers:?}");
+    }
+}
+
+#[test]
+fn an_account_that_mail_cannot_reach_is_not_added() {
+    let mut daemon = Daemon::start(Options::new(BINARY));
+    let header = format!("Bearer {}", daemon.token());
+    let header = [
+        ("Authorization", header.as_str()),
+        ("Content-Type", "application/json"),
+    ];
+    let body = b"{\"name\": \"ann+x@example.org\"}";
+    let reply = http::request(daemon.http_addr(), "POST", "/admin/account", &header, body);
+    let reply = reply.must("adding");
+    assert_eq!(reply.status, 400);
+    assert!(
+        reply.text().contains("delivered to ann@example.org"),
+        "{}",
+        reply.text()
+    );
+    for _ in 0..2 {
+        let output = run(&daemon, &["account", "add", "ann+x@example.org"]);
+        assert_eq!(output.status.code(), Some(2));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("delivered to ann@example.org"), "{said}");
+        daemon.stop();
+    }
+    assert!(names(&run(&daemon, &["account", "list", "--json"])).is_empty());
+}
+
 #[test]
 fn an_address_in_use_is_named_and_nothing_is_left_open() {
     let mut daemon = Daemon::start(Options::new(BINARY));

@@ -96,11 +96,12 @@ async fn begin(
     let instance = secret::random().map_err(|error| Failure::of("no random bytes", &error))?;
     let settings = ServerSettings {
         listen: checked.listen,
-        lmtp: checked.lmtp,
         http: http::Settings {
             token: password(&token, "http.token")?,
             instance: instance.clone(),
+            recipient_delimiter: checked.lmtp.recipient_delimiter.clone(),
         },
+        lmtp: checked.lmtp,
         auth,
         accounts: checked.accounts,
         mail_memory: checked.engine.mail_memory,

@@ -38,6 +38,8 @@ pub struct Settings {
     pub token: Password,
     /// Names this start of the daemon.
     pub instance: String,
+    /// As `[lmtp]` says: a name that mail cannot reach is not added.
+    pub recipient_delimiter: String,
 }
 
 /// What the routes work with.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use coldpost_engine::ids::AccountRef;
+use coldpost_engine::account::AccountName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 
@@ -231,16 +231,16 @@ impl<D: Deliver, S: Connection> Link<'_, D, S> {
     async fn handle(&mut self, event: Event) {
         match event {
             Event::Recipient(name) => {
-                let found = self.lmtp.store.account(&name).await;
-                match &found {
-                    Ok(Some(_)) => {}
-                    Ok(None) => metrics::refused(Refusal::UnknownRecipient),
+                let taken = self.lmtp.store.takes(&name).await;
+                match &taken {
+                    Ok(true) => {}
+                    Ok(false) => metrics::refused(Refusal::UnknownRecipient),
                     Err(error) => {
                         metrics::refused(Refusal::LookupFailed);
                         tracing::warn!(kind = ?error.kind(), %error, "a recipient cannot be looked up");
                     }
                 }
-                self.session.recipient(found);
+                self.session.recipient(taken);
             }
             Event::Begin(envelope) => {
                 let id = self.lmtp.next_id();
@@ -282,7 +282,7 @@ impl<D: Deliver, S: Connection> Link<'_, D, S> {
         &self,
         message: Message,
         last: &[u8],
-        to: &[AccountRef],
+        to: &[AccountName],
     ) -> coldpost_engine::Result<Vec<coldpost_engine::write::Delivered>> {
         let Message {
             id, mut incoming, ..

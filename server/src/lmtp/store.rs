@@ -1,10 +1,11 @@
 //! The engine as LMTP sees it: a short disk is told apart from other trouble, because LMTP has a code for it.
+//!
+//! Promises: an account is made only when there is a message for it.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use coldpost_engine::account::AccountName;
-use coldpost_engine::ids::AccountRef;
 use coldpost_engine::write::Delivered;
 use coldpost_engine::{Engine, Error, Kind, Result};
 
@@ -20,21 +21,46 @@ pub(crate) struct Store {
 }
 
 impl Deliver for Store {
-    async fn account(&self, name: &AccountName) -> Result<Option<AccountRef>> {
-        self.users.resolve(name, Purpose::Deliver).await
+    async fn takes(&self, name: &AccountName) -> Result<bool> {
+        self.users.takes_mail(name)
     }
 
-    async fn deliver(&self, message: Bytes, to: &[AccountRef]) -> Result<Vec<Delivered>> {
+    async fn deliver(&self, message: Bytes, to: &[AccountName]) -> Result<Vec<Delivered>> {
         self.engine.room().map_err(short)?;
-        let to: Vec<_> = to.iter().map(|account| (*account, None)).collect();
-        let delivered = self.engine.deliver(message, &to).await;
-        delivered.map_err(|error| {
-            if error.is_disk_full() {
-                short(error)
-            } else {
-                error
+        let mut accounts = Vec::with_capacity(to.len());
+        let mut refused = Vec::new();
+        for (at, name) in to.iter().enumerate() {
+            match self.users.resolve(name, Purpose::Deliver).await {
+                Ok(Some(account)) => accounts.push((account, None)),
+                Ok(None) => refused.push((at, Delivered::AccountGone)),
+                Err(error) => {
+                    tracing::warn!(kind = ?error.kind(), %error, "the account of a recipient cannot be read or made");
+                    let is_disk_full = error.is_disk_full();
+                    refused.push((at, Delivered::NotNow { is_disk_full }));
+                }
             }
-        })
+        }
+        let mut outcomes = match accounts.is_empty() {
+            true => Vec::new(),
+            false => self
+                .engine
+                .deliver(message, &accounts)
+                .await
+                .map_err(told)?,
+        };
+        // From the front on, so that each stands where its recipient does.
+        for (at, outcome) in refused {
+            outcomes.insert(at, outcome);
+        }
+        Ok(outcomes)
+    }
+}
+
+fn told(error: Error) -> Error {
+    if error.is_disk_full() {
+        short(error)
+    } else {
+        error
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use bytes::Bytes;
 use coldpost_engine::account::AccountName;
-use coldpost_engine::ids::{AccountId, MailboxId, ShardNo};
+use coldpost_engine::ids::MailboxId;
 use coldpost_engine::write::Delivered;
 use coldpost_engine::{Error, Kind};
 use tokio::io::DuplexStream;
@@ -19,17 +19,14 @@ use crate::shutdown;
 struct Kept(Mutex<Vec<Bytes>>);
 
 impl Deliver for Kept {
-    async fn account(&self, _: &AccountName) -> coldpost_engine::Result<Option<AccountRef>> {
-        Ok(Some(AccountRef {
-            number: AccountId(1),
-            shard: ShardNo(1),
-        }))
+    async fn takes(&self, _: &AccountName) -> coldpost_engine::Result<bool> {
+        Ok(true)
     }
 
     async fn deliver(
         &self,
         message: Bytes,
-        to: &[AccountRef],
+        to: &[AccountName],
     ) -> coldpost_engine::Result<Vec<Delivered>> {
         if message.windows(6).any(|bytes| bytes == b"\r\nfail") {
             return Err(Error::new(Kind::Unavailable, "away"));
