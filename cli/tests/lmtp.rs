@@ -163,6 +163,10 @@ fn a_message_over_the_limit_is_refused_and_the_session_goes_on() {
     );
     lmtp.deliver("bob@example.net", "anna@example.org", MAIL);
     assert_eq!(exists(&daemon, "anna@example.org"), Some(1));
+    // Announced or sent, it counts.
+    let announced = lmtp.command("MAIL FROM:<> SIZE=70000").must("asking");
+    assert_eq!(announced.code, 552);
+    assert_eq!(daemon.metric("coldpost_refused_total"), Some(2.0));
 }
 
 #[test]

@@ -265,6 +265,7 @@ impl<D: Deliver, S: Connection> Link<'_, D, S> {
                     message.incoming.push(&bytes).await;
                 }
             }
+            Event::Refused(reason) => metrics::refused(reason),
             Event::Discard => {
                 metrics::refused(Refusal::TooLarge);
                 self.message = None;

@@ -18,6 +18,7 @@ use super::limits::BAD_COMMANDS_MAX;
 use super::reply::{self, Reply};
 use super::trace::Envelope;
 use super::transaction::{TOO_LARGE, Transaction};
+use crate::metrics::Refusal;
 
 /// What the session wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub(crate) enum Event {
     Chunk(Vec<u8>),
     /// The message became too large: forget it. No `Deliver` follows.
     Discard,
+    /// A message or recipient was refused before anybody was asked: count it.
+    Refused(Refusal),
     /// The message is complete: deliver it and answer with [`Session::delivered`].
     Deliver {
         /// Its last bytes.
@@ -130,7 +133,12 @@ impl Session {
                 State::Command => match self.input.line()?.and_then(|line| self.command(&line)) {
                     Ok(Some(event)) => return Some(event),
                     Ok(None) => {}
-                    Err(reply) => self.refuse(&reply),
+                    Err(reply) => {
+                        self.refuse(&reply);
+                        if let Some(reason) = counted(&reply) {
+                            return Some(Event::Refused(reason));
+                        }
+                    }
                 },
             }
         }
@@ -318,6 +326,17 @@ impl Session {
                 })
             }
         }
+    }
+}
+
+/// What the refusal of a command is counted as, where it is about a message or recipient.
+fn counted(reply: &Reply) -> Option<Refusal> {
+    if *reply == TOO_LARGE {
+        Some(Refusal::TooLarge)
+    } else if *reply == reply::UNKNOWN_RECIPIENT {
+        Some(Refusal::UnknownRecipient)
+    } else {
+        None
     }
 }
 

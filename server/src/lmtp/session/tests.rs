@@ -65,6 +65,10 @@ fn talk<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> String {
                         "  begin: {lhlo} <{from}> only {only:?} utf8 {utf8}\n"
                     ));
                 }
+                Event::Refused(reason) => {
+                    note(&mut session, &mut log);
+                    log.push_str(&format!("  counted: {reason:?}\n"));
+                }
                 Event::Chunk(chunk) => message.extend_from_slice(&chunk),
                 Event::Discard => message.clear(),
                 Event::Deliver { last, to } => {
@@ -183,6 +187,7 @@ fn a_message_over_the_limit_is_read_to_its_end_and_refused_for_each() {
         "MAIL FROM:<b@example.net> SIZE=41\nMAIL FROM:<b@example.net> SIZE=40\nRCPT TO:<anna@example.org>\nRCPT TO:<bob@example.org>\nDATA\n0123456789\n0123456789\n0123456789\nQUIT\n.\nNOOP\n",
         expect![[r#"
             552 5.3.4 The message is too large
+              counted: TooLarge
             250 2.1.0 OK
             250 2.1.5 OK
             250 2.1.5 OK
@@ -254,6 +259,7 @@ fn postmaster_needs_no_domain_and_impossible_names_are_unknown() {
             250 2.1.0 OK
             250 2.1.5 OK
             550 5.1.1 No such account here
+              counted: UnknownRecipient
             550 5.1.1 No such account here
             503 5.5.1 MAIL was said already; RSET begins anew
         "#]],
