@@ -373,6 +373,28 @@ fn an_account_that_mail_cannot_reach_is_not_added() {
     assert!(names(&run(&daemon, &["account", "list", "--json"])).is_empty());
 }
 
+/// People were shown the password, a program not even where it is.
+#[test]
+fn a_program_is_told_where_the_development_password_is() {
+    let told = |options: Options| -> Value {
+        let log = Daemon::start(options.argument("--json")).log();
+        let line = log.lines().find(|line| line.starts_with('{'));
+        serde_json::from_str(line.must(&log)).must("JSON")
+    };
+    let scratch = place::scratch("told");
+    let data = scratch.path().join("data");
+    let ready = told(Options::new(BINARY).data(&data));
+    let file = data.join("dev-password");
+    assert_eq!(
+        ready["dev_password_file"].as_str(),
+        file.to_str(),
+        "{ready}"
+    );
+    assert!(file.exists() && ready["lmtp"].is_string(), "{ready}");
+    let own = told(Options::new(BINARY).text("auth", "dev_password", "sesame"));
+    assert!(own.get("dev_password_file").is_none(), "{own}");
+}
+
 #[test]
 fn an_address_in_use_is_named_and_nothing_is_left_open() {
     let mut daemon = Daemon::start(Options::new(BINARY));

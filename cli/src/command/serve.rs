@@ -2,12 +2,14 @@
 //!
 //! Promises: says that it is ready only when every listener answers; a data directory is served by one process.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use coldpost_engine::Engine;
 use coldpost_server::auth::Password;
+use coldpost_server::limits::PASSWORD_MAX;
 use coldpost_server::{Server, ServerSettings, http, shutdown};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde::Serialize;
 
 use crate::config::{Checked, Config};
 use crate::failure::Failure;
@@ -57,10 +59,13 @@ async fn serve(checked: Checked, output: Output) -> Result<(), Failure> {
         Ok(()) => {}
     }
     tracing::info!(lmtp = listening.lmtp, imap = listening.imap, http = listening.http, data = %data.display(), "ready");
-    output.say(
-        &listening,
-        welcome(&listening, dev_password.as_deref(), &data),
-    );
+    let ready = Ready {
+        listening: &listening,
+        dev_password_file: dev_password
+            .as_ref()
+            .map(|_| data.join(secret::DEV_PASSWORD)),
+    };
+    output.say(&ready, welcome(&listening, dev_password.as_deref(), &data));
     server
         .run(async {
             match told_to_stop.await {
@@ -73,6 +78,16 @@ async fn serve(checked: Checked, output: Output) -> Result<(), Failure> {
     Listening::remove(&data);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// What a program is told.
+#[derive(Serialize)]
+struct Ready<'a> {
+    #[serde(flatten)]
+    listening: &'a Listening,
+    /// The file of the development password, where it counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dev_password_file: Option<PathBuf>,
 }
 
 /// Makes what the first start makes, and starts the server.
@@ -113,7 +128,8 @@ async fn begin(
 }
 
 fn password(text: &str, name: &str) -> Result<Password, Failure> {
-    Password::new(text).ok_or_else(|| Failure::Usage(format!("{name} is empty or too long")))
+    let wrong = || format!("{name} is empty or longer than {PASSWORD_MAX} bytes");
+    Password::new(text).ok_or_else(|| Failure::Usage(wrong()))
 }
 
 /// What a newcomer pastes. The password is shown only when we made it.
