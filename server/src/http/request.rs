@@ -9,6 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use tokio::time::timeout;
 
 use super::limits::{BODY_MAX, BODY_TIME};
@@ -20,27 +21,35 @@ const TEXT_MAX: usize = 4 * 1024;
 
 /// Reads the body to its end before anybody works on the request.
 pub(super) async fn whole(
-    State(mut shutdown): State<Shutdown>,
+    State(shutdown): State<Shutdown>,
     request: Request,
     next: Next,
 ) -> Response {
     let (head, body) = request.into_parts();
+    match read(body, shutdown).await {
+        Ok(body) => next.run(Request::from_parts(head, Body::from(body))).await,
+        Err((status, text)) => refusal(status, text),
+    }
+}
+
+async fn read(body: Body, mut shutdown: Shutdown) -> Result<Bytes, (StatusCode, String)> {
     let read = tokio::select! {
         biased;
         read = timeout(BODY_TIME, to_bytes(body, BODY_MAX)) => read,
         () = shutdown.begun() => {
-            return refusal(StatusCode::SERVICE_UNAVAILABLE, "shutting down, try again later");
+            let text = "shutting down, try again later".to_owned();
+            return Err((StatusCode::SERVICE_UNAVAILABLE, text));
         }
     };
     match read {
-        Ok(Ok(body)) => next.run(Request::from_parts(head, Body::from(body))).await,
+        Ok(Ok(body)) => Ok(body),
         Ok(Err(_)) => {
             let text = format!("the body is broken off, or longer than {BODY_MAX} octets");
-            refusal(StatusCode::PAYLOAD_TOO_LARGE, text)
+            Err((StatusCode::PAYLOAD_TOO_LARGE, text))
         }
         Err(_) => {
             let text = format!("the body did not come within {} s", BODY_TIME.as_secs());
-            refusal(StatusCode::REQUEST_TIMEOUT, text)
+            Err((StatusCode::REQUEST_TIMEOUT, text))
         }
     }
 }
@@ -71,4 +80,40 @@ pub(super) async fn told_as_json(request: Request, next: Next) -> Response {
 
 fn refusal(status: StatusCode, text: impl Into<String>) -> Response {
     (status, Json(Failure { error: text.into() })).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shutdown;
+    use futures::stream;
+    use std::convert::Infallible;
+    use std::time::Duration;
+    use tokio::time::{Instant, sleep};
+
+    /// A byte every second, without an end.
+    fn dripping() -> Body {
+        Body::from_stream(stream::unfold((), async |()| {
+            sleep(Duration::from_secs(1)).await;
+            Some((Ok::<_, Infallible>("x"), ()))
+        }))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_drips_ends_in_time_and_at_once_with_the_shutdown() {
+        let (trigger, shutdown) = shutdown::channel();
+        let before = Instant::now();
+        let refused = read(dripping(), shutdown.clone())
+            .await
+            .expect_err("too slow");
+        assert_eq!(refused.0, StatusCode::REQUEST_TIMEOUT);
+        assert_eq!(before.elapsed(), BODY_TIME);
+        trigger.pull();
+        let whole = read(Body::from("whole"), shutdown.clone()).await;
+        assert_eq!(whole.expect("it was there"), "whole");
+        let before = Instant::now();
+        let refused = read(dripping(), shutdown).await.expect_err("shutting down");
+        assert_eq!(refused.0, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(before.elapsed(), Duration::ZERO);
+    }
 }

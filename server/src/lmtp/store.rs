@@ -71,3 +71,78 @@ fn short(error: Error) -> Error {
         error,
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use coldpost_engine::settings::{ColdSettings, MinFree, Settings};
+
+    use super::*;
+    use crate::auth::AccountPolicy;
+
+    fn settings(directory: &Path) -> Settings {
+        Settings {
+            data: directory.join("data"),
+            cold: ColdSettings {
+                url: format!("file://{}/cold", directory.display()),
+                endpoint: None,
+                region: None,
+                access_key_id: None,
+                secret_access_key: None,
+                allow_http: false,
+            },
+            segment_size: 1 << 20,
+            shards: 1,
+            hot_cache: 1 << 22,
+            frames_cache: 1 << 20,
+            local_bodies: 1 << 30,
+            min_free: MinFree::Bytes(0),
+            mail_memory: 1 << 20,
+            attachment_threshold: 64 << 10,
+            cut_age: Duration::from_secs(3600),
+        }
+    }
+
+    fn names(users: &[&str]) -> Vec<AccountName> {
+        let name = |user: &&str| AccountName::normalise(user).expect("a name");
+        users.iter().map(name).collect()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn each_outcome_stands_where_its_recipient_does_and_accounts_come_with_mail() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let engine = Engine::open(settings(directory.path()))
+            .await
+            .expect("a store");
+        let store = |policy| Store {
+            engine: engine.clone(),
+            users: Arc::new(Users::new(engine.clone(), policy)),
+        };
+        let to = names(&["ghost", "bob", "ghoul", "ann", "bob", "spook"]);
+        let mail = Bytes::from_static(b"Subject: x\r\n\r\nx\r\n");
+        for known in names(&["ann", "bob"]) {
+            engine.open_account(&known).await.expect("made");
+        }
+        let listed = store(AccountPolicy::Listed);
+        let stored = async |store: &Store, to: &[AccountName]| -> Vec<bool> {
+            let outcomes = store.deliver(mail.clone(), to).await.expect("delivered");
+            let is_stored = |outcome: &Delivered| matches!(outcome, Delivered::Stored { .. });
+            outcomes.iter().map(is_stored).collect()
+        };
+        let expected = [false, true, false, true, true, false];
+        assert_eq!(stored(&listed, &to).await, expected);
+        assert_eq!(
+            stored(&listed, &names(&["ghost", "ghoul"])).await,
+            [false; 2]
+        );
+        assert!(!listed.takes(&to[0]).await.expect("asked"));
+        let create = store(AccountPolicy::Create);
+        assert!(create.takes(&to[0]).await.expect("asked"));
+        assert_eq!(engine.accounts(None, 10).expect("listed").len(), 2);
+        assert_eq!(stored(&create, &to).await, [true; 6]);
+        assert_eq!(engine.accounts(None, 10).expect("listed").len(), 5);
+        engine.close().await;
+    }
+}
