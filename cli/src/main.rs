@@ -9,6 +9,7 @@ mod failure;
 mod listening;
 mod logging;
 mod output;
+mod place;
 mod progress;
 mod reach;
 mod secret;

@@ -2,6 +2,7 @@
 //!
 //! Never: shows the token to anybody but the process that wrote `listen.json`.
 
+use std::fs::{File, TryLockError};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use tokio::runtime::Runtime;
 use crate::config::Checked;
 use crate::failure::Failure;
 use crate::listening::Listening;
+use crate::place;
 use crate::secret;
 
 /// Time in which a daemon has to answer that it lives.
@@ -38,23 +40,24 @@ impl Reach {
     /// Looks for the daemon of `checked`'s data directory.
     ///
     /// # Errors
-    /// When a daemon answers but its token cannot be read.
+    /// When a daemon has the directory and does not answer; when it answers but its token cannot be read.
     pub(crate) fn find(checked: &Checked) -> Result<Reach, Failure> {
         let data = &checked.engine.data;
         let Some(listening) = Listening::read(data) else {
             return Ok(Reach::Stopped);
         };
-        let agent = agent(ALIVE);
         let base = format!("http://{}", Listening::reachable(&listening.http));
-        let answer = agent.get(format!("{base}/healthz")).call();
-        let same = |answer: &ureq::http::Response<ureq::Body>| {
-            answer
-                .headers()
-                .get(INSTANCE)
-                .is_some_and(|instance| instance.as_bytes() == listening.instance.as_bytes())
+        let answer = agent(Some(ALIVE)).get(format!("{base}/healthz")).call();
+        let instance = |answer: &ureq::http::Response<ureq::Body>| {
+            let value = answer.headers().get(INSTANCE)?;
+            Some(value.as_bytes() == listening.instance.as_bytes())
         };
-        if !answer.is_ok_and(|answer| same(&answer)) {
-            return Ok(Reach::Stopped);
+        match answer {
+            Ok(answer) if instance(&answer) == Some(true) => {}
+            Err(ureq::Error::Timeout(_)) if is_locked(data) => {
+                return Err(silent(data, &listening));
+            }
+            _ => return Ok(Reach::Stopped),
         }
         let token = match &checked.http_token {
             Some(token) => token.clone(),
@@ -70,6 +73,23 @@ impl Reach {
     }
 }
 
+/// Whether a process has the data directory.
+fn is_locked(data: &Path) -> bool {
+    let lock = File::open(data.join("lock"));
+    lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+/// A daemon that lives but does not answer.
+fn silent(data: &Path, listening: &Listening) -> Failure {
+    Failure::Failed(format!(
+        "the daemon of {} (process {}) does not answer at {} within {} s: try again; when it stays so, look at its log and restart it",
+        data.display(),
+        listening.pid,
+        listening.http,
+        ALIVE.as_secs()
+    ))
+}
+
 /// Opens the stopped store for one command, and closes it again.
 ///
 /// # Errors
@@ -79,6 +99,7 @@ pub(crate) fn with_engine<T>(
     work: impl AsyncFnOnce(&Engine) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     runtime()?.block_on(async {
+        place::make(settings)?;
         let engine = Engine::open(settings.clone()).await?;
         let result = work(&engine).await;
         engine.close().await;
@@ -86,12 +107,13 @@ pub(crate) fn with_engine<T>(
     })
 }
 
-/// Refuses a directory in which there is nothing: looking at a store must not make one.
+/// Refuses a directory in which there is no store: only `serve` makes one. What is left of one is the engine's to judge.
 ///
 /// # Errors
-/// When there is no directory or it is empty.
+/// When there is no directory, or no store in it.
 pub(crate) fn must_exist(data: &Path) -> Result<(), Failure> {
-    if std::fs::read_dir(data).is_ok_and(|mut entries| entries.next().is_some()) {
+    let parts = ["store", "shards"];
+    if parts.iter().any(|part| data.join(part).exists()) {
         return Ok(());
     }
     let data = data.display();
@@ -124,7 +146,7 @@ impl Daemon {
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<T, Failure> {
-        let request = agent(ANSWER)
+        let request = agent(Some(ANSWER))
             .get(format!("{}{path}", self.base))
             .query_pairs(query.iter().copied());
         let answer = request
@@ -142,7 +164,7 @@ impl Daemon {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, Failure> {
-        let request = agent(ANSWER).post(format!("{}{path}", self.base));
+        let request = agent(Some(ANSWER)).post(format!("{}{path}", self.base));
         let answer = request
             .header("authorization", format!("Bearer {}", self.token))
             .send_json(body);
@@ -158,11 +180,7 @@ impl Daemon {
         path: &str,
         mut each: impl FnMut(T),
     ) -> Result<(), Failure> {
-        let request = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .build()
-            .new_agent();
-        let request = request.post(format!("{}{path}", self.base));
+        let request = agent(None).post(format!("{}{path}", self.base));
         let mut answer = request
             .header("authorization", format!("Bearer {}", self.token))
             .send_empty()?;
@@ -204,9 +222,11 @@ impl From<ureq::Error> for Failure {
     }
 }
 
-fn agent(timeout: Duration) -> ureq::Agent {
+/// Asks our own daemon, whatever proxy the environment names: it would see the token.
+fn agent(timeout: Option<Duration>) -> ureq::Agent {
     ureq::Agent::config_builder()
-        .timeout_global(Some(timeout))
+        .proxy(None)
+        .timeout_global(timeout)
         .http_status_as_error(false)
         .build()
         .new_agent()

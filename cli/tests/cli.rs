@@ -53,6 +53,7 @@ fn looking_at_a_store_that_is_not_there_makes_none() {
         "status --data d",
         "account list --data d",
         "verify --data d",
+        "account add ann@example.org --data d",
     ] {
         let answer = coldpost(directory.path(), line, &[]);
         assert_eq!(answer.status.code(), Some(1), "{line}");
@@ -62,6 +63,18 @@ fn looking_at_a_store_that_is_not_there_makes_none() {
             "{line}: {said}"
         );
         assert!(!directory.path().join("d").exists(), "{line}");
+    }
+    // In somebody else's directory neither.
+    std::fs::create_dir(directory.path().join("other")).expect("made");
+    std::fs::write(directory.path().join("other/file"), "text").expect("written");
+    for line in [
+        "account add ann@example.org --data other",
+        "status --data other",
+    ] {
+        let answer = coldpost(directory.path(), line, &[]);
+        assert!(text(&answer.stderr).contains("no store in"), "{line}");
+        let entries = std::fs::read_dir(directory.path().join("other")).expect("readable");
+        assert_eq!(entries.count(), 1, "{line}");
     }
 }
 

@@ -185,6 +185,32 @@ fn fills_and_heals(min_free: &str) {
     check(&daemon, next);
 }
 
+/// One message that never ended filled the disk, and nobody got mail any more.
+#[test]
+fn a_message_that_is_still_coming_in_leaves_room_for_others() {
+    let Some(tmpfs) = Tmpfs::mount(24) else {
+        return;
+    };
+    let store = place::scratch("store");
+    let daemon = start(&tmpfs, &store.path().join("cold"), "5%");
+    let mut greedy = daemon.lmtp();
+    for line in ["MAIL FROM:<>", "RCPT TO:<ann@example.org>", "DATA"] {
+        greedy.command(line).must(line);
+    }
+    let chunk = mail(0).repeat(70);
+    for _ in 0..30 {
+        greedy.send(&chunk).must("sending");
+        daemon.lmtp().deliver("b@example.org", USER, &mail(0));
+    }
+    greedy.send(b".\r\n").must("ending");
+    let reply = greedy.reply().must("a reply");
+    assert!(
+        reply.code == 452 && reply.text.starts_with("4.3.1"),
+        "{reply:?}"
+    );
+    greedy.deliver("b@example.org", USER, &mail(0));
+}
+
 #[test]
 fn below_min_free_mail_is_refused_with_452_and_reading_goes_on() {
     fills_and_heals("5%");

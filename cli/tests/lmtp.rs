@@ -1,7 +1,8 @@
 //! LMTP as a mail server meets it: over TCP and a unix socket, with the store behind it.
 
+use coldpost_testkit::imap::Imap;
 use coldpost_testkit::lmtp::Lmtp;
-use coldpost_testkit::{Daemon, Must, Options, place};
+use coldpost_testkit::{Daemon, Must, Options, http, place};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_coldpost");
 const MAIL: &[u8] = b"From: Bob <bob@example.net>\r\nSubject: Hello\r\n\r\n.Hello\n.\nAnna!\r\n";
@@ -88,6 +89,60 @@ fn with_listed_accounts_others_are_unknown_until_they_are_added() {
     lmtp.deliver("bob@example.net", "anna@example.org", MAIL);
 }
 
+/// Anybody who could speak LMTP filled the directory with names, without one message.
+#[test]
+fn a_recipient_that_gets_no_message_gets_no_account() {
+    let daemon = Daemon::start(Options::new(BINARY));
+    let accounts = || {
+        let mut list = daemon.command("account");
+        let output = list.arg("list").output().must("running");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let mut lmtp = daemon.lmtp();
+    for line in ["MAIL FROM:<>", "RCPT TO:<ghost@example.org>", "RSET"] {
+        assert!(lmtp.command(line).must(line).is_ok(), "{line}");
+    }
+    assert_eq!(accounts(), "");
+    lmtp.deliver("bob@example.net", "anna@example.org", MAIL);
+    assert_eq!(accounts(), "anna@example.org\n");
+}
+
+/// RCPT took the quotes away, LOGIN and `account add` did not: mail lay in another account than the one that was read.
+#[test]
+fn a_name_means_one_account_with_quotes_and_without() {
+    let daemon = Daemon::start(Options::new(BINARY).text("auth", "dev_password", "sesame"));
+    let added = |name: &str| {
+        let mut add = daemon.command("account");
+        let output = add.args(["add", name]).output().must("running");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert_eq!(added("\"ANN\"@example.org"), "ann@example.org added\n");
+    assert_eq!(
+        added("ann@example.org"),
+        "ann@example.org is there already\n"
+    );
+    let mut lmtp = daemon.lmtp();
+    lmtp.deliver("bob@example.net", "\"ann\"@example.org", MAIL);
+    lmtp.deliver("bob@example.net", "\"ann+x\"@example.org", MAIL);
+    let refused = lmtp.try_deliver("bob@example.net", &["\"a@n\"@example.org"], MAIL);
+    assert_eq!(refused.must("asking")[0].code, 550);
+    for login in [
+        "LOGIN \"\\\"ann\\\"@example.org\" sesame",
+        // ANN@Example.ORG \0 ann@example.org \0 sesame
+        "AUTHENTICATE PLAIN QU5OQEV4YW1wbGUuT1JHAGFubkBleGFtcGxlLm9yZwBzZXNhbWU=",
+    ] {
+        let mut imap = Imap::connect(daemon.imap_addr());
+        imap.command(login).ok();
+        let inbox = imap.command("EXAMINE INBOX").ok().number("EXISTS");
+        assert_eq!(inbox, Some(2), "{login}");
+    }
+    // bob@example.org \0 ann@example.org \0 sesame
+    let mut imap = Imap::connect(daemon.imap_addr());
+    let other =
+        imap.command("AUTHENTICATE PLAIN Ym9iQGV4YW1wbGUub3JnAGFubkBleGFtcGxlLm9yZwBzZXNhbWU=");
+    assert!(other.text.contains("AUTHORIZATIONFAILED"), "{other:?}");
+}
+
 #[test]
 fn a_message_over_the_limit_is_refused_and_the_session_goes_on() {
     let daemon = Daemon::start(Options::new(BINARY).text("lmtp", "max_message", "64KiB"));
@@ -108,6 +163,10 @@ fn a_message_over_the_limit_is_refused_and_the_session_goes_on() {
     );
     lmtp.deliver("bob@example.net", "anna@example.org", MAIL);
     assert_eq!(exists(&daemon, "anna@example.org"), Some(1));
+    // Announced or sent, it counts.
+    let announced = lmtp.command("MAIL FROM:<> SIZE=70000").must("asking");
+    assert_eq!(announced.code, 552);
+    assert_eq!(daemon.metric("coldpost_refused_total"), Some(2.0));
 }
 
 #[test]
@@ -186,4 +245,12 @@ fn while_the_disk_is_short_mail_is_refused_for_now_and_reading_goes_on() {
         .must("asking");
     assert_eq!(replies[0].code, 452, "{replies:?}");
     assert_eq!(exists(&daemon, "anna@example.org"), Some(1));
+    // It was called ready.
+    let ready = http::get(daemon.http_addr(), "/readyz", None).must("asking");
+    assert_eq!(ready.status, 503);
+    assert!(
+        ready.text().contains("[hot] min_free wants 1048576000 MiB"),
+        "{}",
+        ready.text()
+    );
 }

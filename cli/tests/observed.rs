@@ -60,6 +60,7 @@ const SHOWN: &[&str] = &[
     "coldpost_accept_errors_total",
     "coldpost_refused_total",
     "coldpost_local_bytes",
+    "coldpost_deliveries_total{outcome=\"not_now\"}",
 ];
 
 /// Deliveries, uploads, reading from all rungs, a failed login.

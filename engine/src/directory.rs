@@ -73,12 +73,20 @@ impl Engine {
     /// # Errors
     /// `Unavailable`.
     pub async fn open_account(&self, name: &AccountName) -> Result<AccountRef> {
+        self.make_account(name).await.map(|(account, _)| account)
+    }
+
+    /// As [`Engine::open_account`]; also whether this call made it, which of several at a time only one hears.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn make_account(&self, name: &AccountName) -> Result<(AccountRef, bool)> {
         if let Some(account) = self.account(name)? {
-            return Ok(account);
+            return Ok((account, false));
         }
         let mut half_open = self.inner.opening.lock().await;
         if let Some(account) = self.account(name)? {
-            return Ok(account);
+            return Ok((account, false));
         }
         let shard = self.shard_for(name);
         // An opening that a failure or a client's leaving cut short is finished first: its number may be in the mail shard already.
@@ -87,7 +95,7 @@ impl Engine {
             let its_own = begun.name == *name;
             half_open.remove(&shard);
             if its_own {
-                return Ok(account);
+                return Ok((account, true));
             }
         }
         let [a, b, c, d, e, f, g, h, ..] = random_id()?;
@@ -100,7 +108,7 @@ impl Engine {
             .finish_opening(half_open.entry(shard).or_insert(begun))
             .await?;
         half_open.remove(&shard);
-        Ok(account)
+        Ok((account, true))
     }
 
     /// Both steps, the first of which may have been done before.

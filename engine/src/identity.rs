@@ -1,7 +1,8 @@
 //! Whose data directory this is, and in which epochs it writes (`docs/format.md`, "Data directory").
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -140,9 +141,7 @@ impl Claim {
     }
 
     fn write(&self, dir: &Path) -> Result<()> {
-        RealDisk
-            .create_dir(dir)
-            .map_err(|e| coldpost_tiers::disk::failed("make", dir, e))?;
+        make_private(dir).map_err(|e| coldpost_tiers::disk::failed("make", dir, e))?;
         let mut w = Writer::new();
         w.u32(self.lineage.epoch.0)
             .u32(self.parent.0)
@@ -266,6 +265,16 @@ pub(crate) async fn check(cold: &ColdStore, claim: &Claim, dir: &Path) -> Result
         )),
         Err(e) => Err(e.into()),
     }
+}
+
+/// Makes a shard's directory and the one above it, durably and for their owner alone.
+fn make_private(dir: &Path) -> io::Result<()> {
+    let private = &mut DirBuilder::new();
+    private.recursive(true).mode(0o700).create(dir)?;
+    if let Some(shards) = dir.parent() {
+        RealDisk.create_dir(shards)?;
+    }
+    RealDisk.create_dir(dir)
 }
 
 fn read_file(path: &Path) -> Result<Option<Vec<u8>>> {

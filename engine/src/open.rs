@@ -13,6 +13,7 @@ use crate::clock;
 use crate::directory::HalfOpen;
 use crate::error::{Error, Kind, Result};
 use crate::ids::{AccountRef, MailboxId, ShardNo};
+use crate::limits::MAIL_RESERVE;
 use crate::local::LocalStore;
 use crate::mail::part::{Located, filter_header, locate};
 use crate::mail::{Section, SectionText, main_field};
@@ -21,6 +22,9 @@ use crate::settings::{MinFree, Settings};
 use crate::shard::Shard;
 use crate::upkeep::Upkeep;
 use crate::view::{BodyReader, Entry, MailboxView, Message, SectionReader, mailbox, message};
+
+/// Of a small disk the reserve for mail is this part (`MAIL_RESERVE`).
+const MAIL_RESERVE_SHARE: u64 = 16;
 
 /// The store, opened. Cheap to clone; the last clone does not close it: `close` does.
 #[derive(Clone)]
@@ -128,6 +132,7 @@ impl Engine {
             }
         }
         if let Err(e) = self.room() {
+            health.ready = false;
             health.problems.push(e.to_string());
         }
         if !inner.cold.answers() {
@@ -158,26 +163,42 @@ impl Engine {
     /// # Errors
     /// `Unavailable`: says how much is free and how much must be.
     pub fn room(&self) -> Result<()> {
-        let data = &self.inner.settings.data;
-        let Ok(stat) = rustix::fs::statvfs(data) else {
+        let Some(Space { free, wanted, who }) = self.space() else {
             return Ok(());
-        };
-        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-        let total = stat.f_blocks.saturating_mul(stat.f_frsize);
-        let wanted = match self.inner.settings.min_free {
-            MinFree::Bytes(bytes) => bytes,
-            MinFree::Percent(percent) => share(total, percent),
         };
         if free >= wanted {
             return Ok(());
         }
-        let text = format!(
-            "{} has {} MiB free, [hot] min_free wants {} MiB: no mail is taken until there is room",
-            data.display(),
-            free >> 20,
-            wanted >> 20
-        );
+        let (free, wanted) = apart(free, wanted);
+        let data = self.inner.settings.data.display();
+        let text =
+            format!("{data} has {free} free, {who} {wanted}: no mail is taken until there is room");
         Err(Error::new(Kind::Unavailable, text))
+    }
+
+    /// Bytes of the data disk that mail may take before it is refused; all there are when the disk cannot say.
+    pub fn room_left(&self) -> u64 {
+        let left = |space: Space| space.free.saturating_sub(space.wanted);
+        self.space().map_or(u64::MAX, left)
+    }
+
+    fn space(&self) -> Option<Space> {
+        let stat = rustix::fs::statvfs(&self.inner.settings.data).ok()?;
+        let total = stat.f_blocks.saturating_mul(stat.f_frsize);
+        let set = match self.inner.settings.min_free {
+            MinFree::Bytes(bytes) => bytes,
+            MinFree::Percent(percent) => share(total, percent),
+        };
+        let reserve = MAIL_RESERVE.min(total / MAIL_RESERVE_SHARE);
+        Some(Space {
+            free: stat.f_bavail.saturating_mul(stat.f_frsize),
+            wanted: set.max(reserve),
+            who: if set >= reserve {
+                "[hot] min_free wants"
+            } else {
+                "its journal needs"
+            },
+        })
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -329,6 +350,24 @@ impl Engine {
     }
 }
 
+/// The data disk, in bytes.
+struct Space {
+    free: u64,
+    /// What must be free for mail to be taken.
+    wanted: u64,
+    /// Who wants that.
+    who: &'static str,
+}
+
+/// Two sizes that differ, in the largest unit that shows it.
+fn apart(free: u64, wanted: u64) -> (String, String) {
+    let units = [(20, "MiB"), (10, "KiB")];
+    let differs = |(shift, _): &(u32, &str)| free >> shift != wanted >> shift;
+    let (shift, unit) = units.into_iter().find(differs).unwrap_or((0, "bytes"));
+    let shown = |bytes: u64| format!("{} {unit}", bytes >> shift);
+    (shown(free), shown(wanted))
+}
+
 fn cut(bytes: Vec<u8>, partial: Option<(u64, u64)>) -> bytes::Bytes {
     let bytes = bytes::Bytes::from(bytes);
     let Some((offset, count)) = partial else {
@@ -344,4 +383,25 @@ fn share(total: u64, percent: f64) -> u64 {
     let thousandths = (percent.clamp(0.0, 100.0) * 1000.0).round();
     let thousandths = format!("{thousandths:.0}").parse::<u64>().unwrap_or(0);
     total / 100_000 * thousandths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It said that 4 MiB were free and 4 MiB were wanted.
+    #[test]
+    fn what_is_free_and_what_is_wanted_are_told_apart() {
+        let told = |free: u64, wanted: u64| {
+            let (free, wanted) = apart(free, wanted);
+            format!("{free} of {wanted}")
+        };
+        assert_eq!(told(3 << 20, 5 << 20), "3 MiB of 5 MiB");
+        assert_eq!(
+            told((4 << 20) + 1024, (4 << 20) + 4096),
+            "4097 KiB of 4100 KiB"
+        );
+        assert_eq!(told(4095, 4096), "3 KiB of 4 KiB");
+        assert_eq!(told(4096, 4097), "4096 bytes of 4097 bytes");
+    }
 }

@@ -216,7 +216,17 @@ impl Drop for Listener {
 }
 
 async fn bind_unix(path: &Path) -> io::Result<UnixListener> {
-    if std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket()) {
+    let there = std::fs::symlink_metadata(path);
+    if there
+        .as_ref()
+        .is_ok_and(|file| !file.file_type().is_socket())
+    {
+        return Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "what lies there is no socket; move it away or name another path",
+        ));
+    }
+    if there.is_ok() {
         match UnixStream::connect(path).await {
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 std::fs::remove_file(path)?

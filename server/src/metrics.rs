@@ -7,10 +7,14 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use coldpost_engine::write::Delivered;
+use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Histogram, IntCounter, IntCounterVec, IntGaugeVec, TextEncoder, register_histogram,
-    register_int_counter, register_int_counter_vec, register_int_gauge_vec,
+    Encoder, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, TextEncoder,
+    register_histogram, register_int_counter, register_int_counter_vec, register_int_gauge_vec,
 };
+
+/// A gauge of the tiers.
+const UPLOADS_WAITING: &str = "coldpost_uploads_waiting";
 
 const ONCE: &str = "each name is registered once, here";
 
@@ -58,7 +62,7 @@ static ACCEPT_FAILED: LazyLock<IntCounterVec> = LazyLock::new(|| {
 });
 
 /// Why something was refused before a delivery.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// No such account.
     UnknownRecipient,
@@ -70,21 +74,33 @@ pub(crate) enum Refusal {
     NotAllowed,
 }
 
+impl Refusal {
+    const ALL: [Refusal; 4] = [
+        Refusal::UnknownRecipient,
+        Refusal::LookupFailed,
+        Refusal::TooLarge,
+        Refusal::NotAllowed,
+    ];
+
+    fn label(self) -> &'static str {
+        match self {
+            Refusal::UnknownRecipient => "unknown_recipient",
+            Refusal::LookupFailed => "lookup_failed",
+            Refusal::TooLarge => "too_large",
+            Refusal::NotAllowed => "not_allowed",
+        }
+    }
+}
+
 /// Counts a refusal.
 pub(crate) fn refused(reason: Refusal) {
-    let reason = match reason {
-        Refusal::UnknownRecipient => "unknown_recipient",
-        Refusal::LookupFailed => "lookup_failed",
-        Refusal::TooLarge => "too_large",
-        Refusal::NotAllowed => "not_allowed",
-    };
-    REFUSED.with_label_values(&[reason]).inc();
+    REFUSED.with_label_values(&[reason.label()]).inc();
 }
 
 /// Counts what became of a message's recipients, and how long it took.
 pub(crate) fn delivered(outcomes: &[Delivered], bytes: usize, took: Duration) {
     DELIVERY_SECONDS.observe(took.as_secs_f64());
-    BYTES.inc_by(u64::try_from(bytes).unwrap_or(u64::MAX));
+    BYTES.inc_by(stored_bytes(outcomes, bytes));
     for outcome in outcomes {
         let outcome = match outcome {
             Delivered::Stored { .. } => "stored",
@@ -92,6 +108,15 @@ pub(crate) fn delivered(outcomes: &[Delivered], bytes: usize, took: Duration) {
             Delivered::NotNow { .. } => "not_now",
         };
         RECIPIENTS.with_label_values(&[outcome]).inc();
+    }
+}
+
+/// The bytes of a message that somebody has now.
+fn stored_bytes(outcomes: &[Delivered], bytes: usize) -> u64 {
+    let is_stored = |outcome: &Delivered| matches!(outcome, Delivered::Stored { .. });
+    match outcomes.iter().any(is_stored) {
+        true => u64::try_from(bytes).unwrap_or(u64::MAX),
+        false => 0,
     }
 }
 
@@ -135,16 +160,11 @@ impl Drop for OpenConnection {
 pub(crate) fn register() {
     LazyLock::force(&DELIVERY_SECONDS);
     LazyLock::force(&BYTES);
-    for outcome in ["stored", "account_gone", "failed"] {
+    for outcome in ["stored", "account_gone", "not_now", "failed"] {
         RECIPIENTS.with_label_values(&[outcome]);
     }
-    for reason in [
-        "unknown_recipient",
-        "lookup_failed",
-        "too_large",
-        "not_allowed",
-    ] {
-        REFUSED.with_label_values(&[reason]);
+    for reason in Refusal::ALL {
+        REFUSED.with_label_values(&[reason.label()]);
     }
     for protocol in ["lmtp", "imap", "http"] {
         SESSIONS.with_label_values(&[protocol]);
@@ -167,8 +187,20 @@ pub(crate) fn budget(name: &str, used: u64, limit: u64) {
 /// # Errors
 /// When two families contradict each other, which would be a bug.
 pub(crate) fn text() -> prometheus::Result<Vec<u8>> {
+    let mut families = prometheus::gather();
+    if !families
+        .iter()
+        .any(|family| family.name() == UPLOADS_WAITING)
+    {
+        // It is made with the first upload, far below us.
+        let none = IntGauge::new(
+            UPLOADS_WAITING,
+            "Objects that are not in the object store yet.",
+        )?;
+        families.extend(none.collect());
+    }
     let mut text = Vec::new();
-    TextEncoder::new().encode(&prometheus::gather(), &mut text)?;
+    TextEncoder::new().encode(&families, &mut text)?;
     Ok(text)
 }
 
@@ -177,11 +209,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_what_was_stored_counts_as_delivered_bytes() {
+        let stored = Delivered::Stored {
+            mailbox: coldpost_engine::ids::MailboxId(1),
+            uid_validity: 1,
+            uid: 1,
+        };
+        assert_eq!(stored_bytes(&[Delivered::AccountGone], 10), 0);
+        assert_eq!(stored_bytes(&[Delivered::AccountGone, stored], 10), 10);
+    }
+
+    #[test]
     fn a_scrape_before_the_first_mail_shows_every_counter() {
         register();
         let text = String::from_utf8(text().expect("consistent")).expect("text");
         for name in [
             "deliveries_total{outcome=\"failed\"}",
+            "deliveries_total{outcome=\"not_now\"}",
+            "refused_total{reason=\"too_large\"}",
+            "uploads_waiting 0",
             "delivery_seconds_bucket",
             "accept_errors_total{protocol=\"imap\"}",
         ] {

@@ -40,6 +40,11 @@ impl Shutdown {
         let _ = self.0.wait_for(|over| *over).await;
     }
 
+    /// Whether the word was given.
+    pub fn is_over(&self) -> bool {
+        *self.0.borrow()
+    }
+
     /// The channel itself; true means that it is over.
     pub fn receiver(&self) -> watch::Receiver<bool> {
         self.0.clone()

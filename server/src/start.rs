@@ -1,7 +1,9 @@
 //! The server as a whole: all listeners bound or none, served until told to stop, drained, the engine closed last.
 
+use std::fs::DirBuilder;
 use std::future::Future;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,7 +14,7 @@ use crate::auth::{self, AccountPolicy, AuthSettings, Authenticator, Users};
 use crate::budget::Budget;
 use crate::limits::IMAP_CONNECTIONS_MAX;
 use crate::listen::{Address, Listener, Peer, Protocol, Stream};
-use crate::lmtp::{self, Lmtp, Spool};
+use crate::lmtp::{self, Lmtp, Room, Spool};
 use crate::shutdown::{self, Shutdown, Trigger};
 use crate::{http, imap, metrics};
 
@@ -67,7 +69,11 @@ impl Server {
     /// # Errors
     /// An address that cannot be listened on (the text names it); the spool directory cannot be made.
     pub async fn start(engine: Engine, settings: ServerSettings) -> io::Result<Server> {
-        std::fs::create_dir_all(&settings.spool)?;
+        let private = &mut DirBuilder::new();
+        private
+            .recursive(true)
+            .mode(0o700)
+            .create(&settings.spool)?;
         let lmtp = Listener::bind(&settings.listen.lmtp, "lmtp").await?;
         let imap = Listener::bind(&settings.listen.imap, "imap").await?;
         let http = Listener::bind(&settings.listen.http, "http").await?;
@@ -135,9 +141,11 @@ fn run_lmtp(
         engine: engine.clone(),
         users,
     };
+    let disk = engine.clone();
     let spool = Spool {
         budget,
         directory: Arc::new(settings.spool),
+        room: Room::new(move || disk.room_left()),
     };
     let lmtp = Arc::new(Lmtp::new(settings.lmtp, store, spool));
     let word = shutdown.clone();

@@ -13,9 +13,12 @@ use crate::reach::{Daemon, Reach, must_exist, with_engine};
 /// Makes an account.
 ///
 /// # Errors
-/// A name that cannot be one; a store that cannot be reached.
+/// A name that cannot be one, or that mail cannot reach; no store, or one that cannot be reached.
 pub(crate) fn add(checked: &Checked, name: &str, output: Output) -> Result<(), Failure> {
-    let name = AccountName::normalise(name).map_err(|error| Failure::Usage(error.to_string()))?;
+    let usage = |error: Error| Failure::Usage(error.to_string());
+    let name = AccountName::normalise(name).map_err(usage)?;
+    name.is_reachable(&checked.lmtp.recipient_delimiter)
+        .map_err(usage)?;
     let added: Added = match Reach::find(checked)? {
         Reach::Running(daemon) => daemon.post(
             "/admin/account",
@@ -23,9 +26,14 @@ pub(crate) fn add(checked: &Checked, name: &str, output: Output) -> Result<(), F
                 name: name.as_str().to_owned(),
             },
         )?,
-        Reach::Stopped => with_engine(&checked.engine, async |engine| {
-            Ok(open(engine, &name).await?)
-        })?,
+        Reach::Stopped => {
+            must_exist(&checked.engine.data)?;
+            with_engine(&checked.engine, async |engine| {
+                let (account, new) = engine.make_account(&name).await?;
+                let account = Account::new(&name, account);
+                Ok(Added { account, new })
+            })?
+        }
     };
     let what = if added.new {
         "added"
@@ -34,17 +42,6 @@ pub(crate) fn add(checked: &Checked, name: &str, output: Output) -> Result<(), F
     };
     output.say(&added, format_args!("{} {what}", added.account.name));
     Ok(())
-}
-
-async fn open(engine: &Engine, name: &AccountName) -> Result<Added, Error> {
-    let (account, new) = match engine.account(name)? {
-        Some(account) => (account, false),
-        None => (engine.open_account(name).await?, true),
-    };
-    Ok(Added {
-        account: Account::new(name, account),
-        new,
-    })
 }
 
 /// Lists all accounts, one a line.

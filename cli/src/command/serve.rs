@@ -2,19 +2,22 @@
 //!
 //! Promises: says that it is ready only when every listener answers; a data directory is served by one process.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use coldpost_engine::Engine;
 use coldpost_server::auth::Password;
+use coldpost_server::limits::PASSWORD_MAX;
 use coldpost_server::{Server, ServerSettings, http, shutdown};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde::Serialize;
 
 use crate::config::{Checked, Config};
 use crate::failure::Failure;
 use crate::listening::Listening;
 use crate::logging;
 use crate::output::Output;
+use crate::place;
 use crate::reach::runtime;
 use crate::secret;
 
@@ -39,6 +42,7 @@ async fn serve(checked: Checked, output: Output) -> Result<(), Failure> {
     // Before anything else: a signal during the start is heard as well.
     let told_to_stop = tokio::spawn(shutdown::told_to_stop());
     let data = checked.engine.data.clone();
+    place::make(&checked.engine)?;
     let engine = Engine::open(checked.engine.clone()).await?;
     let begun = begin(&engine, checked).await;
     let (server, dev_password, instance) = match begun {
@@ -63,10 +67,13 @@ async fn serve(checked: Checked, output: Output) -> Result<(), Failure> {
         Ok(()) => {}
     }
     tracing::info!(lmtp = listening.lmtp, imap = listening.imap, http = listening.http, data = %data.display(), "ready");
-    output.say(
-        &listening,
-        welcome(&listening, dev_password.as_deref(), &data),
-    );
+    let ready = Ready {
+        listening: &listening,
+        dev_password_file: dev_password
+            .as_ref()
+            .map(|_| data.join(secret::DEV_PASSWORD)),
+    };
+    output.say(&ready, welcome(&listening, dev_password.as_deref(), &data));
     server
         .run(async {
             match told_to_stop.await {
@@ -79,6 +86,16 @@ async fn serve(checked: Checked, output: Output) -> Result<(), Failure> {
     Listening::remove(&data);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// What a program is told.
+#[derive(Serialize)]
+struct Ready<'a> {
+    #[serde(flatten)]
+    listening: &'a Listening,
+    /// The file of the development password, where it counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dev_password_file: Option<PathBuf>,
 }
 
 /// Makes what the first start makes, and starts the server.
@@ -102,11 +119,12 @@ async fn begin(
     let instance = secret::random().map_err(|error| Failure::of("no random bytes", &error))?;
     let settings = ServerSettings {
         listen: checked.listen,
-        lmtp: checked.lmtp,
         http: http::Settings {
             token: password(&token, "http.token")?,
             instance: instance.clone(),
+            recipient_delimiter: checked.lmtp.recipient_delimiter.clone(),
         },
+        lmtp: checked.lmtp,
         auth,
         accounts: checked.accounts,
         mail_memory: checked.engine.mail_memory,
@@ -118,7 +136,8 @@ async fn begin(
 }
 
 fn password(text: &str, name: &str) -> Result<Password, Failure> {
-    Password::new(text).ok_or_else(|| Failure::Usage(format!("{name} is empty or too long")))
+    let wrong = || format!("{name} is empty or longer than {PASSWORD_MAX} bytes");
+    Password::new(text).ok_or_else(|| Failure::Usage(wrong()))
 }
 
 /// What a newcomer pastes. The password is shown only when we made it.

@@ -6,11 +6,12 @@ use std::time::Duration;
 use coldpost_engine::limits::{ENTRY_MAX, RECIPIENTS_MAX};
 use coldpost_engine::settings::{ColdSettings, Settings};
 use coldpost_server::auth::{AccountPolicy, AuthSettings, Password};
+use coldpost_server::limits::PASSWORD_MAX;
 use coldpost_server::listen::Address;
 use coldpost_server::{Addresses, lmtp};
 
 use super::value::{Secret, Size, Value};
-use super::word::Accounts;
+use super::word::{Accounts, Truth};
 use super::{Auth, Config};
 use crate::failure::Failure;
 use crate::logging;
@@ -25,6 +26,10 @@ const SEGMENT_MAX: Size = Size::mib(1024);
 const MESSAGE_MIN: Size = Size::kib(64);
 /// Room for our trace lines, next to the largest message.
 const TRACE_ROOM: u64 = 64 * 1024;
+/// The smallest cache of the hot tier that is one.
+const CACHE_MIN: Size = Size::mib(1);
+/// More than any machine has.
+const CACHE_MAX: Size = Size::mib(1024 * 1024);
 /// The smallest part that may stand in frames of its own.
 const ATTACHMENT_MIN: Size = Size::kib(1);
 
@@ -54,6 +59,8 @@ impl Config {
     /// The first rule that is broken, and what to do.
     pub(crate) fn check(&self) -> Result<Checked, Failure> {
         self.check_bounds()?;
+        self.check_lmtp()?;
+        self.check_hot()?;
         logging::filter(&self.log.level)?;
         let data = std::path::absolute(&self.data).map_err(|error| {
             Failure::Usage(format!(
@@ -80,15 +87,18 @@ impl Config {
         let lmtp = lmtp::Settings {
             hostname,
             max_message: self.lmtp.max_message.0.0,
-            max_recipients: self.lmtp.max_recipients.0,
+            max_recipients: self.lmtp.max_recipients.0.0,
             recipient_delimiter: self.lmtp.recipient_delimiter.clone(),
             allow: self.lmtp.allow.0.iter().map(|network| network.0).collect(),
         };
-        let http_token = self
-            .http
-            .token
+        let token = self.http.token.as_ref();
+        let http_token = token.map(|Value(Secret(token))| token.clone());
+        if http_token
             .as_ref()
-            .map(|Value(Secret(token))| token.clone());
+            .is_some_and(|token| Password::new(token).is_none())
+        {
+            return wrong("http.token", too_long());
+        }
         Ok(Checked {
             engine: self.engine(data)?,
             listen,
@@ -123,13 +133,6 @@ impl Config {
                 format_args!("{memory} is too much; less than 4TiB"),
             );
         }
-        let recipients = self.lmtp.max_recipients.0;
-        if !(1..=RECIPIENTS_MAX).contains(&recipients) {
-            return wrong(
-                "lmtp.max_recipients",
-                format_args!("{recipients} is not between 1 and {RECIPIENTS_MAX}"),
-            );
-        }
         let segment = self.journal.segment_size.0;
         if !(SEGMENT_MIN..=SEGMENT_MAX).contains(&segment) {
             return wrong(
@@ -137,7 +140,7 @@ impl Config {
                 format_args!("{segment} is not between {SEGMENT_MIN} and {SEGMENT_MAX}"),
             );
         }
-        if self.journal.shards.0 == 0 {
+        if self.journal.shards.0.0 == 0 {
             return wrong("journal.shards", "0 shards hold no mail; at least 1");
         }
         if self.mail.attachment_threshold.0 < ATTACHMENT_MIN {
@@ -146,6 +149,49 @@ impl Config {
                 "mail.attachment_threshold",
                 format_args!("{threshold} is too little; at least {ATTACHMENT_MIN}"),
             );
+        }
+        Ok(())
+    }
+
+    /// Who may hand mail in, and to whom.
+    fn check_lmtp(&self) -> Result<(), Failure> {
+        let recipients = self.lmtp.max_recipients.0.0;
+        if !(1..=RECIPIENTS_MAX).contains(&recipients) {
+            return wrong(
+                "lmtp.max_recipients",
+                format_args!("{recipients} is not between 1 and {RECIPIENTS_MAX}"),
+            );
+        }
+        let delimiter = &self.lmtp.recipient_delimiter;
+        let can_delimit = |c: char| c.is_ascii_punctuation() && !"@\"\\<>()[],:;".contains(c);
+        if delimiter.chars().count() > 1 || !delimiter.chars().all(can_delimit) {
+            return wrong(
+                "lmtp.recipient_delimiter",
+                format_args!(
+                    "{delimiter:?} cannot begin a detail: write one sign such as \"+\" or \"-\", or \"\" for none"
+                ),
+            );
+        }
+        if self.lmtp.allow.0.is_empty() && matches!(self.lmtp.listen.0, Address::Tcp(_)) {
+            return wrong(
+                "lmtp.allow",
+                "no client could hand mail in: name networks, or listen on unix:/path",
+            );
+        }
+        Ok(())
+    }
+
+    fn check_hot(&self) -> Result<(), Failure> {
+        for (key, size, least) in [
+            ("hot.cache", self.hot.cache.0, CACHE_MIN),
+            ("hot.frames", self.hot.frames.0, Size(0)),
+        ] {
+            if !(least..=CACHE_MAX).contains(&size) {
+                return wrong(
+                    key,
+                    format_args!("{size} is not between {least} and {CACHE_MAX}"),
+                );
+            }
         }
         Ok(())
     }
@@ -201,10 +247,10 @@ impl Config {
                     .secret_access_key
                     .as_ref()
                     .map(|Value(Secret(key))| key.clone()),
-                allow_http: cold.allow_http.as_ref().is_some_and(|allow| allow.0),
+                allow_http: matches!(cold.allow_http, Some(Value(Truth::True))),
             },
             segment_size: self.journal.segment_size.0.0,
-            shards: self.journal.shards.0,
+            shards: self.journal.shards.0.0,
             hot_cache: self.hot.cache.0.0,
             frames_cache: self.hot.frames.0.0,
             local_bodies: self.hot.local_bodies.0.0,
@@ -223,7 +269,7 @@ impl Auth {
             None => Ok(None),
             Some(Value(Secret(text))) => match Password::new(text) {
                 Some(password) => Ok(Some(password)),
-                None => wrong(key, "it is too long"),
+                None => wrong(key, too_long()),
             },
         };
         let dev_password = password("auth.dev_password", &self.dev_password)?;
@@ -246,6 +292,10 @@ impl Auth {
             make_dev_password,
         ))
     }
+}
+
+fn too_long() -> String {
+    format!("it is longer than {PASSWORD_MAX} bytes; use a shorter one")
 }
 
 fn wrong<T>(key: &str, what: impl std::fmt::Display) -> Result<T, Failure> {

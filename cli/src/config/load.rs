@@ -28,8 +28,9 @@ impl Config {
             let name = file.display().to_string();
             let text = std::fs::read_to_string(file)
                 .map_err(|error| Failure::Usage(format!("{name} cannot be read: {error}")))?;
-            let values = toml::from_str(&text)
-                .map_err(|error| Failure::Usage(format!("{name}: {error}")))?;
+            let wrong = |error| Failure::Usage(format!("{name}: {error}"));
+            no_dates(&toml::from_str(&text).map_err(wrong)?, &name)?;
+            let values = toml::from_str(&text).map_err(wrong)?;
             figment = figment.merge(Layer { name, values }.known()?);
         }
         let variables = Layer {
@@ -98,6 +99,22 @@ impl Provider for Layer {
 
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
         Ok(Profile::Default.collect(self.values.clone()))
+    }
+}
+
+/// A date of TOML is no value of any setting; to what reads the values it is a table with a strange name.
+fn no_dates(table: &toml::Table, file: &str) -> Result<(), Failure> {
+    let is_date = |(_, value): &(&String, &toml::Value)| value.is_datetime();
+    let inner = table.iter().filter_map(|(section, value)| {
+        let (key, _) = value.as_table()?.iter().find(is_date)?;
+        Some(format!("{section}.{key}"))
+    });
+    let own = table.iter().filter(is_date).map(|(key, _)| key.clone());
+    match own.chain(inner).next() {
+        None => Ok(()),
+        Some(key) => Err(Failure::Usage(format!(
+            "{key} (in {file}): a date is no value here; write text in quotes"
+        ))),
     }
 }
 

@@ -14,9 +14,9 @@ use coldpost_server::listen::Address;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use check::Checked;
-use value::{Free, List, Secret, Size, Value};
+use value::{Free, List, Secret, Size, Value, Whole};
 pub(crate) use word::LogFormat;
-use word::{Accounts, Network};
+use word::{Accounts, Network, Truth};
 
 /// All of coldpost.toml.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -65,8 +65,8 @@ struct Lmtp {
     /// Octets of a message.
     max_message: Value<Size>,
     /// Recipients of a transaction.
-    max_recipients: Value<usize>,
-    /// Characters that begin the detail of an address.
+    max_recipients: Value<Whole<usize>>,
+    /// The character that begins the detail of an address; none when empty.
     recipient_delimiter: String,
     /// Networks that TCP clients may come from.
     allow: List<Network>,
@@ -77,7 +77,7 @@ impl Default for Lmtp {
         Lmtp {
             listen: loopback(2424),
             max_message: Value(Size::mib(50)),
-            max_recipients: Value(coldpost_engine::limits::RECIPIENTS_MAX),
+            max_recipients: Value(Whole(coldpost_engine::limits::RECIPIENTS_MAX)),
             recipient_delimiter: "+".to_owned(),
             allow: List(
                 ["127.0.0.0/8", "::1/128"]
@@ -140,7 +140,7 @@ struct Auth {
 #[serde(deny_unknown_fields, default)]
 struct Journal {
     /// Mail shards; fixed when the store is made.
-    shards: Value<u16>,
+    shards: Value<Whole<u16>>,
     /// Record bytes after which a segment is cut.
     segment_size: Value<Size>,
 }
@@ -148,7 +148,7 @@ struct Journal {
 impl Default for Journal {
     fn default() -> Journal {
         Journal {
-            shards: Value(1),
+            shards: Value(Whole(1)),
             segment_size: Value(Size::mib(8)),
         }
     }
@@ -169,7 +169,7 @@ struct Cold {
     /// Of S3.
     secret_access_key: Option<Value<Secret>>,
     /// Plain http to the endpoint.
-    allow_http: Option<Value<bool>>,
+    allow_http: Option<Value<Truth>>,
 }
 
 /// `[hot]`

@@ -226,12 +226,77 @@ fn wrong_values_are_named_with_their_key_and_place() {
     refused(
         "[journal]\nshards = -1",
         &[],
-        expect!["journal.shards (in coldpost.toml): invalid digit found in string"],
+        expect![[
+            r#"journal.shards (in coldpost.toml): "-1" is no whole number: write digits only, as in 100"#
+        ]],
     );
     refused(
         "[http]\ntoken = \"\"",
         &[],
         expect!["http.token (in coldpost.toml): an empty text is no secret; leave the key out"],
+    );
+}
+
+#[test]
+fn values_of_another_kind_are_told_what_is_expected() {
+    refused(
+        "",
+        &[("COLDPOST_LMTP__MAX_RECIPIENTS", "abc")],
+        expect![[
+            r#"lmtp.max_recipients (in the environment): "abc" is no whole number: write digits only, as in 100"#
+        ]],
+    );
+    refused(
+        "[cold]\nallow_http = \"yes\"",
+        &[],
+        expect![[r#"cold.allow_http (in coldpost.toml): "yes" is none of true, false"#]],
+    );
+    refused(
+        "[lmtp]\nmax_message = 1979-05-27",
+        &[],
+        expect![
+            "lmtp.max_message (in coldpost.toml): a date is no value here; write text in quotes"
+        ],
+    );
+    refused(
+        "data = 07:32:00",
+        &[],
+        expect!["data (in coldpost.toml): a date is no value here; write text in quotes"],
+    );
+}
+
+#[test]
+fn values_that_would_serve_nobody_are_refused() {
+    for delimiter in ["+-", "a", "@"] {
+        let file = format!("[lmtp]\nrecipient_delimiter = {delimiter:?}");
+        let said = load(&file, &[], None)
+            .expect_err("no delimiter")
+            .to_string();
+        assert!(
+            said.starts_with("lmtp.recipient_delimiter: ") && said.contains("cannot begin"),
+            "{said}"
+        );
+    }
+    refused(
+        "[lmtp]\nallow = []",
+        &[],
+        expect!["lmtp.allow: no client could hand mail in: name networks, or listen on unix:/path"],
+    );
+    load("[lmtp]\nallow = []\nlisten = \"unix:/run/lmtp\"", &[], None).expect("right");
+    refused(
+        "[hot]\ncache = 0",
+        &[],
+        expect!["hot.cache: 0 is not between 1MiB and 1TiB"],
+    );
+    refused(
+        "[hot]\ncache = \"99999999TiB\"",
+        &[],
+        expect!["hot.cache: 18446744073709551615 is not between 1MiB and 1TiB"],
+    );
+    refused(
+        &format!("[auth]\ndev_password = {:?}", "x".repeat(2_000)),
+        &[],
+        expect!["auth.dev_password: it is longer than 1024 bytes; use a shorter one"],
     );
 }
 

@@ -29,6 +29,25 @@ impl<T: fmt::Display> Serialize for Value<T> {
     }
 }
 
+/// A whole number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Whole<T>(pub(crate) T);
+
+impl<T: FromStr> FromStr for Whole<T> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Whole<T>, String> {
+        let wrong = |_| format!("{text:?} is no whole number: write digits only, as in 100");
+        text.parse().map(Whole).map_err(wrong)
+    }
+}
+
+impl<T: fmt::Display> fmt::Display for Whole<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// Any scalar as its text.
 struct Scalar;
 

@@ -66,6 +66,16 @@ words! {
 }
 
 words! {
+    /// Whether something is so.
+    Truth {
+        /// It is.
+        True = "true",
+        /// It is not.
+        False = "false",
+    }
+}
+
+words! {
     /// How a line of the log looks.
     LogFormat {
         /// For people.

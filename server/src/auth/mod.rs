@@ -132,7 +132,8 @@ impl Authenticator {
             matches(&self.settings.dev_password),
             matches(&self.settings.backend_password),
         );
-        let for_another = !authorization.is_empty() && authorization != authentication;
+        let is_same = |a, b| AccountName::normalise(a).ok() == AccountName::normalise(b).ok();
+        let for_another = !authorization.is_empty() && !is_same(authorization, authentication);
         let user = if backend && peer.is_private() {
             if authorization.is_empty() {
                 authentication

@@ -34,6 +34,14 @@ impl Users {
         Users { engine, policy }
     }
 
+    /// Whether mail for `name` is taken: it has an account, or gets one when there is a message for it.
+    ///
+    /// # Errors
+    /// As the engine's: `Unavailable` when accounts cannot be read now.
+    pub fn takes_mail(&self, name: &AccountName) -> Result<bool> {
+        Ok(self.engine.account(name)?.is_some() || self.policy == AccountPolicy::Create)
+    }
+
     /// The account of `name`, made now when the policy allows it; `None` when there is none.
     ///
     /// # Errors
@@ -50,11 +58,8 @@ impl Users {
             AccountPolicy::Listed => Ok(None),
             AccountPolicy::Create => {
                 let account = self.engine.open_account(name).await?;
-                tracing::info!(
-                    account = name.as_str(),
-                    ?purpose,
-                    "account made on first use"
-                );
+                tracing::info!(?purpose, "account made on first use");
+                tracing::debug!(account = name.as_str(), "account made on first use");
                 Ok(Some(account))
             }
         }

@@ -86,10 +86,8 @@ pub(super) async fn add_account(
     Json(wanted): Json<AddAccount>,
 ) -> Result<(StatusCode, Json<Added>), Failed> {
     let name = AccountName::normalise(&wanted.name)?;
-    let (account, new) = match http.engine.account(&name)? {
-        Some(account) => (account, false),
-        None => (http.engine.open_account(&name).await?, true),
-    };
+    name.is_reachable(&http.settings.recipient_delimiter)?;
+    let (account, new) = http.engine.make_account(&name).await?;
     let status = if new {
         StatusCode::CREATED
     } else {

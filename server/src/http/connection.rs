@@ -1,5 +1,10 @@
-//! HTTP's connections: bounded in number, and none that is silent stays.
+//! HTTP's connections: bounded in number, and none stays that is silent or drips.
+//!
+//! Promises: a request's head comes within [`HEAD_TIME`] of its first byte; after the shutdown word no head is waited for. Its body is
+//! bounded by who reads it (see `whole` in `http`).
+//! Never: reads more of a request than where its head ends.
 
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,22 +14,25 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 
-use super::limits::{CONNECTIONS_MAX, IDLE};
+use super::limits::{CONNECTIONS_MAX, HEAD_TIME, IDLE};
 use crate::listen::{Listener, Peer, Stream};
 use crate::metrics::OpenConnection;
+use crate::shutdown::Shutdown;
 
 /// A listener with a bounded number of connections; what is over waits.
 pub(crate) struct Bounded {
     listener: Listener,
     free: Arc<Semaphore>,
+    shutdown: Shutdown,
 }
 
 impl Bounded {
     /// Bounds `listener`.
-    pub(crate) fn new(listener: Listener) -> Bounded {
+    pub(crate) fn new(listener: Listener, shutdown: Shutdown) -> Bounded {
         Bounded {
             listener,
             free: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            shutdown,
         }
     }
 }
@@ -39,16 +47,7 @@ impl axum::serve::Listener for Bounded {
             .await
             .expect("it is never closed");
         let (stream, peer) = self.listener.accept().await;
-        let deadline = Box::pin(tokio::time::sleep(IDLE));
-        (
-            Guarded {
-                stream,
-                deadline,
-                _open: OpenConnection::new("http"),
-                _permit: permit,
-            },
-            peer,
-        )
+        (Guarded::new(stream, self.shutdown.clone(), permit), peer)
     }
 
     fn local_addr(&self) -> io::Result<Peer> {
@@ -56,26 +55,94 @@ impl axum::serve::Listener for Bounded {
     }
 }
 
-/// A connection that ends when it is silent for [`IDLE`].
+/// What a connection is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    /// Between requests.
+    Rest,
+    /// In the head of a request.
+    Head(HeadEnd),
+    /// Behind a head: a body comes in, the request is worked on or answered.
+    Request,
+}
+
+/// How a head's end goes on: an empty line (RFC 9112, 2.1; a bare LF ends a line too, 2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HeadEnd {
+    /// In a line that has something in it.
+    Line,
+    /// At the start of a line.
+    LineStart,
+    /// After a CR at the start of a line.
+    Cr,
+}
+
+impl At {
+    /// After `bytes` of the client.
+    fn after(self, bytes: &[u8]) -> At {
+        bytes.iter().fold(self, |at, byte| match (at, byte) {
+            (At::Request, _) => At::Request,
+            // Empty lines before a request belong to none.
+            (At::Rest, b'\r' | b'\n') => At::Head(HeadEnd::Line),
+            (At::Head(HeadEnd::LineStart | HeadEnd::Cr), b'\n') => At::Request,
+            (At::Head(HeadEnd::LineStart), b'\r') => At::Head(HeadEnd::Cr),
+            (At::Head(HeadEnd::Line), b'\n') => At::Head(HeadEnd::LineStart),
+            _ => At::Head(HeadEnd::Line),
+        })
+    }
+}
+
+/// A connection that ends when it is silent for [`IDLE`], or in a head for [`HEAD_TIME`].
 pub(crate) struct Guarded {
     stream: Stream,
+    at: At,
     deadline: Pin<Box<Sleep>>,
+    /// Ends with the shutdown word; gone when that was heard.
+    stop: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     _open: OpenConnection,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Guarded {
-    fn guard<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        result: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if result.is_ready() {
-            self.deadline.as_mut().reset(Instant::now() + IDLE);
-            return result;
+    fn new(stream: Stream, mut shutdown: Shutdown, permit: OwnedSemaphorePermit) -> Guarded {
+        Guarded {
+            stream,
+            at: At::Rest,
+            deadline: Box::pin(tokio::time::sleep(IDLE)),
+            stop: Some(Box::pin(async move { shutdown.begun().await })),
+            _open: OpenConnection::new("http"),
+            _permit: permit,
         }
+    }
+
+    /// Notes what the client sent; a request that has begun gets no more time with each byte.
+    fn heard(&mut self, bytes: &[u8]) {
+        let before = self.at;
+        self.at = before.after(bytes);
+        let time = match (before, self.at) {
+            (At::Head(_), At::Head(_)) | (At::Request, _) => return,
+            (_, At::Head(_)) => HEAD_TIME,
+            _ => IDLE,
+        };
+        self.deadline.as_mut().reset(Instant::now() + time);
+    }
+
+    /// Nothing came, or nothing could be sent: is it over?
+    fn wait<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         ready!(self.deadline.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Whether the shutdown word was given.
+    fn stops(&mut self, cx: &mut Context<'_>) -> bool {
+        if self
+            .stop
+            .as_mut()
+            .is_some_and(|stop| stop.as_mut().poll(cx).is_ready())
+        {
+            self.stop = None;
+        }
+        self.stop.is_none()
     }
 }
 
@@ -85,8 +152,16 @@ impl AsyncRead for Guarded {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        self.guard(cx, read)
+        let before = buf.filled().len();
+        if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, buf) {
+            self.heard(buf.filled().get(before..).unwrap_or_default());
+            return Poll::Ready(read);
+        }
+        // To its reader the client went away: nobody waits for the rest of the head.
+        if matches!(self.at, At::Head(_)) && self.stops(cx) {
+            return Poll::Ready(Ok(()));
+        }
+        self.wait(cx)
     }
 }
 
@@ -97,7 +172,13 @@ impl AsyncWrite for Guarded {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.guard(cx, written)
+        if written.is_pending() {
+            return self.wait(cx);
+        }
+        // An answer: what comes next is another request.
+        self.at = At::Rest;
+        self.deadline.as_mut().reset(Instant::now() + IDLE);
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -112,27 +193,77 @@ impl AsyncWrite for Guarded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::listen::Listener;
-    use axum::serve::Listener as _;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use crate::shutdown;
+    use std::time::Duration;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-    #[tokio::test]
+    fn connect() -> (DuplexStream, Guarded, shutdown::Trigger) {
+        let (client, stream) = tokio::io::duplex(1024);
+        let (trigger, shutdown) = shutdown::channel();
+        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned();
+        let served = Guarded::new(Box::new(stream), shutdown, permit.expect("free"));
+        (client, served, trigger)
+    }
+
+    /// Reads until an error or the end.
+    async fn end(served: &mut Guarded) -> io::Result<usize> {
+        let mut heard = [0; 64];
+        loop {
+            match served.read(&mut heard).await {
+                Ok(1..) => {}
+                end => return end,
+            }
+        }
+    }
+
+    /// Sends `bytes`, then one more every second.
+    fn drip(mut client: DuplexStream, bytes: &'static [u8]) {
+        tokio::spawn(async move {
+            client.write_all(bytes).await.expect("open");
+            while client.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_silent_connection_ends_and_a_busy_one_does_not() {
-        let address = "127.0.0.1:0".parse().expect("an address");
-        let listener = Listener::bind(&address, "http").await.expect("bound");
-        let target = listener.address().to_string();
-        let mut bounded = Bounded::new(listener);
-        let mut client = tokio::net::TcpStream::connect(target)
-            .await
-            .expect("it listens");
-        let (mut served, _) = bounded.accept().await;
-        tokio::time::pause();
-        client.write_all(b"hello").await.expect("open");
-        let mut heard = [0; 5];
-        served.read_exact(&mut heard).await.expect("heard");
+        let (mut client, mut served, _trigger) = connect();
         let before = Instant::now();
-        let silent = served.read_u8().await.expect_err("nothing came");
+        tokio::time::sleep(IDLE / 2).await;
+        served.write_all(b"answer").await.expect("open");
+        let mut heard = [0; 6];
+        client.read_exact(&mut heard).await.expect("heard");
+        let silent = end(&mut served).await.expect_err("nothing came");
         assert_eq!(silent.kind(), io::ErrorKind::TimedOut);
-        assert_eq!(before.elapsed().as_secs(), IDLE.as_secs());
+        assert_eq!(before.elapsed(), IDLE / 2 + IDLE);
+    }
+
+    /// Each byte bought another minute.
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_drips_ends_in_time_and_so_does_what_follows_it() {
+        for (begun, time) in [
+            (&b"GET / HTTP/1.1\r\nx: "[..], HEAD_TIME),
+            (b"GET / HTTP/1.1\r\n\r\n", IDLE),
+            (b"GET / HTTP/1.1\n\n", IDLE),
+            (b"\r\n\r\n\r\nGET", IDLE),
+        ] {
+            let (client, mut served, _trigger) = connect();
+            drip(client, begun);
+            let before = Instant::now();
+            let late = end(&mut served).await.expect_err("it took too long");
+            assert_eq!(late.kind(), io::ErrorKind::TimedOut);
+            assert_eq!(before.elapsed(), time, "{begun:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_the_shutdown_word_no_head_is_waited_for() {
+        let (mut client, mut served, trigger) = connect();
+        client.write_all(b"GET / HT").await.expect("open");
+        let before = Instant::now();
+        trigger.pull();
+        assert_eq!(end(&mut served).await.expect("an end"), 0);
+        assert_eq!(before.elapsed(), Duration::ZERO);
     }
 }

@@ -6,14 +6,15 @@
 mod admin;
 mod connection;
 pub mod limits;
+mod request;
 pub mod wire;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use coldpost_engine::Engine;
@@ -26,7 +27,6 @@ use crate::metrics;
 use crate::shutdown::{DRAIN, Shutdown};
 
 use connection::Bounded;
-use limits::BODY_MAX;
 
 /// The header that says which start of the daemon answers (it stands in the data directory's `listen.json`).
 pub const INSTANCE: &str = "coldpost-instance";
@@ -38,6 +38,8 @@ pub struct Settings {
     pub token: Password,
     /// Names this start of the daemon.
     pub instance: String,
+    /// As `[lmtp]` says: a name that mail cannot reach is not added.
+    pub recipient_delimiter: String,
 }
 
 /// What the routes work with.
@@ -58,9 +60,9 @@ pub(crate) async fn run(
     budget: Budget,
     shutdown: Shutdown,
 ) {
-    let router = router(engine, settings, budget);
-    let (mut graceful, mut bound) = (shutdown.clone(), shutdown);
-    let serving = axum::serve(Bounded::new(listener), router)
+    let router = router(engine, settings, budget, shutdown.clone());
+    let (mut graceful, mut bound) = (shutdown.clone(), shutdown.clone());
+    let serving = axum::serve(Bounded::new(listener, shutdown.clone()), router)
         .with_graceful_shutdown(async move { graceful.begun().await })
         .into_future();
     let cut_off = async {
@@ -73,7 +75,7 @@ pub(crate) async fn run(
     }
 }
 
-fn router(engine: Engine, settings: Settings, budget: Budget) -> Router {
+fn router(engine: Engine, settings: Settings, budget: Budget, shutdown: Shutdown) -> Router {
     let http = Arc::new(Http {
         engine,
         settings,
@@ -93,7 +95,8 @@ fn router(engine: Engine, settings: Settings, budget: Budget) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(scrape))
         .merge(admin)
-        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(from_fn_with_state(shutdown, request::whole))
+        .layer(from_fn(request::told_as_json))
         .with_state(http)
 }
 

@@ -44,9 +44,10 @@ async fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
     drop(live);
     assert!(!path.exists());
     std::fs::write(&path, "mine").expect("written");
-    Listener::bind(&address, "test")
+    let file = Listener::bind(&address, "test")
         .await
         .expect_err("not a socket: never removed");
+    assert!(file.to_string().contains("is no socket"), "{file}");
     assert_eq!(std::fs::read(&path).expect("still there"), b"mine");
 }
 

@@ -27,20 +27,6 @@ impl Address {
     pub(crate) fn is_utf8(&self) -> bool {
         !self.typed.is_ascii()
     }
-
-    /// The name of the account that it means: the local part up to the first of `delimiters` (never an empty one) and the domain.
-    pub(crate) fn account(&self, delimiters: &str) -> String {
-        let user = self
-            .local
-            .char_indices()
-            .skip(1)
-            .find(|(_, c)| delimiters.contains(*c))
-            .map_or(self.local.as_str(), |(at, _)| &self.local[..at]);
-        match &self.domain {
-            Some(domain) => format!("{user}@{domain}"),
-            None => user.to_owned(),
-        }
-    }
 }
 
 /// Reverse-path: `None` is the null path `<>`.
@@ -183,24 +169,5 @@ mod tests {
         ] {
             assert_eq!(read(text), expected, "{text:?}");
         }
-    }
-
-    #[test]
-    fn the_detail_is_cut_from_the_first_delimiter_on() {
-        let account = |text: &str, delimiters: &str| {
-            path.parse(text).expect("an address").account(delimiters)
-        };
-        assert_eq!(
-            account("<anna+lists+rust@example.org>", "+"),
-            "anna@example.org"
-        );
-        assert_eq!(account("<anna-x+y@example.org>", "+-"), "anna@example.org");
-        assert_eq!(account("<+anna@example.org>", "+"), "+anna@example.org");
-        assert_eq!(account("<anna+x@example.org>", ""), "anna+x@example.org");
-        assert_eq!(
-            account("<\"anna+x y\"@example.org>", "+"),
-            "anna@example.org"
-        );
-        assert_eq!(account("<anna+x>", "+"), "anna");
     }
 }

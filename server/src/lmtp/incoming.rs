@@ -1,6 +1,6 @@
 //! A message while it comes in: in memory while it is small and quick, else in a file that has no name.
 //!
-//! Promises: holds memory only as far as the budget gave it; waits for the budget only when it holds nothing of it, so
+//! Promises: holds memory only as far as the budget gave it, and disk as far as there is room; what is refused gives both back at once. Waits for the budget only when it holds nothing of it, so
 //! sessions cannot block each other, and a slow client's message lies on disk. A crash leaves nothing behind: the file has no name.
 //! Never: fails while the message comes in: what went wrong is said at its end, when a reply is due.
 
@@ -14,6 +14,7 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
 use super::limits::{IN_MEMORY_MAX, SHARE_STEP, SHARE_WAIT};
+use super::room::{Held, Room};
 use crate::budget::{Budget, Share};
 
 /// Where messages wait for their end: shared by all sessions.
@@ -23,6 +24,8 @@ pub struct Spool {
     pub budget: Budget,
     /// The directory of spool files.
     pub directory: Arc<PathBuf>,
+    /// What they may hold.
+    pub room: Room,
 }
 
 /// One message that comes in.
@@ -38,7 +41,7 @@ enum Place {
         granted: usize,
         share: Option<Share>,
     },
-    File(File),
+    File(File, Held),
     Failed(Error),
 }
 
@@ -76,10 +79,12 @@ impl Incoming {
             }
             self.spill().await;
         }
-        if let Place::File(file) = &mut self.place
-            && let Err(error) = file.write_all(chunk).await
-        {
-            self.fail(error);
+        if let Place::File(file, held) = &mut self.place {
+            if !held.grow(self.len) {
+                self.place = Place::Failed(no_room());
+            } else if let Err(error) = file.write_all(chunk).await {
+                self.place = Place::Failed(spool_error(error));
+            }
         }
     }
 
@@ -88,18 +93,22 @@ impl Incoming {
         let Place::Memory { bytes, .. } = &self.place else {
             return;
         };
+        let mut held = self.spool.room.none();
         let written = async {
+            if !held.grow(bytes.len()) {
+                return Err(no_room());
+            }
             let directory = Arc::clone(&self.spool.directory);
-            let file =
-                tokio::task::spawn_blocking(move || tempfile::tempfile_in(&*directory)).await??;
-            let mut file = File::from_std(file);
-            file.write_all(bytes).await?;
+            let file = tokio::task::spawn_blocking(move || tempfile::tempfile_in(&*directory));
+            let file = file.await.map_err(std::io::Error::other).flatten();
+            let mut file = File::from_std(file.map_err(spool_error)?);
+            file.write_all(bytes).await.map_err(spool_error)?;
             Ok(file)
         };
-        match written.await {
-            Ok(file) => self.place = Place::File(file),
-            Err(error) => self.fail(error),
-        }
+        self.place = match written.await {
+            Ok(file) => Place::File(file, held),
+            Err(error) => Place::Failed(error),
+        };
     }
 
     /// The whole message, with the share of the budget that it holds until the share is dropped.
@@ -110,7 +119,7 @@ impl Incoming {
         match self.place {
             Place::Memory { bytes, share, .. } => Ok((Bytes::from(bytes), share)),
             Place::Failed(error) => Err(error),
-            Place::File(mut file) => {
+            Place::File(mut file, _held) => {
                 let share = self.spool.budget.take(self.len, SHARE_WAIT).await.ok_or_else(|| {
                     let seconds = SHARE_WAIT.as_secs();
                     Error::new(Kind::Limit, format!("no share of mail.memory came free within {seconds} s; raise mail.memory"))
@@ -125,10 +134,6 @@ impl Incoming {
                 Ok((Bytes::from(bytes), Some(share)))
             }
         }
-    }
-
-    fn fail(&mut self, error: std::io::Error) {
-        self.place = Place::Failed(spool_error(error));
     }
 }
 
@@ -152,6 +157,11 @@ fn grant(budget: &Budget, len: usize, granted: &mut usize, share: &mut Option<Sh
     true
 }
 
+fn no_room() -> Error {
+    let text = "messages that are coming in would leave too little room on the disk of the data directory; make room, or lower [hot] min_free";
+    Error::new(Kind::Limit, text)
+}
+
 fn spool_error(error: std::io::Error) -> Error {
     Error::with_source(
         Kind::Limit,
@@ -168,6 +178,7 @@ mod tests {
         Spool {
             budget: Budget::new(budget),
             directory: Arc::new(directory.path().to_owned()),
+            room: Room::new(|| u64::MAX),
         }
     }
 
@@ -221,6 +232,28 @@ mod tests {
         assert!(incoming.finish().await.expect("stored").0 == message);
     }
 
+    #[tokio::test]
+    async fn a_message_that_finds_no_room_gives_back_what_it_held() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let spool = Spool {
+            room: Room::new(|| 4 << 20),
+            ..spool(&directory, 8 << 20)
+        };
+        let mut other = Incoming::new(spool.clone());
+        let message = receive(&mut other, 3 << 20).await;
+        let mut refused = Incoming::new(spool.clone());
+        receive(&mut refused, 2 << 20).await;
+        let mut small = Incoming::new(spool.clone());
+        let small_message = receive(&mut small, 500_000).await;
+        let mut next = Incoming::new(spool);
+        assert!(other.finish().await.expect("kept").0 == message);
+        receive(&mut next, 4 << 20).await;
+        next.finish().await.expect("there is room again");
+        assert!(small.finish().await.expect("in memory").0 == small_message);
+        let error = refused.finish().await.expect_err("no room");
+        assert_eq!(error.kind(), Kind::Limit);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn without_memory_or_disk_the_end_says_that_it_is_short() {
         let directory = tempfile::tempdir().expect("a directory");
@@ -233,6 +266,7 @@ mod tests {
         let mut no_disk = Incoming::new(Spool {
             budget: Budget::new(0),
             directory: Arc::new(directory.path().join("missing")),
+            room: Room::new(|| u64::MAX),
         });
         receive(&mut no_disk, 5_000).await;
         assert_eq!(

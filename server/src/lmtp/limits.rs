@@ -18,12 +18,19 @@ pub const REPLIES_MAX: usize = 32 * 1024;
 pub const IN_MEMORY_MAX: usize = 1024 * 1024;
 /// Octets by which a message in memory asks the budget for more.
 pub const SHARE_STEP: usize = 64 * 1024;
+/// Octets by which a message in the spool asks for more of the disk.
+pub const SPOOL_STEP: u64 = 64 * 1024;
 /// Time in which a message has to come in before it leaves memory for the spool: a slow client holds no memory.
 pub const IN_MEMORY_TIME: Duration = Duration::from_secs(10);
 /// Time that a complete message waits for its share of the budget before 452.
 pub const SHARE_WAIT: Duration = Duration::from_secs(60);
-/// Time without a byte from the client after which the connection is ended (RFC 5321, 4.5.3.2.7).
+/// Time from our last reply to the end of the next command's line, and in a message without a byte, after which the connection is
+/// ended (RFC 5321, 4.5.3.2.7).
 pub const IDLE: Duration = Duration::from_secs(5 * 60);
+/// Time from 354 to the end of the message, however steadily it comes in; then 421, and nothing is stored.
+pub const MESSAGE_TIME: Duration = Duration::from_secs(15 * 60);
+/// Time that a message which is coming in has after the shutdown word; then 421, and nothing is stored.
+pub const FAREWELL: Duration = Duration::from_secs(8);
 /// Time that the client has for taking our replies.
 pub const WRITE: Duration = Duration::from_secs(60);
 /// Connections of the listener at a time.
@@ -31,3 +38,5 @@ pub const CONNECTIONS_MAX: usize = 1_000;
 
 const _: () = assert!(ADDRESS_MAX < COMMAND_LINE_MAX);
 const _: () = assert!(SHARE_STEP <= IN_MEMORY_MAX);
+const _: () = assert!(IDLE.as_secs() < MESSAGE_TIME.as_secs());
+const _: () = assert!(FAREWELL.as_secs() < crate::shutdown::DRAIN.as_secs());

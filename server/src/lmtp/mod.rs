@@ -10,6 +10,7 @@ mod incoming;
 mod input;
 pub mod limits;
 mod reply;
+mod room;
 mod serve;
 mod session;
 mod store;
@@ -21,11 +22,11 @@ use std::future::Future;
 use bytes::Bytes;
 use coldpost_engine::Result;
 use coldpost_engine::account::AccountName;
-use coldpost_engine::ids::AccountRef;
 use coldpost_engine::write::Delivered;
 use ipnet::IpNet;
 
 pub use incoming::Spool;
+pub use room::Room;
 pub use serve::Lmtp;
 pub(crate) use store::Store;
 
@@ -46,22 +47,19 @@ pub struct Settings {
 
 /// The store as LMTP sees it.
 pub trait Deliver: Send + Sync + 'static {
-    /// The account that takes mail for `name`; `None` when there is none.
+    /// Whether mail for `name` is taken. Makes nothing.
     ///
     /// # Errors
     /// When accounts cannot be read now.
-    fn account(
-        &self,
-        name: &AccountName,
-    ) -> impl Future<Output = Result<Option<AccountRef>>> + Send;
+    fn takes(&self, name: &AccountName) -> impl Future<Output = Result<bool>> + Send;
 
-    /// Stores `message` for all of `to`; one outcome each, in their order.
+    /// Stores `message` for all of `to`, making accounts where that is allowed; one outcome each, in their order.
     ///
     /// # Errors
     /// Nothing was promised to anybody.
     fn deliver(
         &self,
         message: Bytes,
-        to: &[AccountRef],
+        to: &[AccountName],
     ) -> impl Future<Output = Result<Vec<Delivered>>> + Send;
 }

@@ -9,12 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use coldpost_engine::ids::AccountRef;
+use coldpost_engine::account::AccountName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 
 use super::incoming::Incoming;
-use super::limits::{CONNECTIONS_MAX, IDLE, IN_MEMORY_TIME, READ_MAX, REPLIES_MAX, WRITE};
+use super::limits::{
+    CONNECTIONS_MAX, FAREWELL, IDLE, IN_MEMORY_TIME, MESSAGE_TIME, READ_MAX, REPLIES_MAX, WRITE,
+};
 use super::reply::Reply;
 use super::session::{Event, Session};
 use super::trace::Stamp;
@@ -40,7 +42,18 @@ struct Link<'a, D, S> {
     peer: &'a Peer,
     session: Session,
     message: Option<Message>,
+    shutdown: Shutdown,
+    /// The message that is coming in was given its last time.
+    is_last: bool,
+    /// When the line of the next command has to be whole.
+    line_until: Instant,
+    /// When the message that is coming in has to be whole, and what is said when it is not.
+    message_until: (Instant, Reply),
 }
+
+const SILENT: Reply = Reply::new(421, "4.4.2", "Silent for too long");
+const TOO_SLOW: Reply = Reply::new(421, "4.4.2", "The message took too long");
+const SHUTTING_DOWN: Reply = Reply::new(421, "4.3.2", "Shutting down, try again later");
 
 /// The message that is coming in.
 struct Message {
@@ -52,7 +65,8 @@ struct Message {
 /// Why waiting for the client ended.
 enum Heard {
     Bytes(usize),
-    Silence,
+    /// The time for what was waited for is over.
+    Late(Reply),
     Shutdown,
     /// The message takes long: its memory is wanted by others.
     Slow,
@@ -99,8 +113,12 @@ impl<D: Deliver> Lmtp<D> {
             peer: &peer,
             session,
             message: None,
+            shutdown,
+            is_last: false,
+            line_until: Instant::now() + IDLE,
+            message_until: (Instant::now(), TOO_SLOW),
         };
-        if let Err(error) = link.run(shutdown).await {
+        if let Err(error) = link.run().await {
             tracing::debug!(%peer, %error, "LMTP connection lost");
         }
     }
@@ -123,10 +141,10 @@ impl<D: Deliver> Lmtp<D> {
 }
 
 impl<D: Deliver, S: Connection> Link<'_, D, S> {
-    async fn run(&mut self, mut shutdown: Shutdown) -> io::Result<()> {
+    async fn run(&mut self) -> io::Result<()> {
         let mut input = vec![0; READ_MAX];
         loop {
-            while let Some(event) = self.session.next() {
+            while let Some(event) = self.next() {
                 if matches!(event, Event::Close) {
                     self.write().await?;
                     return self.stream.shutdown().await;
@@ -137,17 +155,18 @@ impl<D: Deliver, S: Connection> Link<'_, D, S> {
                 }
             }
             self.write().await?;
-            match self.hear(&mut input, &mut shutdown).await? {
+            match self.hear(&mut input).await? {
                 Heard::Bytes(0) => return Ok(()),
                 Heard::Bytes(count) => self.session.feed(input.get(..count).unwrap_or_default()),
-                Heard::Silence => {
-                    self.session
-                        .end(&Reply::new(421, "4.4.2", "Silent for too long"))
+                Heard::Late(reply) => self.session.end(&reply),
+                Heard::Shutdown if self.session.in_data() => {
+                    self.is_last = true;
+                    let last = Instant::now() + FAREWELL;
+                    if last < self.message_until.0 {
+                        self.message_until = (last, SHUTTING_DOWN);
+                    }
                 }
-                Heard::Shutdown => {
-                    self.session
-                        .end(&Reply::new(421, "4.3.2", "Shutting down, try again later"))
-                }
+                Heard::Shutdown => self.session.end(&SHUTTING_DOWN),
                 Heard::Slow => {
                     if let Some(message) = &mut self.message {
                         message.incoming.spill().await;
@@ -155,6 +174,14 @@ impl<D: Deliver, S: Connection> Link<'_, D, S> {
                 }
             }
         }
+    }
+
+    /// The next event; after the shutdown word only those of the message that is coming in.
+    fn next(&mut self) -> Option<Event> {
+        if self.shutdown.is_over() && self.session.takes_commands() {
+            self.session.end(&SHUTTING_DOWN);
+        }
+        self.session.next()
     }
 
     async fn write(&mut self) -> io::Result<()> {
@@ -168,11 +195,19 @@ impl<D: Deliver, S: Connection> Link<'_, D, S> {
         };
         timeout(WRITE, written)
             .await
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        self.line_until = Instant::now() + IDLE;
+        Ok(())
     }
 
-    async fn hear(&mut self, input: &mut [u8], shutdown: &mut Shutdown) -> io::Result<Heard> {
-        let in_data = self.session.in_data();
+    /// Waits for the client. A byte does not buy it more time: a line has its end, and so has a message.
+    async fn hear(&mut self, input: &mut [u8]) -> io::Result<Heard> {
+        let silent_at = (Instant::now() + IDLE, SILENT);
+        let (until, late) = match &self.message_until {
+            _ if !self.session.in_data() => (self.line_until, SILENT),
+            whole if whole.0 < silent_at.0 => whole.clone(),
+            _ => silent_at,
+        };
         let in_memory = self
             .message
             .as_ref()
@@ -186,28 +221,26 @@ impl<D: Deliver, S: Connection> Link<'_, D, S> {
         };
         tokio::select! {
             biased;
-            () = shutdown.begun(), if !in_data => Ok(Heard::Shutdown),
+            () = self.shutdown.begun(), if !self.is_last => Ok(Heard::Shutdown),
             () = slow => Ok(Heard::Slow),
-            read = timeout(IDLE, self.stream.read(input)) => match read {
-                Ok(read) => read.map(Heard::Bytes),
-                Err(_) => Ok(Heard::Silence),
-            },
+            () = tokio::time::sleep_until(until) => Ok(Heard::Late(late)),
+            read = self.stream.read(input) => read.map(Heard::Bytes),
         }
     }
 
     async fn handle(&mut self, event: Event) {
         match event {
             Event::Recipient(name) => {
-                let found = self.lmtp.store.account(&name).await;
-                match &found {
-                    Ok(Some(_)) => {}
-                    Ok(None) => metrics::refused(Refusal::UnknownRecipient),
+                let taken = self.lmtp.store.takes(&name).await;
+                match &taken {
+                    Ok(true) => {}
+                    Ok(false) => metrics::refused(Refusal::UnknownRecipient),
                     Err(error) => {
                         metrics::refused(Refusal::LookupFailed);
                         tracing::warn!(kind = ?error.kind(), %error, "a recipient cannot be looked up");
                     }
                 }
-                self.session.recipient(found);
+                self.session.recipient(taken);
             }
             Event::Begin(envelope) => {
                 let id = self.lmtp.next_id();
@@ -220,6 +253,7 @@ impl<D: Deliver, S: Connection> Link<'_, D, S> {
                 });
                 let mut incoming = Incoming::new(self.lmtp.spool.clone());
                 incoming.push(&lines).await;
+                self.message_until = (Instant::now() + MESSAGE_TIME, TOO_SLOW);
                 self.message = Some(Message {
                     id,
                     incoming,
@@ -231,6 +265,7 @@ impl<D: Deliver, S: Connection> Link<'_, D, S> {
                     message.incoming.push(&bytes).await;
                 }
             }
+            Event::Refused(reason) => metrics::refused(reason),
             Event::Discard => {
                 metrics::refused(Refusal::TooLarge);
                 self.message = None;
@@ -248,7 +283,7 @@ impl<D: Deliver, S: Connection> Link<'_, D, S> {
         &self,
         message: Message,
         last: &[u8],
-        to: &[AccountRef],
+        to: &[AccountName],
     ) -> coldpost_engine::Result<Vec<coldpost_engine::write::Delivered>> {
         let Message {
             id, mut incoming, ..

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 
 use coldpost_engine::account::AccountName;
-use coldpost_engine::ids::AccountRef;
 use coldpost_engine::write::Delivered;
 
 use super::Settings;
@@ -19,11 +18,12 @@ use super::limits::BAD_COMMANDS_MAX;
 use super::reply::{self, Reply};
 use super::trace::Envelope;
 use super::transaction::{TOO_LARGE, Transaction};
+use crate::metrics::Refusal;
 
 /// What the session wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// Look the account up and answer with [`Session::recipient`].
+    /// Ask whether its mail is taken and answer with [`Session::recipient`].
     Recipient(AccountName),
     /// A message begins: put its trace lines before it.
     Begin(Envelope),
@@ -31,12 +31,14 @@ pub(crate) enum Event {
     Chunk(Vec<u8>),
     /// The message became too large: forget it. No `Deliver` follows.
     Discard,
+    /// A message or recipient was refused before anybody was asked: count it.
+    Refused(Refusal),
     /// The message is complete: deliver it and answer with [`Session::delivered`].
     Deliver {
         /// Its last bytes.
         last: Vec<u8>,
         /// To whom, one for each accepted recipient.
-        to: Vec<AccountRef>,
+        to: Vec<AccountName>,
     },
     /// Write what is in the output, then close the connection.
     Close,
@@ -46,8 +48,8 @@ pub(crate) enum Event {
 enum State {
     /// Commands come in.
     Command,
-    /// The caller looks an account up.
-    Lookup(Address),
+    /// The caller asks whether mail for this name is taken.
+    Lookup(Address, AccountName),
     /// A message comes in; so many bytes of it were seen.
     Data(Data, u64),
     /// The caller delivers.
@@ -108,11 +110,16 @@ impl Session {
         matches!(self.state, State::Data(..))
     }
 
+    /// Whether the next line would be a command.
+    pub(crate) fn takes_commands(&self) -> bool {
+        matches!(self.state, State::Command)
+    }
+
     /// The next event. `None`: it wants an answer to the last one, or more bytes.
     pub(crate) fn next(&mut self) -> Option<Event> {
         loop {
             match &self.state {
-                State::Lookup(_) | State::Delivery | State::Closed => return None,
+                State::Lookup(..) | State::Delivery | State::Closed => return None,
                 State::Closing => {
                     self.state = State::Closed;
                     return Some(Event::Close);
@@ -126,20 +133,26 @@ impl Session {
                 State::Command => match self.input.line()?.and_then(|line| self.command(&line)) {
                     Ok(Some(event)) => return Some(event),
                     Ok(None) => {}
-                    Err(reply) => self.refuse(&reply),
+                    Err(reply) => {
+                        self.refuse(&reply);
+                        if let Some(reason) = counted(&reply) {
+                            return Some(Event::Refused(reason));
+                        }
+                    }
                 },
             }
         }
     }
 
-    /// Answers [`Event::Recipient`]: the account, `None` when there is none, or why it cannot be looked up.
-    pub(crate) fn recipient(&mut self, found: coldpost_engine::Result<Option<AccountRef>>) {
-        let State::Lookup(address) = std::mem::replace(&mut self.state, State::Command) else {
+    /// Answers [`Event::Recipient`]: whether its mail is taken, or why that cannot be told.
+    pub(crate) fn recipient(&mut self, taken: coldpost_engine::Result<bool>) {
+        let State::Lookup(address, name) = std::mem::replace(&mut self.state, State::Command)
+        else {
             unreachable!("a recipient is answered once, when it was asked for");
         };
-        match (found, &mut self.transaction) {
-            (Ok(Some(account)), Some(transaction)) => {
-                transaction.accept(address, account);
+        match (taken, &mut self.transaction) {
+            (Ok(true), Some(transaction)) => {
+                transaction.accept(address, name);
                 self.accept(&Reply::new(250, "2.1.5", "OK"));
             }
             (Ok(_), _) => self.refuse(&reply::UNKNOWN_RECIPIENT),
@@ -259,7 +272,7 @@ impl Session {
     fn rcpt(&mut self, address: Address) -> Result<Event, Reply> {
         let transaction = self.transaction.as_ref().ok_or(NEED_MAIL)?;
         let name = transaction.consider(&address, &self.settings)?;
-        self.state = State::Lookup(address);
+        self.state = State::Lookup(address, name.clone());
         Ok(Event::Recipient(name))
     }
 
@@ -309,10 +322,21 @@ impl Session {
                 let recipients = self.transaction.iter().flat_map(|t| &t.recipients);
                 Some(Event::Deliver {
                     last: chunk,
-                    to: recipients.map(|r| r.account).collect(),
+                    to: recipients.map(|r| r.account.clone()).collect(),
                 })
             }
         }
+    }
+}
+
+/// What the refusal of a command is counted as, where it is about a message or recipient.
+fn counted(reply: &Reply) -> Option<Refusal> {
+    if *reply == TOO_LARGE {
+        Some(Refusal::TooLarge)
+    } else if *reply == reply::UNKNOWN_RECIPIENT {
+        Some(Refusal::UnknownRecipient)
+    } else {
+        None
     }
 }
 

@@ -1,7 +1,6 @@
 //! A transaction: from MAIL to the end of DATA (RFC 5321, 3.3). Which sender, sizes and recipients it takes.
 
 use coldpost_engine::account::AccountName;
-use coldpost_engine::ids::AccountRef;
 
 use super::Settings;
 use super::address::Address;
@@ -24,7 +23,7 @@ pub(crate) struct Recipient {
     /// As typed.
     pub(crate) address: Address,
     /// Whose mail it is.
-    pub(crate) account: AccountRef,
+    pub(crate) account: AccountName,
 }
 
 /// What MAIL began.
@@ -65,12 +64,13 @@ impl Transaction {
         if self.recipients.len() >= settings.max_recipients {
             return Err(TOO_MANY);
         }
-        AccountName::normalise(&address.account(&settings.recipient_delimiter))
+        let Address { local, domain, .. } = address;
+        AccountName::of_recipient(local, domain.as_deref(), &settings.recipient_delimiter)
             .map_err(|_| UNKNOWN_RECIPIENT)
     }
 
     /// Takes a recipient.
-    pub(crate) fn accept(&mut self, address: Address, account: AccountRef) {
+    pub(crate) fn accept(&mut self, address: Address, account: AccountName) {
         self.recipients.push(Recipient { address, account });
     }
 

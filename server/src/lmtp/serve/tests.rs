@@ -4,13 +4,14 @@ use std::sync::Mutex;
 
 use bytes::Bytes;
 use coldpost_engine::account::AccountName;
-use coldpost_engine::ids::{AccountId, MailboxId, ShardNo};
+use coldpost_engine::ids::MailboxId;
 use coldpost_engine::write::Delivered;
 use coldpost_engine::{Error, Kind};
 use tokio::io::DuplexStream;
 
 use super::*;
 use crate::budget::Budget;
+use crate::lmtp::Room;
 use crate::shutdown;
 
 /// A store that keeps what it is given; message bytes beginning with `fail` cannot be stored.
@@ -18,17 +19,14 @@ use crate::shutdown;
 struct Kept(Mutex<Vec<Bytes>>);
 
 impl Deliver for Kept {
-    async fn account(&self, _: &AccountName) -> coldpost_engine::Result<Option<AccountRef>> {
-        Ok(Some(AccountRef {
-            number: AccountId(1),
-            shard: ShardNo(1),
-        }))
+    async fn takes(&self, _: &AccountName) -> coldpost_engine::Result<bool> {
+        Ok(true)
     }
 
     async fn deliver(
         &self,
         message: Bytes,
-        to: &[AccountRef],
+        to: &[AccountName],
     ) -> coldpost_engine::Result<Vec<Delivered>> {
         if message.windows(6).any(|bytes| bytes == b"\r\nfail") {
             return Err(Error::new(Kind::Unavailable, "away"));
@@ -64,6 +62,7 @@ fn start(budget: u64, peer: Peer) -> Served {
     let spool = Spool {
         budget: Budget::new(budget),
         directory: Arc::new(directory.path().to_owned()),
+        room: Room::new(|| u64::MAX),
     };
     let lmtp = Arc::new(Lmtp::new(settings, Kept::default(), spool));
     let (client, server) = tokio::io::duplex(64 * 1024);
@@ -197,6 +196,36 @@ async fn a_silent_client_is_sent_away() {
     assert_eq!(before.elapsed().as_secs(), IDLE.as_secs());
 }
 
+/// Each byte bought another five minutes: a thousand such clients took every connection for days.
+#[tokio::test(start_paused = true)]
+async fn a_line_that_drips_has_no_more_time_than_silence() {
+    let mut served = start(1 << 20, Peer::Unix);
+    served.until("220").await;
+    let before = Instant::now();
+    for _ in 0..4 {
+        served.send("N").await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+    served.send("N").await;
+    assert_eq!(served.rest().await, "421 4.4.2 Silent for too long\r\n");
+    assert_eq!(before.elapsed().as_secs(), IDLE.as_secs());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_drips_ends_in_time_and_nothing_of_it_is_stored() {
+    let mut served = start(1 << 20, Peer::Unix);
+    served.begin().await;
+    let before = Instant::now();
+    while before.elapsed() + Duration::from_secs(60) < MESSAGE_TIME {
+        served.send("a line\r\n").await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+    let replies = served.rest().await;
+    assert_eq!(replies, "421 4.4.2 The message took too long\r\n");
+    assert_eq!(before.elapsed().as_secs(), MESSAGE_TIME.as_secs());
+    assert!(served.kept().is_empty());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_slow_client_holds_no_memory() {
     let mut served = start(1 << 20, Peer::Unix);
@@ -226,6 +255,37 @@ async fn a_shutdown_waits_for_the_message_that_is_coming_in() {
         "{replies}"
     );
     assert_eq!(served.kept().len(), 1);
+}
+
+/// What the client had pipelined behind the message was begun, and cut off.
+#[tokio::test]
+async fn a_shutdown_begins_no_transaction_that_was_pipelined() {
+    let mut served = start(1 << 20, Peer::Unix);
+    served.begin().await;
+    served.trigger.pull();
+    served
+        .send("last\r\n.\r\nMAIL FROM:<>\r\nRCPT TO:<anna@example.org>\r\nDATA\r\nnext\r\n.\r\n")
+        .await;
+    assert_eq!(
+        served.rest().await,
+        "250 2.0.0 <anna@example.org> Saved\r\n421 4.3.2 Shutting down, try again later\r\n"
+    );
+    assert_eq!(served.kept().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_a_shutdown_cuts_off_is_told_so() {
+    let mut served = start(1 << 20, Peer::Unix);
+    served.begin().await;
+    served.send("half\r\n").await;
+    served.trigger.pull();
+    let before = Instant::now();
+    assert_eq!(
+        served.rest().await,
+        "421 4.3.2 Shutting down, try again later\r\n"
+    );
+    assert!(before.elapsed() < shutdown::DRAIN);
+    assert!(served.kept().is_empty());
 }
 
 #[tokio::test]

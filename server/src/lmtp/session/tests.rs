@@ -1,6 +1,6 @@
 //! Dialogues with a session: client lines in, replies and events out, as text.
 
-use coldpost_engine::ids::{AccountId, MailboxId, ShardNo};
+use coldpost_engine::ids::MailboxId;
 use coldpost_engine::{Error, Kind};
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
@@ -18,31 +18,26 @@ fn settings() -> Settings {
     }
 }
 
-/// anna is 1, bob is 2, gone is 3 and vanishes before the delivery; `broken` cannot be looked up; nobody else is known.
-fn account(name: &AccountName) -> coldpost_engine::Result<Option<AccountRef>> {
-    let number = match name.as_str() {
-        "anna@example.org" | "postmaster" | "jösé@xn--bcher-kva.example" => 1,
-        "bob@example.org" => 2,
-        "gone@example.org" => 3,
-        "broken@example.org" => return Err(Error::new(Kind::Unavailable, "away")),
-        _ => return Ok(None),
-    };
-    Ok(Some(AccountRef {
-        number: AccountId(number),
-        shard: ShardNo(1),
-    }))
+/// `gone` vanishes before the delivery; `broken` cannot be looked up; nobody else is known but these.
+fn takes(name: &AccountName) -> coldpost_engine::Result<bool> {
+    match name.as_str() {
+        "anna@example.org" | "postmaster" | "jösé@xn--bcher-kva.example" => Ok(true),
+        "bob@example.org" | "gone@example.org" => Ok(true),
+        "broken@example.org" => Err(Error::new(Kind::Unavailable, "away")),
+        _ => Ok(false),
+    }
 }
 
-fn deliver(message: &[u8], to: &[AccountRef]) -> coldpost_engine::Result<Vec<Delivered>> {
+fn deliver(message: &[u8], to: &[AccountName]) -> coldpost_engine::Result<Vec<Delivered>> {
     if message.starts_with(b"full") {
         return Err(Error::new(Kind::Limit, "disk"));
     }
-    let outcome = |account: &AccountRef| match account.number.0 {
-        3 => Delivered::AccountGone,
-        number => Delivered::Stored {
+    let outcome = |account: &AccountName| match account.as_str() {
+        "gone@example.org" => Delivered::AccountGone,
+        _ => Delivered::Stored {
             mailbox: MailboxId(1),
             uid_validity: 1,
-            uid: u32::try_from(number).expect("small"),
+            uid: 1,
         },
     };
     Ok(to.iter().map(outcome).collect())
@@ -56,7 +51,7 @@ fn talk<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> String {
         session.feed(piece);
         while let Some(event) = session.next() {
             match event {
-                Event::Recipient(name) => session.recipient(account(&name)),
+                Event::Recipient(name) => session.recipient(takes(&name)),
                 Event::Begin(envelope) => {
                     let Envelope {
                         lhlo,
@@ -70,13 +65,17 @@ fn talk<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> String {
                         "  begin: {lhlo} <{from}> only {only:?} utf8 {utf8}\n"
                     ));
                 }
+                Event::Refused(reason) => {
+                    note(&mut session, &mut log);
+                    log.push_str(&format!("  counted: {reason:?}\n"));
+                }
                 Event::Chunk(chunk) => message.extend_from_slice(&chunk),
                 Event::Discard => message.clear(),
                 Event::Deliver { last, to } => {
                     message.extend_from_slice(&last);
-                    let numbers: Vec<u64> = to.iter().map(|account| account.number.0).collect();
+                    let names: Vec<&str> = to.iter().map(AccountName::as_str).collect();
                     log.push_str(&format!(
-                        "  deliver to {numbers:?}: {:?}\n",
+                        "  deliver to {names:?}: {:?}\n",
                         String::from_utf8_lossy(&message)
                     ));
                     session.delivered(deliver(&message, &to));
@@ -141,7 +140,7 @@ fn after_data_each_accepted_recipient_has_a_reply_in_order() {
             250 2.1.5 OK
             354 End the message with CRLF.CRLF
               begin: mx.example.net <b@example.net> only None utf8 false
-              deliver to [2, 1, 3]: ".hi\r\n"
+              deliver to ["bob@example.org", "anna@example.org", "gone@example.org"]: ".hi\r\n"
             250 2.0.0 <bob@example.org> Saved
             250 2.0.0 <anna+x@example.org> Saved
             550 5.1.1 No such account here
@@ -159,7 +158,7 @@ fn an_account_named_twice_has_a_reply_each() {
             250 2.1.5 OK
             354 End the message with CRLF.CRLF
               begin: mx.example.net <> only None utf8 false
-              deliver to [1, 1]: ""
+              deliver to ["anna@example.org", "anna@example.org"]: ""
             250 2.0.0 <anna@example.org> Saved
             250 2.0.0 <ANNA@Example.Org> Saved
         "#]],
@@ -188,6 +187,7 @@ fn a_message_over_the_limit_is_read_to_its_end_and_refused_for_each() {
         "MAIL FROM:<b@example.net> SIZE=41\nMAIL FROM:<b@example.net> SIZE=40\nRCPT TO:<anna@example.org>\nRCPT TO:<bob@example.org>\nDATA\n0123456789\n0123456789\n0123456789\nQUIT\n.\nNOOP\n",
         expect![[r#"
             552 5.3.4 The message is too large
+              counted: TooLarge
             250 2.1.0 OK
             250 2.1.5 OK
             250 2.1.5 OK
@@ -210,7 +210,7 @@ fn a_full_disk_is_said_to_each_recipient_and_the_session_goes_on() {
             250 2.1.5 OK
             354 End the message with CRLF.CRLF
               begin: mx.example.net <> only None utf8 false
-              deliver to [1, 2]: "full\r\n"
+              deliver to ["anna@example.org", "bob@example.org"]: "full\r\n"
             452 4.3.1 Disk or memory is short, try again later
             452 4.3.1 Disk or memory is short, try again later
             250 2.1.0 OK
@@ -245,7 +245,7 @@ fn addresses_outside_ascii_want_smtputf8() {
             250 2.1.5 OK
             354 End the message with CRLF.CRLF
               begin: mx.example.net <> only Some("jösé@bücher.example") utf8 true
-              deliver to [1]: "ä\r\n"
+              deliver to ["jösé@xn--bcher-kva.example"]: "ä\r\n"
             250 2.0.0 <jösé@bücher.example> Saved
         "#]],
     );
@@ -259,6 +259,7 @@ fn postmaster_needs_no_domain_and_impossible_names_are_unknown() {
             250 2.1.0 OK
             250 2.1.5 OK
             550 5.1.1 No such account here
+              counted: UnknownRecipient
             550 5.1.1 No such account here
             503 5.5.1 MAIL was said already; RSET begins anew
         "#]],
@@ -281,16 +282,30 @@ fn commands_before_lhlo_are_out_of_order() {
 #[test]
 fn lines_that_are_too_long_or_wrongly_ended_are_refused_whole() {
     let long = format!(
-        "NOOP {}\r\nNOOP\nNOOP\r\n",
+        "NOOP {}\r\nNOOP\nQUIT\r\nQUIT\rNOOP\r\nNOOP\r\n",
         "x".repeat(3 * COMMAND_LINE_MAX)
     );
     expect![[r#"
         220 mail.example.org LMTP Coldpost
         500 5.5.2 The line is too long
-        500 5.5.2 A command ends with CRLF
+        500 5.5.2 A command ends with CRLF and has no other CR or LF
+        500 5.5.2 A command ends with CRLF and has no other CR or LF
         250 2.0.0 OK
     "#]]
     .assert_eq(&talk(long.as_bytes().chunks(700)));
+}
+
+/// What stood behind a bare LF was carried out: a relay that passes it on smuggled a recipient in.
+#[test]
+fn nothing_of_a_line_with_a_bare_line_end_is_carried_out() {
+    let lines = "LHLO mx\r\nMAIL FROM:<>\r\nRCPT TO:<anna@example.org>\nRCPT TO:<bob@example.org>\r\nDATA\r\n";
+    let log = talk([lines.as_bytes()]);
+    let after = log.split_once("2.1.0 OK\n").expect("MAIL was taken").1;
+    expect![[r#"
+        500 5.5.2 A command ends with CRLF and has no other CR or LF
+        503 5.5.1 No recipient was accepted
+    "#]]
+    .assert_eq(after);
 }
 
 #[test]

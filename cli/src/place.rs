@@ -1,0 +1,48 @@
+//! The directories that the store lies in: what we make is closed to other users, what is there is left as it is.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use coldpost_engine::settings::Settings;
+
+use crate::failure::Failure;
+
+/// Mail is read by its owner alone.
+const PRIVATE: u32 = 0o700;
+/// Directories above ours: as the umask says.
+const OPEN: u32 = 0o777;
+
+/// Makes the data directory, and that of a `file://` store, when they are not there.
+///
+/// # Errors
+/// When the data directory cannot be made. What is wrong with the store's is said by the engine, which knows what to do.
+pub(crate) fn make(settings: &Settings) -> Result<(), Failure> {
+    make_directory(&settings.data, PRIVATE).map_err(|error| {
+        Failure::of(
+            format_args!("cannot make {}", settings.data.display()),
+            &error,
+        )
+    })?;
+    if let Some(store) = settings.cold.url.strip_prefix("file://") {
+        let _ = make_directory(Path::new(store), PRIVATE);
+    }
+    Ok(())
+}
+
+/// Makes `directory`, durably, and what is missing above it.
+fn make_directory(directory: &Path, mode: u32) -> io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    let Some(above) = directory.parent() else {
+        return fs::create_dir(directory);
+    };
+    make_directory(above, OPEN)?;
+    match DirBuilder::new().mode(mode).create(directory) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && directory.is_dir() => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => File::open(above)?.sync_all(),
+    }
+}
