@@ -62,7 +62,7 @@ impl Mbsync {
         self.scratch.path().join("mail").join(mailbox)
     }
 
-    /// The message files of a mailbox, sorted by name.
+    /// The message files of a mailbox in the order in which they came: their names begin with second, process and number.
     pub fn messages(&self, mailbox: &str) -> Vec<PathBuf> {
         let mut files = Vec::new();
         for part in ["cur", "new"] {
@@ -71,7 +71,15 @@ impl Mbsync {
             };
             files.extend(entries.map(|entry| entry.must("reading the Maildir").path()));
         }
-        files.sort();
+        let came = |path: &PathBuf| -> Vec<u64> {
+            let name = path
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned());
+            let name = name.unwrap_or_default();
+            let numbers = name.split(|c: char| !c.is_ascii_digit());
+            numbers.filter_map(|number| number.parse().ok()).collect()
+        };
+        files.sort_by_key(came);
         files
     }
 }

@@ -93,6 +93,9 @@ impl StorageBackend for Overlay {
         state.length = length;
         state.shown = state.shown.min(length);
         state.pages.retain(|number, _| number * PAGE < length);
+        if let Some(last) = state.pages.get_mut(&(length / PAGE)) {
+            last[usize::try_from(length % PAGE).expect("small")..].fill(0);
+        }
         Ok(())
     }
 
