@@ -96,7 +96,7 @@ pub(crate) fn open(settings: OpenShard) -> Result<Opened> {
             promised.segment_size
         },
         hint: (promised.segment_first, promised.offset),
-        after: (promised.position, promised.chain),
+        applied: promised.position,
     })?;
     let journal = opened.journal;
     if opened.torn > 0 {

@@ -39,8 +39,8 @@ pub struct EmbeddedSettings {
     pub segment_size: u64,
     /// First position and offset of the segment that the hot tier's last durable commit names.
     pub hint: (Position, u64),
-    /// Position and checksum after which a journal without any local file goes on.
-    pub after: (Position, u32),
+    /// The last position that was applied for good: the journal reaches it.
+    pub applied: Position,
 }
 
 /// The journal, opened.
@@ -87,7 +87,7 @@ impl Embedded {
             lineage,
             segment_size,
             hint,
-            after,
+            applied,
         } = settings;
         let mut files = local_segments(&*disk, &dir)?;
         for file in &mut files {
@@ -120,12 +120,12 @@ impl Embedded {
             (torn, held_since_ms) = journal.recover_last(&last, hint)?;
         }
         if journal.open.is_none() {
-            let (position, chain) = journal.end(after)?;
-            reaches(position, after.0)?;
+            let (position, chain) = journal.end()?;
+            reaches(position, applied)?;
             journal.next = (Position(position.0 + 1), chain);
             journal.open_segment()?;
         }
-        reaches(Journal::last(&journal), after.0)?;
+        reaches(Journal::last(&journal), applied)?;
         Ok(Opened {
             journal,
             torn,
@@ -222,11 +222,12 @@ impl Embedded {
         Ok((recovered.torn, held_since_ms))
     }
 
-    /// Position and checksum of the last record of the newest sealed file; `after` when there is none.
-    fn end(&self, after: (Position, u32)) -> Result<(Position, u32)> {
+    /// Position and checksum of the last record of the newest sealed file; of nothing when there is no file at all: the newest one is
+    /// never evicted, as the entry that says it is stored stands in a newer one.
+    fn end(&self) -> Result<(Position, u32)> {
         let files = local_segments(&*self.disk, &self.dir)?;
         let Some(last) = files.last() else {
-            return Ok(after);
+            return Ok((Position(0), 0));
         };
         let footer = *SealedSegment::open(&*self.disk, &last.path)?.footer();
         Ok((footer.last, footer.chain))

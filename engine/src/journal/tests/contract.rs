@@ -43,7 +43,7 @@ fn embedded(disk: &FaultyDisk) -> Result<Embedded, Error> {
         },
         segment_size: SEGMENT_SIZE,
         hint: (Position(0), 0),
-        after: (Position(0), 0),
+        applied: Position(0),
     };
     Ok(Embedded::open(settings)?.journal)
 }

@@ -420,3 +420,23 @@ fn a_damaged_page_of_the_hot_tier_stops_nobody_and_is_made_anew() {
     println!("{met} of {pages} pages were noticed");
     assert!(met > 0);
 }
+
+/// The newest segment is never evicted: a start without any has lost entries, and would give their positions and UIDs again.
+#[test]
+fn a_journal_whose_last_file_is_gone_stays_down() {
+    let mut dice = Dice::from_env();
+    let (disk, running, acknowledged) = filled(&mut dice);
+    drop(running);
+    let path = newest(&disk);
+    let whole = bytes(&disk, &path);
+    disk.remove(&path).unwrap();
+    let refused = Running::open(quiet(&disk)).map(drop).unwrap_err();
+    assert_eq!(refused.kind(), Kind::Corrupt);
+    assert!(
+        refused.to_string().contains("entries are missing"),
+        "{refused}"
+    );
+    disk.create(&path).unwrap().write_at(0, &whole).unwrap();
+    let running = Running::open(quiet(&disk)).unwrap();
+    check(&running, &disk, &acknowledged, "put back");
+}
