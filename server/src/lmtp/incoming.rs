@@ -236,7 +236,7 @@ mod tests {
     async fn a_message_that_finds_no_room_gives_back_what_it_held() {
         let directory = tempfile::tempdir().expect("a directory");
         let spool = Spool {
-            room: Room::new(|| 4 << 20),
+            room: Room::on_disk_of(6 << 20),
             ..spool(&directory, 8 << 20)
         };
         let mut other = Incoming::new(spool.clone());

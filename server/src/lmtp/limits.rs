@@ -20,6 +20,8 @@ pub const IN_MEMORY_MAX: usize = 1024 * 1024;
 pub const SHARE_STEP: usize = 64 * 1024;
 /// Octets by which a message in the spool asks for more of the disk.
 pub const SPOOL_STEP: u64 = 64 * 1024;
+/// Octets of the disk that the spool leaves to mail that is delivered meanwhile; of a small disk a quarter.
+pub const SPOOL_LEAVES: u64 = 64 * 1024 * 1024;
 /// Time in which a message has to come in before it leaves memory for the spool: a slow client holds no memory.
 pub const IN_MEMORY_TIME: Duration = Duration::from_secs(10);
 /// Time that a complete message waits for its share of the budget before 452.

@@ -1,5 +1,5 @@
-//! What all spool files together may hold: as much as is still free on their disk above `[hot] min_free`, so that messages which are not
-//! promised yet leave as much for those that are delivered meanwhile.
+//! What all spool files together may hold: what is free on their disk above `[hot] min_free`, but for a part that is left to messages
+//! which are delivered meanwhile: a quarter, at most [`SPOOL_LEAVES`].
 //!
 //! Promises: what a message holds is given back when it is dropped. Never: refuses a message that stays in memory.
 
@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::limits::SPOOL_STEP;
+use super::limits::{SPOOL_LEAVES, SPOOL_STEP};
 
 /// Counts what is held; clones count together.
 #[derive(Clone)]
@@ -49,9 +49,17 @@ impl Held {
         let Some(more) = wanted.checked_sub(self.bytes).filter(|more| *more > 0) else {
             return true;
         };
+        // What is held is on the disk already, so what is free is without it.
+        let free = (self.room.free)();
         let held = self.room.held.fetch_add(more, Ordering::Relaxed);
-        self.bytes = wanted;
-        held.saturating_add(more) <= (self.room.free)()
+        let left = SPOOL_LEAVES.min(free.saturating_add(held) / 4);
+        let has_room = more.saturating_add(left) <= free;
+        if has_room {
+            self.bytes = wanted;
+        } else {
+            self.room.held.fetch_sub(more, Ordering::Relaxed);
+        }
+        has_room
     }
 }
 
@@ -70,19 +78,45 @@ impl fmt::Debug for Room {
 }
 
 #[cfg(test)]
+impl Room {
+    /// On a disk of `bytes`, on which what is held is written.
+    pub(crate) fn on_disk_of(bytes: u64) -> Room {
+        let held: Arc<AtomicU64> = Arc::default();
+        let written = Arc::clone(&held);
+        let free = move || bytes.saturating_sub(written.load(Ordering::Relaxed));
+        Room {
+            held,
+            free: Arc::new(free),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn all_together_hold_no_more_than_is_free() {
+    fn one_message_may_hold_three_quarters_of_what_is_free_and_all_together_no_more() {
         let step = usize::try_from(SPOOL_STEP).expect("small");
-        let room = Room::new(|| 3 * SPOOL_STEP);
-        let (mut a, mut b) = (room.none(), room.none());
-        assert!(a.grow(1) && a.grow(step) && b.grow(2 * step));
-        assert!(!a.grow(step + 1));
-        drop(a);
-        assert!(b.grow(3 * step));
-        drop(b);
+        let room = Room::on_disk_of(100 * SPOOL_STEP);
+        let mut alone = room.none();
+        for steps in 1..=75 {
+            assert!(alone.grow(steps * step), "{steps}");
+        }
+        assert!(!alone.grow(76 * step));
+        let mut other = room.none();
+        assert!(!other.grow(2 * step));
+        drop(alone);
+        assert!(other.grow(70 * step));
+        drop(other);
         assert_eq!(room.held.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_large_disk_leaves_a_fixed_part() {
+        let room = Room::on_disk_of(100 * SPOOL_LEAVES);
+        let most = usize::try_from(99 * SPOOL_LEAVES).expect("64 bits");
+        let mut message = room.none();
+        assert!(message.grow(most) && !message.grow(most + 1));
     }
 }
