@@ -136,6 +136,15 @@ fn a_name_means_one_account_with_quotes_and_without() {
         let inbox = imap.command("EXAMINE INBOX").ok().number("EXISTS");
         assert_eq!(inbox, Some(2), "{login}");
     }
+    // A login makes no account whose mail would go to another one.
+    let mut imap = Imap::connect(daemon.imap_addr());
+    assert!(!imap.command("LOGIN ann+x@example.org sesame").is_ok());
+    let listed = daemon
+        .command("account")
+        .arg("list")
+        .output()
+        .must("running");
+    assert_eq!(listed.stdout, b"ann@example.org\n");
     // bob@example.org \0 ann@example.org \0 sesame
     let mut imap = Imap::connect(daemon.imap_addr());
     let other =

@@ -85,7 +85,11 @@ impl Server {
         metrics::register();
         let (trigger, shutdown) = shutdown::channel();
         let mut listeners = JoinSet::new();
-        let users = Arc::new(Users::new(engine.clone(), settings.accounts));
+        let users = Arc::new(Users::new(
+            engine.clone(),
+            settings.accounts,
+            &settings.lmtp.recipient_delimiter,
+        ));
         let budget = Budget::new(settings.mail_memory);
         listeners.spawn(http::run(
             http,

@@ -26,12 +26,18 @@ pub enum Purpose {
 pub struct Users {
     engine: Engine,
     policy: AccountPolicy,
+    /// As `[lmtp]` says.
+    recipient_delimiter: String,
 }
 
 impl Users {
-    /// The accounts of `engine`.
-    pub fn new(engine: Engine, policy: AccountPolicy) -> Users {
-        Users { engine, policy }
+    /// The accounts of `engine`; none is made whose mail would go to another name, as `recipient_delimiter` begins a detail in it.
+    pub fn new(engine: Engine, policy: AccountPolicy, recipient_delimiter: &str) -> Users {
+        Users {
+            engine,
+            policy,
+            recipient_delimiter: recipient_delimiter.to_owned(),
+        }
     }
 
     /// Whether mail for `name` is taken: it has an account, or gets one when there is a message for it.
@@ -56,6 +62,9 @@ impl Users {
         }
         match self.policy {
             AccountPolicy::Listed => Ok(None),
+            AccountPolicy::Create if name.is_reachable(&self.recipient_delimiter).is_err() => {
+                Ok(None)
+            }
             AccountPolicy::Create => {
                 let account = self.engine.open_account(name).await?;
                 tracing::info!(?purpose, "account made on first use");

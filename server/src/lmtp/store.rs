@@ -118,7 +118,7 @@ mod tests {
             .expect("a store");
         let store = |policy| Store {
             engine: engine.clone(),
-            users: Arc::new(Users::new(engine.clone(), policy)),
+            users: Arc::new(Users::new(engine.clone(), policy, "+")),
         };
         let to = names(&["ghost", "bob", "ghoul", "ann", "bob", "spook"]);
         let mail = Bytes::from_static(b"Subject: x\r\n\r\nx\r\n");

@@ -84,7 +84,7 @@ impl Server {
         let engine = Engine::open(settings(directory.path(), setup.keep_local))
             .await
             .expect("an empty directory can be opened");
-        let users = Arc::new(Users::new(engine.clone(), setup.accounts));
+        let users = Arc::new(Users::new(engine.clone(), setup.accounts, "+"));
         let auth = AuthSettings {
             dev_password: Password::new("sesame"),
             backend_password: Password::new("backend"),
