@@ -4,7 +4,9 @@ use coldpost_engine::uidset::UidSet;
 use coldpost_engine::write::Copied;
 
 use crate::imap::ast::{Numbers, Transfer};
-use crate::imap::completion::{Completion, Outcome, target_failure};
+use coldpost_engine::{Error, Kind};
+
+use crate::imap::completion::{Completion, Failure, Outcome, target_failure};
 use crate::imap::out::Out;
 use crate::imap::reply::Code;
 use crate::imap::session::Session;
@@ -29,7 +31,7 @@ pub(super) async fn copy(session: &mut Session, transfer: Transfer) -> Outcome {
         .engine
         .copy(account, from, &uids, &transfer.mailbox)
         .await
-        .map_err(target_failure(&transfer.mailbox))?;
+        .map_err(|error| failure(session, &transfer.mailbox, error))?;
     let completion = Completion::ok("Copy completed");
     Ok(match copyuid(&copied) {
         Some(code) => completion.with(code),
@@ -58,7 +60,8 @@ pub(super) async fn r#move(
             .engine
             .r#move(account, from, &uids, &transfer.mailbox)
             .await;
-        if let Some(code) = copyuid(&moved.map_err(target_failure(&transfer.mailbox))?) {
+        let moved = moved.map_err(|error| failure(session, &transfer.mailbox, error))?;
+        if let Some(code) = copyuid(&moved) {
             Completion::ok("Moved").with(code).untagged(out.buffer());
         }
     }
@@ -66,6 +69,15 @@ pub(super) async fn r#move(
         return Ok(some_gone());
     }
     Ok(Completion::ok("Move completed"))
+}
+
+/// What an error means: when the target is there, it is the selected mailbox that is not there any more.
+fn failure(session: &Session, target: &str, error: Error) -> Failure {
+    let is_there = |account| session.ctx.engine.status(account, target).is_ok();
+    if error.kind() == Kind::NotFound && session.account().is_ok_and(is_there) {
+        return Failure::MailboxDeleted;
+    }
+    target_failure(target)(error)
 }
 
 /// With no message to transfer, too, a target that is not there is told.
