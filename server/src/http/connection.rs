@@ -2,7 +2,7 @@
 //!
 //! Promises: a request's head comes within [`HEAD_TIME`] of its first byte; after the shutdown word no head is waited for. Its body is
 //! bounded by who reads it (see `whole` in `http`).
-//! Never: reads more of a request than where its head ends.
+//! Never: reads more of a request than where its head ends. By hand, as `axum::serve` does not hand on hyper's time-out for heads.
 
 use std::future::Future;
 use std::io;
@@ -18,6 +18,9 @@ use super::limits::{CONNECTIONS_MAX, HEAD_TIME, IDLE};
 use crate::listen::{Listener, Peer, Stream};
 use crate::metrics::OpenConnection;
 use crate::shutdown::Shutdown;
+
+/// How the answer begins that asks for a body.
+const CONTINUE: &[u8] = b"HTTP/1.1 100 ";
 
 /// A listener with a bounded number of connections; what is over waits.
 pub(crate) struct Bounded {
@@ -175,9 +178,11 @@ impl AsyncWrite for Guarded {
         if written.is_pending() {
             return self.wait(cx);
         }
-        // An answer: what comes next is another request.
-        self.at = At::Rest;
         self.deadline.as_mut().reset(Instant::now() + IDLE);
+        // An answer: what comes next is another request. Not the one that asks for the body of this one (RFC 9110, 10.1.1).
+        if !bytes.starts_with(CONTINUE) {
+            self.at = At::Rest;
+        }
         written
     }
 
@@ -255,6 +260,20 @@ mod tests {
             assert_eq!(late.kind(), io::ErrorKind::TimedOut);
             assert_eq!(before.elapsed(), time, "{begun:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_was_asked_for_has_its_own_time() {
+        let (client, mut served, _trigger) = connect();
+        let before = Instant::now();
+        drip(client, b"POST / HTTP/1.1\r\nexpect: 100-continue\r\n\r\n");
+        served.read_u8().await.expect("open");
+        served
+            .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")
+            .await
+            .expect("open");
+        end(&mut served).await.expect_err("it took too long");
+        assert_eq!(before.elapsed(), IDLE);
     }
 
     #[tokio::test(start_paused = true)]
