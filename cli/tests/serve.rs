@@ -74,6 +74,7 @@ fn only_health_and_metrics_are_open_to_everybody() {
 fn deliveries_are_counted_by_what_became_of_them() {
     let daemon = Daemon::start(Options::new(BINARY));
     assert_eq!(daemon.metric("coldpost_deliveries_total"), Some(0.0));
+    assert_eq!(daemon.metric("coldpost_uploads_waiting"), Some(0.0));
     daemon
         .lmtp()
         .deliver("bob@example.net", "anna@example.org", MAIL);

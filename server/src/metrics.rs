@@ -7,14 +7,10 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use coldpost_engine::write::Delivered;
-use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, TextEncoder,
-    register_histogram, register_int_counter, register_int_counter_vec, register_int_gauge_vec,
+    Encoder, Histogram, IntCounter, IntCounterVec, IntGaugeVec, TextEncoder, register_histogram,
+    register_int_counter, register_int_counter_vec, register_int_gauge_vec,
 };
-
-/// A gauge of the tiers.
-const UPLOADS_WAITING: &str = "coldpost_uploads_waiting";
 
 const ONCE: &str = "each name is registered once, here";
 
@@ -187,20 +183,8 @@ pub(crate) fn budget(name: &str, used: u64, limit: u64) {
 /// # Errors
 /// When two families contradict each other, which would be a bug.
 pub(crate) fn text() -> prometheus::Result<Vec<u8>> {
-    let mut families = prometheus::gather();
-    if !families
-        .iter()
-        .any(|family| family.name() == UPLOADS_WAITING)
-    {
-        // It is made with the first upload, far below us.
-        let none = IntGauge::new(
-            UPLOADS_WAITING,
-            "Objects that are not in the object store yet.",
-        )?;
-        families.extend(none.collect());
-    }
     let mut text = Vec::new();
-    TextEncoder::new().encode(&families, &mut text)?;
+    TextEncoder::new().encode(&prometheus::gather(), &mut text)?;
     Ok(text)
 }
 
@@ -227,7 +211,6 @@ mod tests {
             "deliveries_total{outcome=\"failed\"}",
             "deliveries_total{outcome=\"not_now\"}",
             "refused_total{reason=\"too_large\"}",
-            "uploads_waiting 0",
             "delivery_seconds_bucket",
             "accept_errors_total{protocol=\"imap\"}",
         ] {

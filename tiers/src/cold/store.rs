@@ -103,6 +103,8 @@ impl ColdStore {
     }
 
     pub(super) fn over(backend: Arc<dyn Backend>, url: String) -> ColdStore {
+        // A scrape before the first upload shows it.
+        std::sync::LazyLock::force(&metrics::UPLOADS_WAITING);
         let memory = Semaphore::new(usize::try_from(UPLOAD_MEMORY).expect("32 bits fit"));
         ColdStore {
             inner: Arc::new(Inner {
