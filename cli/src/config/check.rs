@@ -164,11 +164,11 @@ impl Config {
         }
         let delimiter = &self.lmtp.recipient_delimiter;
         let can_delimit = |c: char| c.is_ascii_punctuation() && !"@\"\\<>()[],:;".contains(c);
-        if delimiter.chars().count() > 1 || !delimiter.chars().all(can_delimit) {
+        if !delimiter.chars().all(can_delimit) {
             return wrong(
                 "lmtp.recipient_delimiter",
                 format_args!(
-                    "{delimiter:?} cannot begin a detail: write one sign such as \"+\" or \"-\", or \"\" for none"
+                    "{delimiter:?} cannot begin a detail: write signs such as \"+\" or \"+-\", or \"\" for none"
                 ),
             );
         }

@@ -104,17 +104,24 @@ impl Provider for Layer {
 
 /// A date of TOML is no value of any setting; to what reads the values it is a table with a strange name.
 fn no_dates(table: &toml::Table, file: &str) -> Result<(), Failure> {
-    let is_date = |(_, value): &(&String, &toml::Value)| value.is_datetime();
-    let inner = table.iter().filter_map(|(section, value)| {
-        let (key, _) = value.as_table()?.iter().find(is_date)?;
-        Some(format!("{section}.{key}"))
-    });
-    let own = table.iter().filter(is_date).map(|(key, _)| key.clone());
-    match own.chain(inner).next() {
+    match table.iter().find_map(|(key, value)| date_in(key, value)) {
         None => Ok(()),
         Some(key) => Err(Failure::Usage(format!(
             "{key} (in {file}): a date is no value here; write text in quotes"
         ))),
+    }
+}
+
+/// The key of the first date in `value`, which is that of `key`.
+fn date_in(key: &str, value: &toml::Value) -> Option<String> {
+    match value {
+        toml::Value::Datetime(_) => Some(key.to_owned()),
+        toml::Value::Array(values) => values.iter().find_map(|value| date_in(key, value)),
+        toml::Value::Table(table) => {
+            let mut inner = table.iter();
+            inner.find_map(|(inner, value)| date_in(&format!("{key}.{inner}"), value))
+        }
+        _ => None,
     }
 }
 

@@ -66,7 +66,7 @@ struct Lmtp {
     max_message: Value<Size>,
     /// Recipients of a transaction.
     max_recipients: Value<Whole<usize>>,
-    /// The character that begins the detail of an address; none when empty.
+    /// Characters that begin the detail of an address; none when empty.
     recipient_delimiter: String,
     /// Networks that TCP clients may come from.
     allow: List<Network>,

@@ -267,7 +267,7 @@ fn values_of_another_kind_are_told_what_is_expected() {
 
 #[test]
 fn values_that_would_serve_nobody_are_refused() {
-    for delimiter in ["+-", "a", "@"] {
+    for delimiter in ["+a", "a", "@", "+@"] {
         let file = format!("[lmtp]\nrecipient_delimiter = {delimiter:?}");
         let said = load(&file, &[], None)
             .expect_err("no delimiter")
