@@ -20,7 +20,7 @@ use crate::uidset::UidSet;
 use crate::write::{Append, Store};
 use crate::{Engine, Kind};
 
-fn settings(dir: &Path) -> Settings {
+pub(crate) fn settings(dir: &Path) -> Settings {
     Settings {
         data: dir.join("data"),
         cold: ColdSettings {

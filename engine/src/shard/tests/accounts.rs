@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use coldpost_testkit::place;
-use coldpost_tiers::cold::{ColdSettings, ColdStore};
+use coldpost_tiers::cold::ColdStore;
 use coldpost_tiers::disk::{Disk, DiskFile, FaultyDisk};
 use coldpost_tiers::fetch::Fetcher;
 use coldpost_tiers::hot::row::{AccountRow, NameRow, Row};
@@ -21,7 +21,7 @@ use crate::error::{Error, Kind};
 use crate::ids::{AccountId, AccountRef, ShardNo};
 use crate::local::{LocalStore, shard_dir};
 use crate::open::{Engine, Inner};
-use crate::settings::{MinFree, Settings};
+use crate::settings::Settings;
 use crate::write::Delivered;
 
 /// The directory and one shard for mail.
@@ -178,32 +178,12 @@ impl DiskFile for FilmedFile {
     }
 }
 
-fn settings(scratch: &Path) -> Settings {
-    Settings {
-        data: scratch.to_owned(),
-        cold: ColdSettings {
-            url: format!("file://{}", scratch.join("cold").display()),
-            endpoint: None,
-            region: None,
-            access_key_id: None,
-            secret_access_key: None,
-            allow_http: false,
-        },
-        segment_size: 1 << 20,
-        shards: 1,
-        hot_cache: 1 << 20,
-        frames_cache: 1 << 20,
-        local_bodies: 0,
-        min_free: MinFree::Bytes(0),
-        mail_memory: 1 << 20,
-        attachment_threshold: 64 << 10,
-        cut_age: Duration::from_secs(3600),
-    }
-}
-
 /// The engine on a disk in memory, without upkeep; `scratch` is for what is no part of the test.
 fn start(disk: Arc<dyn Disk>, scratch: &Path) -> crate::Result<Engine> {
-    let settings = settings(scratch);
+    let settings = Settings {
+        segment_size: 1 << 20,
+        ..crate::tests::settings(scratch)
+    };
     let (mut shards, mut threads) = (Vec::new(), Vec::new());
     for shard in SHARDS {
         let setup = Setup {
