@@ -297,6 +297,15 @@ fn what_keeps_a_store_from_starting_whole_is_damage_and_verify_changes_nothing()
             Some(bytes) => fs::write(&hot, bytes).must("writing it"),
         }
         assert_eq!(damaged(&daemon), name, "{:?} bytes", bytes.map(<[u8]>::len));
+        let told = String::from_utf8_lossy(&verify(&daemon, &[]).stdout).into_owned();
+        // The start makes anew what does not open; of a page it compares nothing.
+        let is_seen = bytes.is_none_or(<[u8]>::is_empty);
+        assert_eq!(
+            told.contains("the next start makes it anew"),
+            is_seen,
+            "{told}"
+        );
+        assert_eq!(told.contains("move this file away"), !is_seen, "{told}");
     }
     fs::write(&hot, &whole).must("putting it back");
     assert_eq!(damaged(&daemon), none, "put back");
@@ -340,4 +349,97 @@ fn victims_have_names_without_a_hot_tier_and_a_journal_that_is_gone_is_told() {
         text.contains("ann@example.org \"INBOX\" UID 1 of "),
         "{text}"
     );
+}
+
+/// The start refuses what was cut off; `verify` found nothing, as what is not there has no wrong checksum.
+#[test]
+fn a_journal_that_ends_too_early_or_has_a_gap_is_told() {
+    let mut daemon = with_mail_in_both_places();
+    daemon.stop();
+    let data = daemon.data_dir().to_owned();
+    for shard in ["0000", "0001"] {
+        let journal = data.join("shards").join(shard).join("journal");
+        let mut files = files_below(&journal);
+        let open = files.pop().must("an open segment");
+        assert!(open.extension().is_some_and(|e| e == "open"), "{open:?}");
+        let whole = fs::read(&open).must("the segment");
+        let name = format!("shards/{shard}/journal");
+        for length in [whole.len() / 2, whole.len() * 9 / 10, 0] {
+            match length {
+                0 => fs::remove_file(&open).must("removing it"),
+                length => fs::write(&open, &whole[..length]).must("cutting it"),
+            }
+            let output = verify(&daemon, &["--json"]);
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert_eq!(output.status.code(), Some(DAMAGED), "{length}: {text}");
+            assert!(
+                text.contains(&format!("\"object\":\"{name}")),
+                "{length}: {text}"
+            );
+            let start = daemon.command("serve").output().must("running serve");
+            assert!(!start.status.success(), "{length}: {start:?}");
+            assert!(
+                String::from_utf8_lossy(&start.stderr).contains("coldpost: "),
+                "{start:?}"
+            );
+        }
+        fs::write(&open, &whole).must("putting it back");
+    }
+    assert_eq!(damaged(&daemon), BTreeSet::new(), "put back");
+    let segment = &segments(&daemon)[0];
+    let stored = object_of(&daemon, segment).must("its object");
+    fs::remove_file(&stored).must("removing an object");
+    fs::remove_file(segment).must("removing a segment");
+    let output = verify(&daemon, &[]);
+    assert_eq!(output.status.code(), Some(DAMAGED), "{output:?}");
+}
+
+/// The mailboxes on a page that redb cannot read are refused; `verify` said "damaged 0", or ended before it had looked at the rest.
+#[test]
+fn a_page_of_the_hot_tier_that_cannot_be_read_is_told_beside_the_daemon() {
+    const PAGE: u64 = 4096;
+    let mut daemon = Daemon::start(Options::new(BINARY));
+    {
+        // Enough for trees of several levels: a start reads the root of each.
+        let mut imap = daemon.imap(USERS[0]);
+        for number in 0..600 {
+            let mail = format!("Subject: {number}\r\nFrom: {number}@example.org\r\n\r\nx\r\n");
+            imap.append("INBOX", "", mail.as_bytes());
+        }
+    }
+    daemon.stop();
+    let hot = daemon.data_dir().join("shards/0001/hot.redb");
+    let whole = fs::read(&hot).must("the hot tier");
+    let mut met = 0;
+    for page in 1..whole.len() as u64 / PAGE {
+        let file = fs::File::options().write(true).open(&hot);
+        let file = file.must("opening the hot tier");
+        file.write_all_at(&[0xa5; 64], page * PAGE)
+            .must("overwriting a page");
+        daemon.restart();
+        let mut imap = daemon.imap(USERS[0]);
+        let is_read = imap.command("EXAMINE INBOX").is_ok()
+            && imap
+                .command("FETCH 1:* (FLAGS ENVELOPE BODY.PEEK[])")
+                .is_ok();
+        drop(imap);
+        let output = verify(&daemon, &["--json"]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let last = text.lines().last().map(serde_json::from_str::<Value>);
+        let summary = last.must("a line").must("JSON");
+        assert_eq!(summary["event"], "summary", "page {page}: {text}");
+        if !is_read {
+            met += 1;
+            assert_eq!(output.status.code(), Some(DAMAGED), "page {page}: {text}");
+            assert!(text.contains("shards/0001/hot.redb"), "page {page}: {text}");
+            let objects = summary["objects"].as_u64().must("a count");
+            assert!(objects >= 2, "the rest was looked at: page {page}: {text}");
+        }
+        daemon.stop();
+        fs::write(&hot, &whole).must("putting it back");
+        if met == 3 {
+            return;
+        }
+    }
+    assert!(met > 0, "no page was met");
 }

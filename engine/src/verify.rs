@@ -4,6 +4,7 @@
 //! Never: repairs anything.
 
 mod copy;
+mod coverage;
 mod epochs;
 mod objects;
 mod stopped;
@@ -93,10 +94,12 @@ pub struct Summary {
 pub(crate) struct Subject {
     pub(crate) shard: ShardNo,
     pub(crate) hot: Arc<HotCell>,
-    /// The last entry that must be whole in the open segment; behind it somebody may be writing.
-    pub(crate) durable: Option<Position>,
+    /// The last entry that must be whole. Behind it somebody writes, or a crash left a torn tail.
+    pub(crate) promised: Position,
+    /// Somebody writes.
+    pub(crate) is_running: bool,
     /// Removes the hot tier that was made for this, when it ends.
-    pub(crate) _made: Option<stopped::Made>,
+    pub(crate) made: Option<stopped::Made>,
 }
 
 /// What all checks share.
@@ -117,8 +120,9 @@ pub async fn verify(target: Target<'_>, report: &mut (dyn FnMut(Event) + Send)) 
             let subject = |s: &Arc<crate::shard::Shard>| Subject {
                 shard: s.no,
                 hot: Arc::clone(&s.hot),
-                durable: Some(s.durable()),
-                _made: None,
+                promised: s.durable(),
+                is_running: true,
+                made: None,
             };
             let subjects = engine.inner.shards.iter().map(subject).collect();
             run(
@@ -152,6 +156,45 @@ pub async fn verify(target: Target<'_>, report: &mut (dyn FnMut(Event) + Send)) 
     }
 }
 
+fn hot_name(shard: ShardNo) -> String {
+    format!("shards/{:04x}/hot.redb", shard.0)
+}
+
+/// Whether the rows agree with one another.
+fn rows(
+    subject: &Subject,
+    summary: &mut Summary,
+    report: &mut (dyn FnMut(Event) + Send),
+) -> Result<()> {
+    let Ok(state) = subject.hot.read() else {
+        return Ok(());
+    };
+    for what in invariants::violations(&state)? {
+        damage(
+            summary,
+            report,
+            hot_name(subject.shard),
+            0,
+            what,
+            Vec::new(),
+        );
+    }
+    Ok(())
+}
+
+/// Whether the journal is all there; one that was read from its beginning for this has told it.
+fn continuity(
+    bench: &Bench<'_>,
+    subject: &Subject,
+    summary: &mut Summary,
+    report: &mut (dyn FnMut(Event) + Send),
+) -> Result<()> {
+    match (&subject.made, subject.hot.get()) {
+        (None, Ok(_)) => coverage::check(bench, subject, summary, report),
+        _ => Ok(()),
+    }
+}
+
 async fn run(
     settings: &Settings,
     cold: ColdStore,
@@ -167,20 +210,30 @@ async fn run(
     };
     for subject in &subjects {
         epochs::check(&bench, subject.shard, &mut summary, report).await;
-        if let Ok(state) = subject.hot.read() {
-            let name = format!("shards/{:04x}/hot.redb", subject.shard.0);
-            match invariants::violations(&state) {
-                Ok(wrong) => {
-                    for what in wrong {
-                        damage(&mut summary, report, name.clone(), 0, what, Vec::new());
-                    }
-                }
-                Err(e) => damage(&mut summary, report, name, 0, e.to_string(), Vec::new()),
+        // What the rest of a damaged hot tier still tells is looked at all the same.
+        for part in [
+            rows(subject, &mut summary, report),
+            continuity(&bench, subject, &mut summary, report),
+            ShardCheck::new(&bench, subject, &mut summary, report)
+                .run()
+                .await,
+        ] {
+            match part {
+                Err(e) if !e.is_hot_damage() => return Err(e),
+                _ => {}
             }
         }
-        ShardCheck::new(&bench, subject, &mut summary, report)
-            .run()
-            .await?;
+        if subject.is_running && subject.hot.is_damaged() {
+            let what = "a page cannot be read, nor can the mailboxes in it; restart the daemon, and it is made anew from the journal";
+            damage(
+                &mut summary,
+                report,
+                hot_name(subject.shard),
+                0,
+                what.to_owned(),
+                Vec::new(),
+            );
+        }
     }
     Ok(summary)
 }

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use coldpost_tiers::address::{BlobId, Extent, ObjectId, ObjectKind};
-use coldpost_tiers::blob::verify_blob;
+use coldpost_tiers::address::{BlobId, BlobRecord, Extent, FrameRef, ObjectId, ObjectKind};
+use coldpost_tiers::blob::{frames_for, verify_blob};
 use coldpost_tiers::cold::{Caller, Key};
 use coldpost_tiers::frame::decompress;
 use coldpost_tiers::hot::row::{BlobRow, Place, Row};
@@ -129,11 +129,8 @@ impl ShardCheck<'_, '_> {
         for found in Salvage::new(reader) {
             if let Salvaged::Damage(found) = found? {
                 // Behind the last durable entry somebody is writing, or a crash left a torn tail: nothing was promised there.
-                let promised = match self.subject.durable {
-                    Some(durable) => found.first_lost <= durable,
-                    None => found.next_whole.is_some(),
-                };
-                if promised {
+                let has_more = !self.subject.is_running && found.next_whole.is_some();
+                if has_more || found.first_lost <= self.subject.promised {
                     damage.push(found);
                 }
             }
@@ -145,13 +142,9 @@ impl ShardCheck<'_, '_> {
         let Some(path) = self.bench.local.path_of(self.subject.shard, &object) else {
             return Ok(None);
         };
-        let Ok(state) = self.subject.hot.read() else {
+        let Some(row) = self.blob_row(object)? else {
             return Ok(None);
         };
-        let Some(value) = state.get(TableName::Blobs, &key::blob(BlobId(object.id)))? else {
-            return Ok(None);
-        };
-        let row = BlobRow::decode("blobs", &value)?;
         let opened = match self.bench.disk.open(&path) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             opened => opened.map_err(|e| coldpost_tiers::disk::failed("open", &path, e)),
@@ -160,7 +153,15 @@ impl ShardCheck<'_, '_> {
         self.summary.bytes += row.record.object_bytes;
         let mut copy = Copy::default();
         if let Err(e) = opened.and_then(|file| verify_blob(&*file, &path, &row.record)) {
-            copy.find_error(&self.relative(&path), &e, messages.clone());
+            // Damage beside the frames keeps nobody from reading.
+            let frames = std::fs::read(&path).ok();
+            let gives = frames.is_some_and(|b| frames_of(&row.record, "", &b).is_ok());
+            let hit = if gives {
+                Messages::new()
+            } else {
+                messages.clone()
+            };
+            copy.find_error(&self.relative(&path), &e, hit);
         }
         Ok(Some(copy))
     }
@@ -171,11 +172,11 @@ impl ShardCheck<'_, '_> {
         object: ObjectId,
         messages: &Messages,
     ) -> Result<Option<Copy>> {
-        let Some(row) = self.stored_row(&object)? else {
-            return Ok(None);
-        };
         let key = Key::of(self.subject.shard, &object);
         let name = key.to_string();
+        let Some(row) = self.stored_row(&object)? else {
+            return self.unconfirmed_copy(object, &key, messages).await;
+        };
         self.summary.objects += 1;
         let mut copy = Copy::default();
         let (digest, bytes) = match self.bench.cold.digest(&key, Caller::Verify).await {
@@ -201,10 +202,8 @@ impl ShardCheck<'_, '_> {
         if digest == row.digest {
             return Ok(Some(copy));
         }
-        if object.kind == ObjectKind::Segment
-            && let Ok(bytes) = self.bench.cold.get(&key, Caller::Verify).await
-        {
-            self.messages_in(&mut copy, &name, &bytes, messages, object)?;
+        if let Ok(bytes) = self.bench.cold.get(&key, Caller::Verify).await {
+            self.damage_in(&mut copy, &name, &bytes, messages, object)?;
         } else {
             copy.lost.clone_from(messages);
         }
@@ -217,6 +216,63 @@ impl ShardCheck<'_, '_> {
             copy.find(&name, 0, what, hit);
         }
         Ok(Some(copy))
+    }
+
+    /// The object in the bucket that no row tells of: a hot tier made from a part of the journal does not know what was confirmed.
+    async fn unconfirmed_copy(
+        &mut self,
+        object: ObjectId,
+        key: &Key,
+        messages: &Messages,
+    ) -> Result<Option<Copy>> {
+        if self.subject.made.is_none() {
+            return Ok(None);
+        }
+        let name = key.to_string();
+        let mut copy = Copy::default();
+        match self.bench.cold.get(key, Caller::Verify).await {
+            Ok(bytes) => {
+                self.summary.objects += 1;
+                self.summary.bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                self.damage_in(&mut copy, &name, &bytes, messages, object)?;
+            }
+            Err(e) if *e.kind() == coldpost_tiers::Kind::NotFound => return Ok(None),
+            Err(e) => {
+                let what = format!("the store cannot say: {e}");
+                copy.find(&name, 0, what, Messages::new());
+                copy.lost.clone_from(messages);
+            }
+        }
+        Ok(Some(copy))
+    }
+
+    /// What is wrong with messages in these bytes of an object.
+    fn damage_in(
+        &self,
+        copy: &mut Copy,
+        name: &str,
+        bytes: &[u8],
+        messages: &Messages,
+        object: ObjectId,
+    ) -> Result<()> {
+        if object.kind != ObjectKind::Blob {
+            return self.messages_in(copy, name, bytes, messages, object);
+        }
+        if let Some(row) = self.blob_row(object)?
+            && let Err(e) = frames_of(&row.record, name, bytes)
+        {
+            copy.find_error(name, &e, messages.clone());
+        }
+        Ok(())
+    }
+
+    fn blob_row(&self, object: ObjectId) -> Result<Option<BlobRow>> {
+        let Ok(state) = self.subject.hot.read() else {
+            return Ok(None);
+        };
+        let value = state.get(TableName::Blobs, &key::blob(BlobId(object.id)))?;
+        let row = value.map(|value| BlobRow::decode("blobs", &value));
+        Ok(row.transpose()?)
     }
 
     /// Every message whose frames lie in these bytes of an object.
@@ -254,6 +310,29 @@ impl ShardCheck<'_, '_> {
     }
 }
 
+/// Unpacks all frames of a blob.
+fn frames_of(record: &BlobRecord, name: &str, bytes: &[u8]) -> coldpost_tiers::Result<()> {
+    let mut at = frames_for(record, 0..record.raw)?.stored.start;
+    for frame in &record.frames {
+        at = unpacked(name, bytes, at, frame)?.0;
+    }
+    Ok(())
+}
+
+/// A frame at `at`: where it ends, and what is in it.
+fn unpacked(
+    name: &str,
+    bytes: &[u8],
+    at: u64,
+    frame: &FrameRef,
+) -> coldpost_tiers::Result<(u64, Vec<u8>)> {
+    let end = at + u64::from(frame.stored);
+    let index = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    let missing = || coldpost_tiers::Error::corrupt(name, at, "the file ends before this frame");
+    let stored = bytes.get(index(at)..index(end)).ok_or_else(missing)?;
+    Ok((end, decompress(stored, frame, name, at)?))
+}
+
 /// Unpacks a message's frames and compares it with its checksum; blobs are checked as objects of their own.
 fn whole(name: &str, bytes: &[u8], place: &Place) -> coldpost_tiers::Result<()> {
     let mut at = place.address.offset;
@@ -262,12 +341,8 @@ fn whole(name: &str, bytes: &[u8], place: &Place) -> coldpost_tiers::Result<()> 
     for extent in &place.address.extents {
         match extent {
             Extent::Frame(frame) => {
-                let end = at + u64::from(frame.stored);
-                let index = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-                let missing =
-                    || coldpost_tiers::Error::corrupt(name, at, "the file ends before this frame");
-                let stored = bytes.get(index(at)..index(end)).ok_or_else(missing)?;
-                crc = crc32c::crc32c_append(crc, &decompress(stored, frame, name, at)?);
+                let (end, raw) = unpacked(name, bytes, at, frame)?;
+                crc = crc32c::crc32c_append(crc, &raw);
                 at = end;
             }
             Extent::Blob { .. } | Extent::Slice { .. } => has_blobs = true,

@@ -60,8 +60,15 @@ impl<'a, 'b> ShardCheck<'a, 'b> {
         let mut total = self.summary.bytes + objects.values().sum::<u64>();
         let none = Messages::new();
         for object in objects.keys() {
-            self.object(*object, messages.get(object).unwrap_or(&none))
-                .await?;
+            let checked = self
+                .object(*object, messages.get(object).unwrap_or(&none))
+                .await;
+            // Told once for the whole hot tier; the others are looked at all the same.
+            if let Err(e) = checked
+                && !e.is_hot_damage()
+            {
+                return Err(e);
+            }
             let done = self.summary.bytes;
             total = total.max(done);
             (self.report)(Event::Progress { done, total });
@@ -74,7 +81,7 @@ impl<'a, 'b> ShardCheck<'a, 'b> {
         let Ok(state) = self.subject.hot.read() else {
             return Ok(by_object);
         };
-        state.walk(TableName::Places, &[], &[], |place_key, value| {
+        let walked = state.walk(TableName::Places, &[], &[], |place_key, value| {
             let Ok(place) = Place::decode("places", value) else {
                 return Ok(true);
             };
@@ -93,7 +100,8 @@ impl<'a, 'b> ShardCheck<'a, 'b> {
                 }
             }
             Ok(true)
-        })?;
+        });
+        as_far_as_it_goes(walked)?;
         Ok(by_object)
     }
 
@@ -103,7 +111,7 @@ impl<'a, 'b> ShardCheck<'a, 'b> {
         let Ok(state) = self.subject.hot.read() else {
             return Ok(objects);
         };
-        state.walk(TableName::Objects, &[], &[], |object_key, value| {
+        let walked = state.walk(TableName::Objects, &[], &[], |object_key, value| {
             if let (Some((kind, id)), Ok(row)) = (
                 object_key.split_first(),
                 ObjectRow::decode("objects", value),
@@ -113,7 +121,8 @@ impl<'a, 'b> ShardCheck<'a, 'b> {
                 objects.insert(ObjectId { kind, id }, if stored { row.bytes } else { 0 });
             }
             Ok(true)
-        })?;
+        });
+        as_far_as_it_goes(walked)?;
         Ok(objects)
     }
 
@@ -204,6 +213,14 @@ impl<'a, 'b> ShardCheck<'a, 'b> {
         } = finding;
         damage(self.summary, self.report, name, offset, what, named);
         Ok(())
+    }
+}
+
+/// A walk that ends at a damaged page gave what is before it.
+fn as_far_as_it_goes(walked: coldpost_tiers::Result<()>) -> Result<()> {
+    match walked.map_err(crate::Error::from) {
+        Err(e) if !e.is_hot_damage() => Err(e),
+        _ => Ok(()),
     }
 }
 

@@ -2,7 +2,7 @@
 //! the verification, from the journal, so that victims have names.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use coldpost_tiers::cold::ColdStore;
@@ -10,9 +10,10 @@ use coldpost_tiers::disk::{Disk, RealDisk};
 use coldpost_tiers::hot::HotTier;
 
 use super::{Event, Subject, Summary, damage};
+use crate::apply::Fold;
 use crate::error::{Error, Kind, Result};
 use crate::identity::{Claim, Identity};
-use crate::ids::ShardNo;
+use crate::ids::{Position, ShardNo};
 use crate::local::shard_dir;
 use crate::settings::Settings;
 use crate::shard::{HotCell, rebuild_aside};
@@ -40,41 +41,55 @@ pub(super) async fn subject(
     summary: &mut Summary,
     report: &mut (dyn FnMut(Event) + Send),
 ) -> Result<Subject> {
-    let name = format!("shards/{:04x}/hot.redb", shard.0);
     let path = shard_dir(&settings.data, shard).join("hot.redb");
     let cache = usize::try_from(settings.hot_cache).unwrap_or(usize::MAX);
     let hot = Arc::new(HotCell::default());
     let mut made = None;
-    let why = match HotTier::inspect(&path, cache) {
-        Ok((opened, is_whole)) => {
-            hot.replace(Some(opened));
-            (!is_whole).then(|| {
-                "a page is not what was written; move this file away, and the next start makes it anew from the journal".to_owned()
-            })
-        }
-        Err(e) if *e.kind() == coldpost_tiers::Kind::Unavailable => return Err(e.into()),
-        Err(e) => {
-            let (journal, opened, file) = rebuilt(settings, cold, identity, shard, cache).await?;
-            hot.replace(opened);
-            made = file;
-            if let Err(e) = journal {
-                let journal = format!("shards/{:04x}/journal", shard.0);
-                damage(summary, report, journal, 0, e.to_string(), Vec::new());
-            }
-            Some(format!(
-                "{e}; the next start makes it anew from the journal"
-            ))
-        }
-    };
-    if let Some(what) = why {
-        damage(summary, report, name, 0, what, Vec::new());
+    let (opened, damaged) = inspect(&path, cache)?;
+    if let Some(what) = damaged {
+        damage(summary, report, super::hot_name(shard), 0, what, Vec::new());
     }
+    if let Some(opened) = opened {
+        hot.replace(Some(opened));
+    } else {
+        let (journal, opened, file) = rebuilt(settings, cold, identity, shard, cache).await?;
+        hot.replace(opened);
+        made = file;
+        if let Err(e) = journal {
+            let journal = format!("shards/{:04x}/journal", shard.0);
+            damage(summary, report, journal, 0, e.to_string(), Vec::new());
+        }
+    }
+    let applied = |state| Ok(Fold::load(&state)?.applied.position);
+    let promised = hot.read().and_then(applied).unwrap_or(Position(0));
     Ok(Subject {
         shard,
         hot,
-        durable: None,
-        _made: made,
+        promised,
+        is_running: false,
+        made,
     })
+}
+
+/// The file's hot tier, if anything can be made of it, and what is wrong and what to do.
+fn inspect(path: &Path, cache: usize) -> Result<(Option<HotTier>, Option<String>)> {
+    use coldpost_tiers::Kind::Unavailable;
+    let mut hot = match HotTier::inspect(path, cache) {
+        Ok(hot) => hot,
+        Err(e) if *e.kind() == Unavailable => return Err(e.into()),
+        // The start sees that as well.
+        Err(e) => {
+            let what = format!("{e}; the next start makes it anew from the journal");
+            return Ok((None, Some(what)));
+        }
+    };
+    let what = "a page is not what was written, and the next start does not see it: move this file away, and it is made anew from the journal";
+    match hot.check_integrity() {
+        Ok(true) => Ok((Some(hot), None)),
+        Ok(false) => Ok((Some(hot), Some(what.to_owned()))),
+        Err(e) if *e.kind() == Unavailable => Err(e.into()),
+        Err(_) => Ok((None, Some(what.to_owned()))),
+    }
 }
 
 type Rebuilt = (Result<()>, Option<HotTier>, Option<Made>);

@@ -119,21 +119,18 @@ impl StorageBackend for Overlay {
 }
 
 impl HotTier {
-    /// Opens the file to look at it, compares every page with its checksum, and changes nothing on disk. Gives whether all is whole; if
-    /// not, what redb could make of it.
+    /// Opens the file to look at it and changes nothing on disk.
     ///
     /// # Errors
     /// `NotFound` when there is no file, `Corrupt` when nothing can be made of it, `Unavailable` when the disk refuses.
-    pub fn inspect(path: &Path, cache: usize) -> Result<(HotTier, bool)> {
+    pub fn inspect(path: &Path, cache: usize) -> Result<HotTier> {
         let overlay = Overlay::open(path).map_err(|e| failed("open", path, e))?;
         if overlay.state().length == 0 {
             // redb would begin a new one.
             let text = format!("hot tier {} is empty", path.display());
             return Err(Error::corrupt(OBJECT, 0, text));
         }
-        let mut hot = HotTier::open_backend(overlay, path, cache)?;
-        let is_whole = hot.check_integrity()?;
-        Ok((hot, is_whole))
+        HotTier::open_backend(overlay, path, cache)
     }
 }
 

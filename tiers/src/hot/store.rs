@@ -22,9 +22,12 @@ pub enum CommitKind {
     Durable,
 }
 
+const THERE: &str = "it is there until it is dropped";
+
 /// A shard's hot tier.
 pub struct HotTier {
-    db: Database,
+    /// There until it is dropped.
+    db: Option<Database>,
     guard: Guard,
 }
 
@@ -108,10 +111,12 @@ impl HotTier {
         };
         let opened = catch_unwind(AssertUnwindSafe(open)).unwrap_or_else(panicked);
         let db = opened.map_err(|e| does_not_open(path, e))?;
-        let guard = Guard::default();
-        let hot = HotTier { db, guard };
+        let hot = HotTier {
+            db: Some(db),
+            guard: Guard::default(),
+        };
         let fresh = {
-            let read = hot.guard.run("begin", || hot.db.begin_read())?;
+            let read = hot.guard.run("begin", || hot.db().begin_read())?;
             hot.guard.run("its tables", || {
                 match read.open_table(TableName::Pending.definition()) {
                     Err(redb::TableError::TableDoesNotExist(_)) => Ok(true),
@@ -125,10 +130,18 @@ impl HotTier {
         Ok(hot)
     }
 
-    /// Compares every page with its checksum; whether all were right. What is not may be gone afterwards.
-    pub(super) fn check_integrity(&mut self) -> Result<bool> {
-        let (db, guard) = (&mut self.db, &self.guard);
+    /// Compares every page with its checksum; whether all were right. What is not may be gone afterwards: only for one that was opened
+    /// to be looked at.
+    ///
+    /// # Errors
+    /// `Corrupt` when redb can make nothing of it, `Unavailable` when the disk refuses.
+    pub fn check_integrity(&mut self) -> Result<bool> {
+        let (db, guard) = (self.db.as_mut().expect(THERE), &self.guard);
         guard.run("its file", || db.check_integrity())
+    }
+
+    fn db(&self) -> &Database {
+        self.db.as_ref().expect(THERE)
     }
 
     /// Whether redb met bytes in it that it did not write.
@@ -141,7 +154,7 @@ impl HotTier {
     /// # Errors
     /// `Unavailable` after an I/O error, `Corrupt` when redb meets damage.
     pub fn read(&self) -> Result<Snapshot> {
-        let read = self.guard.run("begin", || self.db.begin_read())?;
+        let read = self.guard.run("begin", || self.db().begin_read())?;
         let tables = TableName::ALL
             .iter()
             .map(|t| self.guard.run(t.name(), || read.open_table(t.definition())))
@@ -160,7 +173,7 @@ impl HotTier {
         change: impl FnOnce(&mut Batch<'_>) -> Result<T>,
     ) -> Result<T> {
         let guard = &self.guard;
-        let mut txn = guard.run("begin", || self.db.begin_write())?;
+        let mut txn = guard.run("begin", || self.db().begin_write())?;
         let durability = match kind {
             CommitKind::Volatile => Durability::None,
             CommitKind::Durable => {
@@ -189,6 +202,18 @@ impl HotTier {
                 Err(error)
             }
         }
+    }
+}
+
+impl Drop for HotTier {
+    fn drop(&mut self) {
+        // redb writes once more when it closes, and may meet damage then.
+        let db = self.db.take();
+        let closed = self.guard.run::<_, redb::Error>("its end", || {
+            drop(db);
+            Ok(())
+        });
+        drop(closed);
     }
 }
 
