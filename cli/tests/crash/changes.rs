@@ -75,7 +75,8 @@ impl Session<'_> {
     fn select(&mut self, mailbox: &'static str) -> io::Result<()> {
         if self.selected != mailbox {
             if !self.imap.try_command(&format!("SELECT {mailbox}"))?.is_ok() {
-                self.run(&format!("CREATE {mailbox}"))?;
+                // A delivery may have made it since; the next command needs it.
+                self.imap.try_command(&format!("CREATE {mailbox}"))?;
                 self.run(&format!("SELECT {mailbox}"))?;
             }
             self.selected = mailbox;
