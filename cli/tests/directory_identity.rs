@@ -115,6 +115,74 @@ fn a_data_directory_and_the_bucket_of_another_store_are_refused() {
     assert_eq!(imap.command("EXAMINE INBOX").ok().number("EXISTS"), Some(1));
 }
 
+/// Writes the files of one directory to another.
+fn put(found: &BTreeMap<PathBuf, Vec<u8>>, from: &Path, to: &Path) {
+    for (path, bytes) in found {
+        let path = to.join(path.strip_prefix(from).must("a file below"));
+        fs::create_dir_all(path.parent().must("a parent")).must("making a directory");
+        fs::write(path, bytes).must("writing a file");
+    }
+}
+
+#[test]
+fn a_data_directory_that_lost_a_shard_or_is_older_than_its_bucket_is_refused() {
+    let store = place::scratch("store");
+    let (cold, older) = (store.path().join("cold"), store.path().join("older"));
+    let mut daemon = Daemon::start(on(&cold).text("journal", "segment_size", "1MiB"));
+    daemon.lmtp().deliver("b@example.org", USER, &mail(1));
+    daemon.stop();
+    put(&files(daemon.data_dir()), daemon.data_dir(), &older);
+    daemon.restart();
+    let mut lmtp = daemon.lmtp();
+    for number in 0..40 {
+        lmtp.deliver("b@example.org", USER, &large(number));
+    }
+    drop(lmtp);
+    let segments = cold.join("segments/0001");
+    wait::until("an upload", Duration::from_secs(60), || {
+        segments.exists() && !files(&segments).is_empty()
+    });
+    daemon.stop();
+    let (bucket, shard) = (files(&cold), daemon.data_dir().join("shards/0001"));
+    let is_refused = |data: &Path, why: &str, way_out: &str| {
+        let text = refusal(data, &cold);
+        assert!(text.contains(why) && text.contains(way_out), "{text}");
+    };
+    let whole = files(&shard);
+    // Without journal and hot tier: nothing local says that there was mail.
+    fs::remove_dir_all(shard.join("journal")).must("removing the journal");
+    fs::remove_file(shard.join("hot.redb")).must("removing the hot tier");
+    is_refused(
+        daemon.data_dir(),
+        "has a later one",
+        "Put the newest copy back",
+    );
+    fs::rename(&cold, store.path().join("aside")).must("moving the bucket away");
+    is_refused(
+        daemon.data_dir(),
+        "is empty, and whether there was one",
+        "does not hold this store",
+    );
+    fs::remove_dir_all(&cold).must("removing the empty directory");
+    fs::rename(store.path().join("aside"), &cold).must("moving the bucket back");
+    fs::remove_dir_all(&shard).must("removing the shard");
+    is_refused(
+        daemon.data_dir(),
+        "epoch is missing",
+        "put the shard's directory back",
+    );
+    is_refused(&older, "has a later one", "Put the newest copy back");
+    assert_eq!(files(&cold), bucket, "the bucket is untouched");
+    fs::remove_dir_all(&shard).must("removing what the refused starts made");
+    put(&whole, &shard, &shard);
+    daemon.restart();
+    let mut imap = daemon.imap(USER);
+    assert_eq!(
+        imap.command("EXAMINE INBOX").ok().number("EXISTS"),
+        Some(41)
+    );
+}
+
 /// A directory that is not mounted looks like an empty one: mail is taken, and nothing is written into what is not ours.
 #[test]
 fn a_store_that_is_not_mounted_keeps_no_daemon_from_starting_and_gets_nothing() {

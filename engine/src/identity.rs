@@ -8,11 +8,12 @@ use std::path::Path;
 use bytes::Bytes;
 use coldpost_tiers::address::{ObjectId, ObjectKind};
 use coldpost_tiers::codec::{Malformed, Reader, Writer};
-use coldpost_tiers::cold::{Caller, ColdStore, Key};
+use coldpost_tiers::cold::{Caller, ColdStore, Key, key};
 use coldpost_tiers::disk::{Disk, RealDisk};
 use coldpost_tiers::frame::{compress_message, decompress_each};
 use coldpost_tiers::object::ObjectHeader;
 use coldpost_tiers::segment::Lineage;
+use futures::TryStreamExt;
 
 use crate::error::{Error, Kind, Result};
 use crate::ids::{Epoch, Position, ShardNo, StoreId};
@@ -241,7 +242,20 @@ pub(crate) async fn check(cold: &ColdStore, claim: &Claim, dir: &Path) -> Result
     if !claim.claimed {
         match cold.put_new(&claim.key(), object, Caller::Epoch).await {
             Ok(_) => {}
-            Err(e) if *e.kind() == coldpost_tiers::Kind::Conflict => return Err(other()),
+            Err(e) if *e.kind() == coldpost_tiers::Kind::Conflict => {
+                let lost = || {
+                    let text = format!(
+                        "{} is missing, and {} has this store's shard: put the shard's directory back as it was",
+                        dir.join("epoch").display(),
+                        cold.url()
+                    );
+                    Error::new(Kind::Conflict, text)
+                };
+                let found = cold.get(&claim.key(), Caller::Epoch).await?;
+                let ours = ObjectHeader::decode(&found, &claim.key().to_string())
+                    .is_ok_and(|(header, _)| header.store == claim.lineage.store);
+                return Err(if ours { lost() } else { other() });
+            }
             Err(e) => return Err(e.into()),
         }
         return Claim {
@@ -265,6 +279,33 @@ pub(crate) async fn check(cold: &ColdStore, claim: &Claim, dir: &Path) -> Result
         )),
         Err(e) => Err(e.into()),
     }
+}
+
+/// Whether the bucket has nothing of a shard's journal but what this journal's sealed segments hold. An older copy of a data
+/// directory, or one that lost files, would give positions and UIDs a second time. `unsealed`: the first position behind them.
+///
+/// # Errors
+/// `Conflict`: it has more. `Unavailable`: it does not answer.
+pub(crate) async fn check_end(cold: &ColdStore, claim: &Claim, unsealed: Position) -> Result<()> {
+    let Lineage { shard, epoch, .. } = claim.lineage;
+    let before = Key::Segment {
+        shard,
+        epoch,
+        first: Position(unsealed.0.saturating_sub(1)),
+    };
+    let mut later = cold.list_after(&key::segments(shard), &before, Caller::Start);
+    let Some(found) = later.try_next().await? else {
+        return Ok(());
+    };
+    let text = format!(
+        "the sealed segments of shard {} end before entry {}, and {} has a later one ({}): this data directory is an older copy or lost files. \
+         Put the newest copy back whole",
+        shard.0,
+        unsealed.0,
+        cold.url(),
+        found.name
+    );
+    Err(Error::new(Kind::Conflict, text))
 }
 
 /// Makes a shard's directory and the one above it, durably and for their owner alone.

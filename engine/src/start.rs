@@ -37,11 +37,19 @@ pub(crate) enum Standing {
     Unknown(String),
 }
 
+/// A claim and what the shard's journal was when it was opened.
+pub(crate) struct Ended {
+    pub(crate) claim: Claim,
+    /// Behind its sealed segments.
+    pub(crate) unsealed: Position,
+    is_empty: bool,
+}
+
 impl Engine {
     /// Opens the data directory (making it when it is empty), recovers the journals, replays what the hot tier lacks.
     ///
     /// # Errors
-    /// `Conflict`: another process has it; another store's directory; an empty one on a used bucket. `Corrupt`: names the range.
+    /// `Conflict`: another process has it; another store's directory; an empty or an older one on a used bucket. `Corrupt`: names the range.
     pub async fn open(settings: Settings) -> Result<Engine> {
         match Engine::open_once(settings.clone()).await {
             // It was set aside; what it said comes from the journal.
@@ -97,11 +105,19 @@ impl Engine {
                 lock,
             }),
         };
-        let settled = engine.settle().await;
-        if let Err(e) = settled {
-            engine.close().await;
-            return Err(e);
-        }
+        let claims = engine.with_ends(claims);
+        let settled = async {
+            let standing = engine.check_ends(standing, &claims).await?;
+            engine.settle().await?;
+            Ok(standing)
+        };
+        let standing = match settled.await {
+            Ok(standing) => standing,
+            Err(e) => {
+                engine.close().await;
+                return Err(e);
+            }
+        };
         let upkeep = Upkeep::start(&engine, claims, standing, notices, heard);
         *engine
             .inner
@@ -109,6 +125,46 @@ impl Engine {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(upkeep);
         Ok(engine)
+    }
+
+    fn with_ends(&self, claims: Vec<Claim>) -> Vec<Ended> {
+        let shards = self.inner.shards.iter();
+        let ended = claims.into_iter().zip(shards).map(|(claim, shard)| Ended {
+            claim,
+            unsealed: shard.unsealed,
+            is_empty: shard.durable() == Position(0),
+        });
+        ended.collect()
+    }
+
+    /// Compares the journals' ends with the bucket, when it answers; without its answer an empty journal proves nothing.
+    async fn check_ends(&self, standing: Standing, ended: &[Ended]) -> Result<Standing> {
+        let why = match standing {
+            Standing::Confirmed => {
+                let check = async {
+                    for e in ended {
+                        identity::check_end(&self.inner.cold, &e.claim, e.unsealed).await?;
+                    }
+                    Ok::<(), Error>(())
+                };
+                let patience = Duration::from_millis(START_CHECK_MS);
+                match tokio::time::timeout(patience, check).await {
+                    Ok(Ok(())) => return Ok(Standing::Confirmed),
+                    Ok(Err(e)) if e.kind() != Kind::Unavailable => return Err(e),
+                    Ok(Err(e)) => e.to_string(),
+                    Err(_) => format!("the object store {} does not answer", self.inner.cold.url()),
+                }
+            }
+            Standing::Unknown(why) => why,
+        };
+        if let Some(empty) = ended.iter().find(|e| e.is_empty) {
+            let text = format!(
+                "the journal of shard {} is empty, and whether there was one is in the object store: {why}",
+                empty.claim.lineage.shard.0
+            );
+            return Err(Error::new(Kind::Unavailable, text));
+        }
+        Ok(Standing::Unknown(why))
     }
 
     /// What is done once before anybody is served.

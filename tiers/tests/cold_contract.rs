@@ -163,6 +163,13 @@ async fn a_listing_shows_sizes_and_keys(store: &ColdStore) {
     };
     let segments = [(Some(segment(1).1), 10), (Some(segment(2).1), 3_000_000)];
     assert_eq!(listed(&key::segments(SHARD)).await, segments);
+    let after = store.list_after(&key::segments(SHARD), &segment(1).1, Caller::Start);
+    let after: Vec<_> = after
+        .map_ok(|l| (l.key, l.size))
+        .try_collect()
+        .await
+        .unwrap();
+    assert_eq!(after, segments[1..], "what comes behind the first");
     assert_eq!(listed(&key::epochs(ShardNo(2))).await, [(Some(other), 5)]);
     assert_eq!(listed(&key::epochs(ShardNo(3))).await, []);
     assert_eq!(listed("").await.len(), 3, "the probe of the check is gone");

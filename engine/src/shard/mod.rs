@@ -49,6 +49,8 @@ pub(crate) struct Shard {
     pub(crate) applied: AtomicU64,
     /// Last position durable.
     pub(crate) durable: AtomicU64,
+    /// The first position that no sealed segment held when the shard was opened.
+    pub(crate) unsealed: Position,
     /// Last position that the hot tier need not be given again after a power cut.
     pub(crate) hot_durable: AtomicU64,
     submit: std::sync::Mutex<Option<mpsc::Sender<Submission>>>,

@@ -126,6 +126,7 @@ pub(crate) fn open(settings: OpenShard) -> Result<Opened> {
         registry: super::registry::Registry::default(),
         applied: AtomicU64::new(fold.applied.position.0),
         durable: AtomicU64::new(journal.last().0),
+        unsealed: journal.segment_first(),
         hot_durable: AtomicU64::new(hot_durable.0),
         submit: Mutex::new(Some(submit)),
         left_groups: Mutex::default(),

@@ -17,12 +17,12 @@ use coldpost_tiers::address::BlobId;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::identity::{self, Claim};
+use crate::identity;
 use crate::ids::{Position, ShardNo};
 use crate::limits::UPKEEP_TICK_MS;
 use crate::local::shard_dir;
 use crate::open::{Engine, Health};
-use crate::start::Standing;
+use crate::start::{Ended, Standing};
 
 /// What the shards tell upkeep.
 #[derive(Clone, Debug)]
@@ -86,7 +86,7 @@ pub(crate) struct Upkeep {
 impl Upkeep {
     pub(crate) fn start(
         engine: &Engine,
-        claims: Vec<Claim>,
+        claims: Vec<Ended>,
         standing: Standing,
         notices: mpsc::UnboundedSender<Notice>,
         heard: mpsc::UnboundedReceiver<Notice>,
@@ -170,13 +170,20 @@ pub(crate) fn tick() -> Duration {
 }
 
 /// Asks the bucket until it says whether it is ours.
-async fn confirm(engine: Engine, claims: Vec<Claim>, progress: Arc<Progress>) {
+async fn confirm(engine: Engine, claims: Vec<Ended>, progress: Arc<Progress>) {
     loop {
         tokio::time::sleep(tick() * 5).await;
         let mut answer = Ok(());
-        for claim in &claims {
+        for Ended {
+            claim, unsealed, ..
+        } in &claims
+        {
             let dir = shard_dir(engine.data(), claim.lineage.shard);
-            answer = identity::check(&engine.inner.cold, claim, &dir).await;
+            answer = async {
+                identity::check(&engine.inner.cold, claim, &dir).await?;
+                identity::check_end(&engine.inner.cold, claim, *unsealed).await
+            }
+            .await;
             if answer.is_err() {
                 break;
             }

@@ -68,8 +68,12 @@ pub(crate) trait Backend: Send + Sync + fmt::Debug {
     /// Bytes of an object.
     fn size<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<u64, Failure>>;
 
-    /// Names and sizes below a folder (or everything, for ""), in any order.
-    fn list(&self, folder: &str) -> BoxStream<'static, Result<(String, u64), Failure>>;
+    /// Names and sizes below a folder (or everything, for ""), in any order; only those behind a name when one is given.
+    fn list(
+        &self,
+        folder: &str,
+        after: Option<&str>,
+    ) -> BoxStream<'static, Result<(String, u64), Failure>>;
 
     /// Deletes an object.
     fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Failure>>;

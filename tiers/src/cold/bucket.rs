@@ -166,9 +166,19 @@ impl Backend for Bucket {
         .boxed()
     }
 
-    fn list(&self, folder: &str) -> BoxStream<'static, Result<(String, u64), Failure>> {
+    fn list(
+        &self,
+        folder: &str,
+        after: Option<&str>,
+    ) -> BoxStream<'static, Result<(String, u64), Failure>> {
         let prefix = self.prefix.clone();
-        let found = self.store.list(Some(&self.location(folder)));
+        let folder = self.location(folder);
+        let found = match after {
+            Some(name) => self
+                .store
+                .list_with_offset(Some(&folder), &self.location(name)),
+            None => self.store.list(Some(&folder)),
+        };
         found
             .map(move |item| {
                 let item = item.map_err(failure)?;

@@ -102,8 +102,12 @@ impl Backend for Directory {
         self.files.size(name)
     }
 
-    fn list(&self, folder: &str) -> BoxStream<'static, Result<(String, u64), Failure>> {
-        self.files.list(folder)
+    fn list(
+        &self,
+        folder: &str,
+        after: Option<&str>,
+    ) -> BoxStream<'static, Result<(String, u64), Failure>> {
+        self.files.list(folder, after)
     }
 
     fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Failure>> {

@@ -209,9 +209,13 @@ impl Backend for Faulty {
         under(fault, self.backend.size(name)).boxed()
     }
 
-    fn list(&self, folder: &str) -> BoxStream<'static, Result<(String, u64), Failure>> {
+    fn list(
+        &self,
+        folder: &str,
+        after: Option<&str>,
+    ) -> BoxStream<'static, Result<(String, u64), Failure>> {
         let fault = self.faults.meet(Operation::List, folder, None);
-        let found = self.backend.list(folder);
+        let found = self.backend.list(folder, after);
         futures::stream::once(under(fault, std::future::ready(Ok(found))))
             .try_flatten()
             .boxed()

@@ -223,12 +223,32 @@ impl ColdStore {
     /// Everything below a folder as `key::epochs` and its sisters name it, or below the prefix for "". No order is promised. After an
     /// error the listing is over and has to be begun again. For start and `verify`, never while serving.
     pub fn list(&self, folder: &str, caller: Caller) -> BoxStream<'static, Result<Listed>> {
+        self.list_behind(folder, None, caller)
+    }
+
+    /// [`ColdStore::list`] of what comes behind a key in the order of names.
+    pub fn list_after(
+        &self,
+        folder: &str,
+        after: &Key,
+        caller: Caller,
+    ) -> BoxStream<'static, Result<Listed>> {
+        self.list_behind(folder, Some(after), caller)
+    }
+
+    fn list_behind(
+        &self,
+        folder: &str,
+        after: Option<&Key>,
+        caller: Caller,
+    ) -> BoxStream<'static, Result<Listed>> {
         let (store, folder) = (self.clone(), folder.to_owned());
         let stall = Patience::of(caller, false).attempt;
         metrics::COLD_REQUESTS
             .with_label_values(&[Verb::List.label(), caller.label()])
             .inc();
-        let found = self.inner.backend.list(&folder);
+        let after = after.map(Key::to_string);
+        let found = self.inner.backend.list(&folder, after.as_deref());
         futures::stream::try_unfold(found, move |mut found| {
             let (store, folder) = (store.clone(), folder.clone());
             async move {

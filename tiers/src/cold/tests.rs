@@ -219,7 +219,7 @@ impl Backend for Overwriter {
         ready(Ok(16)).boxed()
     }
 
-    fn list(&self, _: &str) -> BoxStream<'static, Result<(String, u64), Failure>> {
+    fn list(&self, _: &str, _: Option<&str>) -> BoxStream<'static, Result<(String, u64), Failure>> {
         futures::stream::empty().boxed()
     }
 
