@@ -138,32 +138,59 @@ fn chunk_length(bytes: &[u8]) -> usize {
     )
 }
 
-/// Decodes line by line, so that one broken line costs no other.
+/// Decodes line by line; a `=` that begins no octet and no soft line break stays (RFC 2045, 6.7, note 2), and costs nothing beside it.
 fn quoted_printable(lines: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(lines.len());
     for line in lines.split_inclusive(|&b| b == b'\n') {
         match quoted_printable_decode(line) {
             Some(text) => decoded.extend_from_slice(&text),
-            None => decoded.extend_from_slice(line),
+            None => match quoted_printable_decode(&with_encoded_equal_signs(line)) {
+                Some(text) => decoded.extend_from_slice(&text),
+                None => decoded.extend_from_slice(line),
+            },
         }
     }
     decoded
 }
 
+/// A line whose broken `=` are octets.
+fn with_encoded_equal_signs(line: &[u8]) -> Vec<u8> {
+    let mut mended = Vec::with_capacity(line.len() + 8);
+    for (at, &byte) in line.iter().enumerate() {
+        mended.push(byte);
+        let behind = &line[at + 1..];
+        let is_octet =
+            behind.len() >= 2 && behind[..2].iter().all(|digit| digit.is_ascii_hexdigit());
+        if byte == b'=' && !is_octet && !behind.trim_ascii_start().is_empty() {
+            mended.extend_from_slice(b"3D");
+        }
+    }
+    mended
+}
+
 fn base64_body(raw: &[u8], reader: &mut CharsetReader, each: &mut dyn FnMut(&str) -> bool) -> bool {
     let mut quads = Vec::with_capacity(CHUNK.min(raw.len()) + 4);
     for chunk in raw.chunks(CHUNK) {
-        quads.extend(
-            chunk
-                .iter()
-                .copied()
-                .filter(|b| b.is_ascii_alphanumeric() || *b == b'+' || *b == b'/'),
-        );
-        let whole = quads.len() / 4 * 4;
-        let decoded = base64_decode(&quads[..whole]).unwrap_or_default();
-        quads.drain(..whole);
-        if !reader.read(&decoded, false, each) {
-            return false;
+        // Padding ends a text; what follows is another one, as when encoded texts were put one behind the other.
+        for (n, run) in chunk.split(|&b| b == b'=').enumerate() {
+            if n > 0 {
+                let decoded = base64_decode(&quads).unwrap_or_default();
+                quads.clear();
+                if !reader.read(&decoded, false, each) {
+                    return false;
+                }
+            }
+            quads.extend(
+                run.iter()
+                    .copied()
+                    .filter(|b| b.is_ascii_alphanumeric() || *b == b'+' || *b == b'/'),
+            );
+            let whole = quads.len() / 4 * 4;
+            let decoded = base64_decode(&quads[..whole]).unwrap_or_default();
+            quads.drain(..whole);
+            if !reader.read(&decoded, false, each) {
+                return false;
+            }
         }
     }
     let decoded = base64_decode(&quads).unwrap_or_default();
@@ -198,6 +225,9 @@ impl CharsetReader {
     }
 
     fn read(&mut self, bytes: &[u8], is_last: bool, each: &mut dyn FnMut(&str) -> bool) -> bool {
+        if bytes.is_empty() && !is_last {
+            return true;
+        }
         let decoder = match self {
             CharsetReader::Whole(decode) => return bytes.is_empty() || each(&decode(bytes)),
             CharsetReader::Stream(decoder) => decoder,
@@ -264,6 +294,19 @@ mod tests {
             b"a=ZZ\nb",
             "Content-Transfer-Encoding: quoted-printable\n",
         ));
+    }
+
+    #[test]
+    fn a_broken_octet_costs_nothing_beside_it() {
+        let header = "Content-Type: text/plain; charset=iso-8859-1\nContent-Transfer-Encoding: quoted-printable\n";
+        expect!["é=ZZé = é=ok\n"].assert_eq(&decoded(b"=E9=ZZ=E9 = =E9==\r\nok\n", header));
+        expect!["a=ZZb"].assert_eq(&decoded(b"a=ZZ=\r\nb", header));
+    }
+
+    #[test]
+    fn base64_texts_one_behind_the_other_are_all_read() {
+        let header = "Content-Type: text/plain\nContent-Transfer-Encoding: base64\n";
+        expect!["hello world!"].assert_eq(&decoded(b"aGVsbG8=\r\nIA==\r\nd29ybGQh\r\n", header));
     }
 
     #[test]
