@@ -1,4 +1,4 @@
-//! The directories that the store lies in: what we make is closed to other users, what is there is left as it is.
+//! The data directory: what we make is closed to other users, what is there is left as it is.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -14,21 +14,17 @@ const PRIVATE: u32 = 0o700;
 /// Directories above ours: as the umask says.
 const OPEN: u32 = 0o777;
 
-/// Makes the data directory, and that of a `file://` store, when they are not there.
+/// Makes the data directory when it is not there.
 ///
 /// # Errors
-/// When the data directory cannot be made. What is wrong with the store's is said by the engine, which knows what to do.
+/// When it cannot be made.
 pub(crate) fn make(settings: &Settings) -> Result<(), Failure> {
     make_directory(&settings.data, PRIVATE).map_err(|error| {
         Failure::of(
             format_args!("cannot make {}", settings.data.display()),
             &error,
         )
-    })?;
-    if let Some(store) = settings.cold.url.strip_prefix("file://") {
-        let _ = make_directory(Path::new(store), PRIVATE);
-    }
-    Ok(())
+    })
 }
 
 /// Makes `directory`, durably, and what is missing above it.

@@ -163,7 +163,6 @@ fn a_data_directory_that_lost_a_shard_or_is_older_than_its_bucket_is_refused() {
         "is empty, and whether there was one",
         "does not hold this store",
     );
-    fs::remove_dir_all(&cold).must("removing the empty directory");
     fs::rename(store.path().join("aside"), &cold).must("moving the bucket back");
     fs::remove_dir_all(&shard).must("removing the shard");
     is_refused(
@@ -200,11 +199,17 @@ fn a_store_that_is_not_mounted_keeps_no_daemon_from_starting_and_gets_nothing() 
     };
     assert_eq!(exists(&daemon), Some(2));
     daemon.stop();
+    assert!(!cold.exists(), "nothing is made in its place");
+    fs::create_dir(&cold).must("making a mount point");
+    daemon.restart();
+    daemon.lmtp().deliver("b@example.org", USER, &mail(3));
+    assert_eq!(exists(&daemon), Some(3));
+    daemon.stop();
     assert!(files(&cold).is_empty(), "nothing was written there");
-    fs::remove_dir_all(&cold).must("removing the empty directory");
+    fs::remove_dir(&cold).must("removing the mount point");
     fs::rename(&aside, &cold).must("moving the store back");
     daemon.restart();
-    assert_eq!(exists(&daemon), Some(2));
+    assert_eq!(exists(&daemon), Some(3));
 }
 
 #[test]

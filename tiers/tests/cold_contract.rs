@@ -27,6 +27,7 @@ fn segment(first: u64) -> (ObjectId, Key) {
 }
 
 fn directory(at: &Path) -> ColdSettings {
+    fs::create_dir_all(at.join("cold")).unwrap();
     ColdSettings {
         url: format!("file://{}", at.join("cold").display()),
         ..ColdSettings::default()
@@ -306,4 +307,31 @@ fn an_address_that_is_none_is_refused_in_words() {
         let error = ColdStore::open(&settings).map(|_| ()).unwrap_err();
         assert_eq!(*error.kind(), Kind::Invalid, "{url}: {error}");
     }
+}
+
+#[tokio::test]
+async fn a_directory_that_is_not_there_is_empty_and_is_made_by_the_check_alone() {
+    let scratch = TempDir::new().unwrap();
+    let root = scratch.path().join("a b/c%20d #1");
+    let settings = ColdSettings {
+        url: format!("file://{}", root.display()),
+        ..ColdSettings::default()
+    };
+    let store = ColdStore::open(&settings).unwrap();
+    let key = segment(1).1;
+    let got = store.get(&key, Caller::Start).await;
+    assert_eq!(*got.unwrap_err().kind(), Kind::NotFound);
+    let listed = async || store.list("", Caller::Start).try_collect::<Vec<_>>().await;
+    assert!(listed().await.unwrap().is_empty());
+    let put = async || {
+        store
+            .put_new(&key, Bytes::from_static(b"x"), Caller::Start)
+            .await
+    };
+    assert_eq!(*put().await.unwrap_err().kind(), Kind::Unavailable);
+    assert!(!root.exists());
+    store.check().await.unwrap();
+    assert_eq!(put().await.unwrap(), Put::Created);
+    assert_eq!(listed().await.unwrap()[0].key, Some(key));
+    assert!(root.is_dir());
 }

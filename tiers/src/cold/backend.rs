@@ -43,6 +43,11 @@ pub(crate) enum Linked {
 
 /// One store. Names are relative to its prefix.
 pub(crate) trait Backend: Send + Sync + fmt::Debug {
+    /// Makes the place for the first object of all.
+    fn prepare(&self) -> BoxFuture<'_, Result<(), Failure>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// Makes an object that must not exist; durable when it returns.
     fn put_new<'a>(&'a self, name: &'a str, bytes: Bytes) -> BoxFuture<'a, Result<(), Failure>>;
 

@@ -3,9 +3,10 @@
 //! Promises: an object is on disk with every directory above it when a put returns. A local file on the same file system becomes an
 //! object by a hard link: segments are moved, not copied. A crash leaves: a staged file `name#n` that no listing shows.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::ops::Range;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use object_store::local::LocalFileSystem;
 
 use super::backend::{Backend, Body, Failure, Linked};
 use super::bucket::Bucket;
+use crate::disk::{Disk, RealDisk};
 use crate::error::{Error, Kind, Result};
 use crate::pool;
 
@@ -28,24 +30,27 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    /// Opens it, making it first when it is not there.
+    /// Names it, whether it is there or not: a store may be mounted later.
     pub(crate) fn open(root: &Path) -> Result<Directory> {
-        let cannot = |e: io::Error| {
-            let words = format!(
-                "the directory {} of [cold] cannot be used: make it writable or name another",
-                root.display()
-            );
-            Error::with_source(Kind::Unavailable, words, e)
-        };
-        fs::create_dir_all(root).map_err(cannot)?;
-        let root = fs::canonicalize(root).map_err(cannot)?;
-        let files = LocalFileSystem::new_with_prefix(&root)
-            .map_err(|e| cannot(io::Error::other(e)))?
-            .with_fsync(true);
+        let prefix = object_store::path::Path::from_absolute_path(root).map_err(|e| {
+            let words = format!("`file://{}` is no directory", root.display());
+            Error::with_source(Kind::Invalid, words, e)
+        })?;
+        let files = Arc::new(LocalFileSystem::new().with_fsync(true));
         Ok(Directory {
-            root,
-            files: Bucket::new(Arc::new(files), object_store::path::Path::default()),
+            root: root.to_owned(),
+            files: Bucket::new(files, prefix),
         })
+    }
+
+    /// A store that was taken away is not made anew in its place.
+    async fn is_there(&self) -> Result<(), Failure> {
+        let root = self.root.clone();
+        pool::run(move || Ok(fs::metadata(root)))
+            .await
+            .map_err(away)?
+            .map(drop)
+            .map_err(away)
     }
 
     /// Syncs every directory from the object's up to the root: the one who made them may have died before he did.
@@ -61,6 +66,7 @@ impl Directory {
 impl Backend for Directory {
     fn put_new<'a>(&'a self, name: &'a str, bytes: Bytes) -> BoxFuture<'a, Result<(), Failure>> {
         async move {
+            self.is_there().await?;
             match self.files.put_new(name, bytes).await {
                 Err(Failure::Exists) => {
                     self.sync(name).await?;
@@ -70,6 +76,22 @@ impl Backend for Directory {
             }
         }
         .boxed()
+    }
+
+    fn prepare(&self) -> BoxFuture<'_, Result<(), Failure>> {
+        let root = self.root.clone();
+        let make = move || {
+            // Durable like the objects in it, and mail is read by its owner alone.
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(&root);
+            Ok(made.and_then(|()| RealDisk.create_dir(&root)).map_err(|e| {
+                let words = format!(
+                    "make {} writable, or name another directory",
+                    root.display()
+                );
+                Failure::Refused(format!("{words} ({e})").into())
+            }))
+        };
+        async move { pool::run(make).await.map_err(away)? }.boxed()
     }
 
     fn links(&self) -> bool {

@@ -176,6 +176,10 @@ async fn spoil(body: Body, fault: Option<Fault>) -> Result<Body, Failure> {
 }
 
 impl Backend for Faulty {
+    fn prepare(&self) -> BoxFuture<'_, Result<(), Failure>> {
+        self.backend.prepare()
+    }
+
     fn put_new<'a>(&'a self, name: &'a str, bytes: Bytes) -> BoxFuture<'a, Result<(), Failure>> {
         let fault = self.faults.meet(Operation::Put, name, None);
         under(fault, self.backend.put_new(name, bytes)).boxed()

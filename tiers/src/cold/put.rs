@@ -95,12 +95,14 @@ impl ColdStore {
         self.put_new(key, bytes, caller).await
     }
 
-    /// Tries what everything else rests on: put, refused put, read of a range, delete, under a random name that it removes.
+    /// Makes a directory that is not there and tries what everything else rests on: put, refused put, read of a range, delete, under a random name that it removes.
     ///
     /// # Errors
     /// `Invalid`: the store overwrites; `Unavailable`: away, or refuses; in words what to change.
     pub async fn check(&self) -> Result<()> {
         let probe = random_probe()?;
+        let prepared = self.inner.backend.prepare().await;
+        prepared.map_err(|f| self.error(f, "write", &probe.to_string()))?;
         self.put_new(
             &probe,
             Bytes::from_static(b"COLDPOST probe 1"),

@@ -28,6 +28,7 @@ const KEY: Key = Key::Segment {
 const MAIL: Bytes = Bytes::from_static(b"a sealed segment");
 
 fn store(scratch: &TempDir) -> (ColdStore, Faults) {
+    std::fs::create_dir(scratch.path().join("cold")).unwrap();
     let faults = Faults::new();
     let settings = ColdSettings {
         url: format!("file://{}/cold", scratch.path().display()),

@@ -22,6 +22,7 @@ struct Bench {
 impl Bench {
     fn new() -> Bench {
         let scratch = TempDir::new().unwrap();
+        std::fs::create_dir(scratch.path().join("cold")).unwrap();
         let faults = Faults::new();
         let settings = ColdSettings {
             url: format!("file://{}/cold", scratch.path().display()),
