@@ -2,6 +2,8 @@
 
 #[path = "peers/messages.rs"]
 mod messages;
+#[path = "peers/servers.rs"]
+mod servers;
 #[path = "peers/synchronised.rs"]
 mod synchronised;
 #[path = "peers/transcript.rs"]
@@ -13,38 +15,17 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use coldpost_testkit::dovecot::{Dovecot, Kind, PASSWORD};
-use coldpost_testkit::imap::Imap;
 use coldpost_testkit::mbsync::Mbsync;
 use coldpost_testkit::tool::{CURL, DOVECOT, MBSYNC, NPM, PYTHON, ROOT, SWAKS, TAR, Tool};
-use coldpost_testkit::{Daemon, Must, Options, corpus, have, place, process, swaks, wait};
+use coldpost_testkit::{Daemon, Must, Options, have, place, process, swaks};
+
+use servers::{OnMaildir, Ours, with_a_front};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_coldpost");
 const USER: &str = "u@example.org";
 /// A second is the bound for our own IDLE. Dovecot in front adds time of its own: 0.5 s in the median as measured; five
 /// times that is allowed.
 const FRONT_WAKES_WITHIN: Duration = Duration::from_millis(2_500);
-/// The password with which a front end may be any user.
-const BACKEND_PASSWORD: &str = "behind-the-front";
-
-/// A daemon for a front end, and Dovecot as that front end.
-fn with_a_front(options: Options) -> (Daemon, Dovecot) {
-    let daemon = Daemon::start(
-        options
-            .text("auth", "backend_password", BACKEND_PASSWORD)
-            .text("auth", "accounts", "create"),
-    );
-    let front = front_of(&daemon);
-    (daemon, front)
-}
-
-fn front_of(daemon: &Daemon) -> Dovecot {
-    let (imap, lmtp) = (daemon.imap_addr(), daemon.lmtp_addr());
-    Dovecot::start(&Kind::Imapc {
-        imap,
-        lmtp,
-        password: BACKEND_PASSWORD.to_owned(),
-    })
-}
 
 /// Commands whose answers differ, with both answers.
 fn differences(ours: &[String], theirs: &[String]) -> String {
@@ -65,10 +46,8 @@ fn the_script_runs_the_same_behind_dovecot_as_on_a_maildir() {
         return;
     }
     assert!(transcript::commands() >= 150, "the script has shrunk");
-    let reference = Dovecot::start(&Kind::Maildir);
-    let theirs = transcript::run(reference.imap_addr(), reference.lmtp_addr(), PASSWORD);
-    let (_daemon, front) = with_a_front(Options::new(BINARY));
-    let ours = transcript::run(front.imap_addr(), front.lmtp_addr(), PASSWORD);
+    let theirs = transcript::run(&mut OnMaildir::start());
+    let ours = transcript::run(&mut Ours::start(BINARY));
     let different = differences(&ours, &theirs);
     assert!(different.is_empty(), "{different}");
 }
@@ -78,110 +57,10 @@ fn the_script_is_one_that_dovecot_in_front_of_dovecot_passes() {
     if !have(&[DOVECOT, ROOT]) {
         return;
     }
-    let [reference, back] = [0, 1].map(|_| Dovecot::start(&Kind::Maildir));
-    let front = Kind::Imapc {
-        imap: back.imap_addr(),
-        lmtp: back.lmtp_addr(),
-        password: PASSWORD.to_owned(),
-    };
-    let front = Dovecot::start(&front);
-    let theirs = transcript::run(reference.imap_addr(), reference.lmtp_addr(), PASSWORD);
-    let ours = transcript::run(front.imap_addr(), front.lmtp_addr(), PASSWORD);
+    let theirs = transcript::run(&mut OnMaildir::start());
+    let ours = transcript::run(&mut OnMaildir::behind_dovecot());
     let different = differences(&ours, &theirs);
     assert!(different.is_empty(), "{different}");
-}
-
-#[test]
-fn dovecot_keeps_a_message_whose_body_is_away() {
-    if !have(&[DOVECOT, ROOT, NPM, TAR]) {
-        return;
-    }
-    let store = place::scratch("store");
-    let (cold, aside) = (store.path().join("cold"), store.path().join("aside"));
-    let options = Options::new(BINARY)
-        .text("hot", "local_bodies", "0")
-        .text("journal", "segment_size", "1MiB")
-        .text("cold", "url", &format!("file://{}", cold.display()));
-    let (mut daemon, front) = with_a_front(options);
-    drop(front);
-    let first = send_away(&mut daemon, &cold, &aside);
-    let front = front_of(&daemon);
-    let mut imap = front.imap(USER);
-    assert_eq!(
-        imap.command("SELECT INBOX").ok().number("EXISTS"),
-        Some(1_000)
-    );
-    let told = told_until_the_end(&mut imap, "FETCH 1 BODY.PEEK[]");
-    // Dovecot 2.3 calls it an internal error and ends the session (tagged NO would be as good); the client comes back later.
-    assert!(
-        told.last().is_some_and(|end| end.starts_with("* BYE ")),
-        "an untagged BYE: {told:#?}"
-    );
-    assert!(
-        !told.iter().any(|line| line.contains("BODY[")),
-        "no body was given: {told:#?}"
-    );
-    let mut direct = Imap::login(daemon.imap_addr(), USER, BACKEND_PASSWORD);
-    direct.command("SELECT INBOX").ok();
-    assert_eq!(
-        direct.command("FETCH 1 BODY[]").code("UNAVAILABLE"),
-        Some(vec![])
-    );
-    rename(&aside, &cold);
-    let mut imap = front.imap(USER);
-    assert_eq!(
-        imap.command("SELECT INBOX").ok().number("EXISTS"),
-        Some(1_000),
-        "nothing was expunged"
-    );
-    let fetched = imap.fetch("FETCH 1 (FLAGS BODY.PEEK[])");
-    assert_eq!(
-        fetched[0].flags(),
-        Vec::<String>::new(),
-        "a body that was not given does not count as seen"
-    );
-    assert!(fetched[0].bytes("BODY[]").ends_with(&first));
-}
-
-/// The lines that a command gets, to its tagged answer or to the end of the connection.
-fn told_until_the_end(imap: &mut Imap, command: &str) -> Vec<String> {
-    imap.send(format!("x {command}\r\n").as_bytes())
-        .must("sending a command");
-    let mut told: Vec<String> = Vec::new();
-    while !told.last().is_some_and(|line| line.starts_with("x ")) {
-        let Ok(line) = imap.response() else { break };
-        told.push(String::from_utf8_lossy(&line).trim_end().to_owned());
-    }
-    told
-}
-
-/// Delivers a thousand messages and returns when the store is moved aside and the first body, which is returned, is in it alone.
-fn send_away(daemon: &mut Daemon, cold: &Path, aside: &Path) -> Vec<u8> {
-    let mails = &corpus::spam_assassin()[..1_000];
-    let mut lmtp = daemon.lmtp();
-    for (_, mail) in mails {
-        lmtp.deliver("a@example.org", USER, &corpus::crlf(mail));
-    }
-    wait::until(
-        "the first body to be in the store only",
-        Duration::from_secs(120),
-        || {
-            daemon.restart();
-            rename(cold, aside);
-            let mut imap = Imap::login(daemon.imap_addr(), USER, BACKEND_PASSWORD);
-            imap.command("EXAMINE INBOX").ok();
-            let away = imap.command("FETCH 1 BODY.PEEK[]").status == "NO";
-            if !away {
-                rename(aside, cold);
-            }
-            away
-        },
-    );
-    corpus::crlf(&mails[0].1)
-}
-
-fn rename(from: &Path, to: &Path) {
-    fs::rename(from, to).must("moving the store");
 }
 
 #[test]

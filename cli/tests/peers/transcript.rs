@@ -1,23 +1,28 @@
 //! Runs the script against a server and writes down the answers without what may differ from server to server.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::io::ErrorKind;
 use std::time::Duration;
 
+use coldpost_testkit::dovecot::PASSWORD;
 use coldpost_testkit::imap::{Imap, Reply};
 use coldpost_testkit::lmtp::Lmtp;
 use coldpost_testkit::{Must, wait};
 
+use crate::USER;
 use crate::messages::message;
+use crate::servers::Server;
 
 const SCRIPT: &str = include_str!("script.txt");
-const USER: &str = "u@example.org";
 /// Until a session must have been told what another one did.
 const TOLD_WITHIN: Duration = Duration::from_secs(10);
 
 /// How many commands the script has.
 pub(crate) fn commands() -> usize {
-    lines().filter(|line| !line.starts_with("deliver")).count()
+    let not_commands = ["deliver", "away", "back"];
+    lines()
+        .filter(|line| !not_commands.iter().any(|word| line.starts_with(word)))
+        .count()
 }
 
 fn lines() -> impl Iterator<Item = &'static str> {
@@ -26,25 +31,23 @@ fn lines() -> impl Iterator<Item = &'static str> {
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
-/// The normalised transcript of one server: an entry a command, with the command as its first line.
-pub(crate) fn run(imap: SocketAddr, lmtp: SocketAddr, password: &str) -> Vec<String> {
+/// The normalised transcript of one server: an entry a command, with the command as its first line. A session is connected when the
+/// script first names it; one that has ended is not named again.
+pub(crate) fn run(server: &mut dyn Server) -> Vec<String> {
     let mut sessions: BTreeMap<char, Imap> = BTreeMap::new();
     let mut transcript = Vec::new();
     for line in lines() {
         let (line, compared) = line
             .strip_prefix('?')
             .map_or((line, true), |line| (line, false));
-        let answer = if let Some(name) = line.strip_prefix("deliver @") {
-            Lmtp::connect(lmtp).deliver("sender@example.org", USER, &message(name));
-            String::from("delivered")
-        } else {
+        let answer = done_to(server, line).unwrap_or_else(|| {
             let (session, command) = line.split_once(' ').must("a command in the script");
             let session = session.chars().next().must("a session's letter");
             let session = sessions
                 .entry(session)
-                .or_insert_with(|| Imap::connect(imap));
-            answer(session, command, password)
-        };
+                .or_insert_with(|| Imap::connect(server.imap_addr()));
+            answer(session, command)
+        });
         if compared {
             transcript.push(format!("{line}\n{answer}"));
         }
@@ -52,7 +55,22 @@ pub(crate) fn run(imap: SocketAddr, lmtp: SocketAddr, password: &str) -> Vec<Str
     transcript
 }
 
-fn answer(session: &mut Imap, command: &str, password: &str) -> String {
+/// What the script does to the server past its sessions; none for a line that is a session's.
+fn done_to(server: &mut dyn Server, line: &str) -> Option<String> {
+    if let Some(name) = line.strip_prefix("deliver @") {
+        let mut lmtp = Lmtp::connect(server.lmtp_addr());
+        lmtp.deliver("sender@example.org", USER, &message(name));
+        return Some(String::from("delivered"));
+    }
+    match line {
+        "away" => server.take_away(),
+        "back" => server.give_back(),
+        _ => return None,
+    }
+    Some(String::from("done"))
+}
+
+fn answer(session: &mut Imap, command: &str) -> String {
     if let Some(rest) = command.strip_prefix("append ") {
         let (options, name) = rest.rsplit_once(" @").must("a message's name in an append");
         let (mailbox, options) = options.split_once(' ').must("options of an append");
@@ -65,10 +83,38 @@ fn answer(session: &mut Imap, command: &str, password: &str) -> String {
     if let Some(expected) = command.strip_prefix("await ") {
         return awaited(session, expected);
     }
+    if let Some(command) = command.strip_prefix("fails ") {
+        return failure(session, command);
+    }
     let command = command
-        .replace("PASSWORD", password)
+        .replace("PASSWORD", PASSWORD)
         .replace("\\r\\n", "\r\n");
     normalised(&session.command(&command))
+}
+
+/// What a command is told that the server cannot carry out now, to its tagged answer or the end of the connection. One that is
+/// carried out ends the run: a script in which nothing fails is the same everywhere.
+fn failure(session: &mut Imap, command: &str) -> String {
+    session
+        .send(format!("x {command}\r\n").as_bytes())
+        .must("sending a command");
+    let mut told = Vec::new();
+    loop {
+        let line = match session.response() {
+            Err(end) if end.kind() == ErrorKind::UnexpectedEof => {
+                told.push(String::from("(the connection ended)"));
+                return told.join("\n");
+            }
+            line => line.must(command),
+        };
+        let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+        if let Some(end) = text.strip_prefix("x ") {
+            assert!(!end.starts_with("OK"), "{command} did not fail: {told:#?}");
+            told.push(end.split(' ').next().unwrap_or_default().to_owned());
+            return told.join("\n");
+        }
+        told.extend(normalised_line(text.trim_start_matches("* ").as_bytes()));
+    }
 }
 
 /// What another session did is told with the first command that may tell it, and a front end needs a moment more: NOOP until the
