@@ -170,9 +170,9 @@ fn a_data_directory_that_lost_a_shard_or_is_older_than_its_bucket_is_refused() {
         "epoch is missing",
         "put the shard's directory back",
     );
+    assert!(!shard.exists(), "no epoch was made up");
     is_refused(&older, "has a later one", "Put the newest copy back");
     assert_eq!(files(&cold), bucket, "the bucket is untouched");
-    fs::remove_dir_all(&shard).must("removing what the refused starts made");
     put(&whole, &shard, &shard);
     daemon.restart();
     let mut imap = daemon.imap(USER);
@@ -180,6 +180,38 @@ fn a_data_directory_that_lost_a_shard_or_is_older_than_its_bucket_is_refused() {
         imap.command("EXAMINE INBOX").ok().number("EXISTS"),
         Some(41)
     );
+}
+
+#[test]
+fn a_damaged_claim_in_the_bucket_is_not_taken_for_another_store() {
+    let store = place::scratch("store");
+    let cold = store.path().join("cold");
+    let mut daemon = Daemon::start(on(&cold));
+    let claim = cold.join("epochs/0001/00000001");
+    let whole = fs::read(&claim).must("reading the claim");
+    let flipped = |at: usize| {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    let page = b"<html>sign in</html>".to_vec();
+    let damaged = [
+        flipped(20),
+        flipped(whole.len() - 3),
+        whole[1..].to_vec(),
+        page,
+    ];
+    for (number, bytes) in damaged.into_iter().enumerate() {
+        daemon.stop();
+        fs::write(&claim, bytes).must("damaging the claim");
+        daemon.restart();
+        daemon.lmtp().deliver("b@example.org", USER, &mail(number));
+    }
+    daemon.stop();
+    fs::write(&claim, &whole).must("mending the claim");
+    daemon.restart();
+    let mut imap = daemon.imap(USER);
+    assert_eq!(imap.command("EXAMINE INBOX").ok().number("EXISTS"), Some(4));
 }
 
 /// A directory that is not mounted looks like an empty one: mail is taken, and nothing is written into what is not ours.

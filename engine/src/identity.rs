@@ -93,6 +93,17 @@ pub(crate) struct Claim {
     pub claimed: bool,
 }
 
+/// What an object under a claim's key says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Said {
+    /// What the claim says.
+    Same,
+    /// Another claim.
+    Other,
+    /// It is no claim that can be read.
+    Nothing,
+}
+
 impl Claim {
     /// Reads it, if there is one.
     ///
@@ -118,15 +129,15 @@ impl Claim {
         read_file(&path)?.map(read).transpose()
     }
 
-    /// [`Claim::read`], or the first epoch of a shard without one.
+    /// [`Claim::read`], or the first epoch of a shard without one, which [`check`] writes.
     ///
     /// # Errors
     /// As [`Claim::read`].
-    pub(crate) fn read_or_make(dir: &Path, store: StoreId, shard: ShardNo) -> Result<Claim> {
+    pub(crate) fn read_or_draw(dir: &Path, store: StoreId, shard: ShardNo) -> Result<Claim> {
         if let Some(claim) = Claim::read(dir, store, shard)? {
             return Ok(claim);
         }
-        let claim = Claim {
+        Ok(Claim {
             lineage: Lineage {
                 store,
                 shard,
@@ -136,9 +147,7 @@ impl Claim {
             fork: Position(0),
             opener: random_id()?,
             claimed: false,
-        };
-        claim.write(dir)?;
-        Ok(claim)
+        })
     }
 
     fn write(&self, dir: &Path) -> Result<()> {
@@ -177,19 +186,25 @@ impl Claim {
     }
 
     /// Whether an object says what this claim says, however its frame was compressed: zstd's output differs between versions.
-    fn says(&self, object: &[u8]) -> bool {
+    pub(crate) fn compared_with(&self, object: &[u8]) -> Said {
         let name = self.key().to_string();
         let Ok((header, length)) = ObjectHeader::decode(object, &name) else {
-            return false;
+            return Said::Nothing;
         };
         let mut text = Vec::new();
         let frames = object.get(length..).unwrap_or_default();
         let offset = u64::try_from(length).unwrap_or(0);
         let read = decompress_each(frames, &name, offset, |raw| text.extend_from_slice(raw));
-        header.store == self.lineage.store
+        if read.is_err() {
+            Said::Nothing
+        } else if header.store == self.lineage.store
             && header.key == name
-            && read.is_ok()
             && text == self.text().as_bytes()
+        {
+            Said::Same
+        } else {
+            Said::Other
+        }
     }
 
     /// The object that is put: the same for every retry.
@@ -213,11 +228,11 @@ impl Claim {
     }
 }
 
-/// Compares a claim with the bucket; puts one that was never confirmed.
+/// Compares a claim with the bucket; writes and puts one that was never confirmed.
 ///
 /// # Errors
-/// `Conflict`: the bucket is another store's, or somebody opened a later epoch. `Unavailable`: it does not answer, or does not hold a claim that
-/// was confirmed.
+/// `Conflict`: the bucket is another store's, or somebody opened a later epoch. `Unavailable`: it does not answer, or not with a claim
+/// where one was confirmed.
 pub(crate) async fn check(cold: &ColdStore, claim: &Claim, dir: &Path) -> Result<()> {
     let Lineage { shard, epoch, .. } = claim.lineage;
     let next = Epoch(epoch.0 + 1);
@@ -230,44 +245,25 @@ pub(crate) async fn check(cold: &ColdStore, claim: &Claim, dir: &Path) -> Result
         );
         return Err(Error::new(Kind::Conflict, text));
     }
-    let other = || {
-        let text = format!(
-            "{} belongs to another store than this data directory (store {}): check [cold] url and --data; nothing was changed",
-            cold.url(),
-            hex(claim.lineage.store)
-        );
-        Error::new(Kind::Conflict, text)
-    };
-    let object = claim.object();
     if !claim.claimed {
-        match cold.put_new(&claim.key(), object, Caller::Epoch).await {
-            Ok(_) => {}
-            Err(e) if *e.kind() == coldpost_tiers::Kind::Conflict => {
-                let lost = || {
-                    let text = format!(
-                        "{} is missing, and {} has this store's shard: put the shard's directory back as it was",
-                        dir.join("epoch").display(),
-                        cold.url()
-                    );
-                    Error::new(Kind::Conflict, text)
-                };
-                let found = cold.get(&claim.key(), Caller::Epoch).await?;
-                let ours = ObjectHeader::decode(&found, &claim.key().to_string())
-                    .is_ok_and(|(header, _)| header.store == claim.lineage.store);
-                return Err(if ours { lost() } else { other() });
-            }
-            Err(e) => return Err(e.into()),
-        }
-        return Claim {
-            claimed: true,
-            ..claim.clone()
-        }
-        .write(dir);
+        return first_claim(cold, claim, dir).await;
     }
     match cold.get(&claim.key(), Caller::Epoch).await {
-        Ok(found) if found == object || claim.says(&found) => Ok(()),
-        Ok(_) => Err(other()),
-        // A bucket that was lost, another one, or a directory that is not mounted: nothing is concluded, and nothing is written there.
+        Ok(found) if found == claim.object() => Ok(()),
+        Ok(found) => match claim.compared_with(&found) {
+            Said::Same => Ok(()),
+            Said::Other => Err(other(cold, claim)),
+            // A page of a gateway, or damage: nothing is concluded, and nothing is written there.
+            Said::Nothing => Err(Error::new(
+                Kind::Unavailable,
+                format!(
+                    "{} in {} cannot be read: the store answers wrongly, or the object is damaged (put it back from a copy)",
+                    claim.key(),
+                    cold.url()
+                ),
+            )),
+        },
+        // A bucket that was lost, another one, or a directory that is not mounted: the same.
         Err(e) if *e.kind() == coldpost_tiers::Kind::NotFound => Err(Error::with_source(
             Kind::Unavailable,
             format!(
@@ -279,6 +275,53 @@ pub(crate) async fn check(cold: &ColdStore, claim: &Claim, dir: &Path) -> Result
         )),
         Err(e) => Err(e.into()),
     }
+}
+
+fn other(cold: &ColdStore, claim: &Claim) -> Error {
+    let text = format!(
+        "{} belongs to another store than this data directory (store {}): check [cold] url and --data; nothing was changed",
+        cold.url(),
+        hex(claim.lineage.store)
+    );
+    Error::new(Kind::Conflict, text)
+}
+
+/// Writes a claim, then puts it: a put whose answer was lost is found again by what was written.
+async fn first_claim(cold: &ColdStore, claim: &Claim, dir: &Path) -> Result<()> {
+    let Lineage { store, shard, .. } = claim.lineage;
+    if Claim::read(dir, store, shard)?.is_none() {
+        let found = match cold.get(&claim.key(), Caller::Epoch).await {
+            Err(e) if *e.kind() == coldpost_tiers::Kind::NotFound => None,
+            found => Some(found?),
+        };
+        if let Some(found) = found {
+            let ours = ObjectHeader::decode(&found, &claim.key().to_string())
+                .is_ok_and(|(header, _)| header.store == store);
+            let lost = || {
+                let text = format!(
+                    "{} is missing, and {} has this store's shard: put the shard's directory back as it was",
+                    dir.join("epoch").display(),
+                    cold.url()
+                );
+                Error::new(Kind::Conflict, text)
+            };
+            return Err(if ours { lost() } else { other(cold, claim) });
+        }
+        claim.write(dir)?;
+    }
+    match cold
+        .put_new(&claim.key(), claim.object(), Caller::Epoch)
+        .await
+    {
+        Ok(_) => {}
+        Err(e) if *e.kind() == coldpost_tiers::Kind::Conflict => return Err(other(cold, claim)),
+        Err(e) => return Err(e.into()),
+    }
+    Claim {
+        claimed: true,
+        ..claim.clone()
+    }
+    .write(dir)
 }
 
 /// Whether the bucket has nothing of a shard's journal but what this journal's sealed segments hold. An older copy of a data

@@ -75,9 +75,16 @@ impl Engine {
             Some(identity) => identity,
             None => first_start(&settings, &cold).await?,
         };
+        if settings.shards != identity.shards {
+            tracing::warn!(
+                "this store was made with {} mail shards and keeps them; the settings say {}",
+                identity.shards,
+                settings.shards
+            );
+        }
         let mut claims = Vec::new();
         for shard in 0..=identity.shards {
-            claims.push(Claim::read_or_make(
+            claims.push(Claim::read_or_draw(
                 &shard_dir(&settings.data, ShardNo(shard)),
                 identity.store,
                 ShardNo(shard),

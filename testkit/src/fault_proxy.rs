@@ -25,6 +25,8 @@ pub enum Mode {
     Delay(Duration),
     /// This status, not asking the store (403, 404, 500, 503).
     Status(u16),
+    /// 412 to every put, a page in HTML to everything else: a gateway that wants somebody to log in.
+    Page,
     /// Only the first half of the body, then the end.
     Truncate,
     /// One bit in the middle of the body is another one.
@@ -160,16 +162,16 @@ fn serve(client: &TcpStream, upstream: SocketAddr, shared: &Mutex<Shared>) -> io
             Mode::Status(status) => {
                 let text =
                     format!("<Error><Code>Injected</Code><Message>{status}</Message></Error>");
-                let body = if head.first.starts_with("HEAD") {
-                    ""
+                client.write_all(&invented(&head, status, &text))?;
+                continue;
+            }
+            Mode::Page => {
+                let status = if head.first.starts_with("PUT") {
+                    412
                 } else {
-                    &text
+                    200
                 };
-                let answer = format!(
-                    "HTTP/1.1 {status} Injected\r\nContent-Length: {}\r\n\r\n{body}",
-                    text.len()
-                );
-                client.write_all(answer.as_bytes())?;
+                client.write_all(&invented(&head, status, "<html>sign in</html>"))?;
                 continue;
             }
             Mode::Delay(span) => wait::pause(span),
@@ -190,6 +192,19 @@ fn serve(client: &TcpStream, upstream: SocketAddr, shared: &Mutex<Shared>) -> io
         }
         client.write_all(&answer)?;
     }
+}
+
+/// An answer that the store did not give.
+fn invented(head: &Head, status: u16, text: &str) -> Vec<u8> {
+    let body = if head.first.starts_with("HEAD") {
+        ""
+    } else {
+        text
+    };
+    let length = text.len();
+    let about = "ETag: \"x\"\r\nLast-Modified: Wed, 25 Nov 2026 10:00:00 GMT";
+    format!("HTTP/1.1 {status} Injected\r\n{about}\r\nContent-Length: {length}\r\n\r\n{body}")
+        .into_bytes()
 }
 
 /// Waits while the mode is to hang; gives the mode for this request.

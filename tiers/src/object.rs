@@ -13,7 +13,8 @@ use crate::{Error, Kind, Result};
 const FIXED: usize = 102;
 /// Bytes of the longest header.
 pub const HEADER_MAX: usize = FIXED + OBJECT_KEY_MAX;
-const SIGNATURE: &[u8; 8] = b"COLDPOST";
+/// Stands in the first bytes of every object.
+pub(crate) const SIGNATURE: &[u8; 8] = b"COLDPOST";
 const VERSION: u16 = 1;
 const ZSTD: u8 = 1;
 

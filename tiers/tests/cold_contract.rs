@@ -81,9 +81,10 @@ async fn a_put_makes_an_object_once(store: &ColdStore) {
     let put = |bytes| store.put_new(&key, Bytes::from_static(bytes), Caller::Upload);
     assert_eq!(put(b"0123456789").await.unwrap(), Put::Created);
     assert_eq!(put(b"0123456789").await.unwrap(), Put::AlreadyThere);
+    // It is there, and nobody of us wrote it: that is no other writer.
     assert_eq!(
         *put(b"9876543210").await.unwrap_err().kind(),
-        Kind::Conflict
+        Kind::Unavailable
     );
     assert_eq!(store.get(&key, Caller::Read).await.unwrap(), "0123456789");
     let digest = *blake3::hash(b"0123456789").as_bytes();
@@ -121,7 +122,7 @@ async fn what_is_not_there_is_not_found(store: &ColdStore) {
 async fn a_file_becomes_an_object_once(store: &ColdStore, scratch: &Path) {
     let (_, key) = segment(2);
     let file = scratch.join("2.seg");
-    let bytes: Vec<u8> = (0..3_000_000_u32).map(|n| n.to_le_bytes()[0]).collect();
+    let bytes = [b"COLDPOST".as_slice(), &vec![7; 2_999_992]].concat();
     fs::write(&file, &bytes).unwrap();
     let digest = *blake3::hash(&bytes).as_bytes();
     let wrong = store.put_file(&key, &file, [0; 32], Caller::Upload).await;
@@ -180,10 +181,7 @@ async fn of_many_writers_one_wins(store: &ColdStore) {
     let (_, key) = segment(3);
     let write = |n: u8| {
         let store = store.clone();
-        tokio::spawn(async move {
-            let bytes = Bytes::from(vec![n; 1000]);
-            store.put_new(&key, bytes, Caller::Upload).await
-        })
+        tokio::spawn(async move { store.put_new(&key, signed(n), Caller::Upload).await })
     };
     let mut created = Vec::new();
     for (n, writer) in (0..8).map(|n| (n, write(n))).collect::<Vec<_>>() {
@@ -195,7 +193,12 @@ async fn of_many_writers_one_wins(store: &ColdStore) {
     }
     assert_eq!(created.len(), 1);
     let stored = store.get(&key, Caller::Read).await.unwrap();
-    assert_eq!(stored, vec![created[0]; 1000]);
+    assert_eq!(stored, signed(created[0]));
+}
+
+/// What begins as an object does.
+fn signed(n: u8) -> Bytes {
+    [b"COLDPOST".as_slice(), &[n; 1000]].concat().into()
 }
 
 async fn the_uploader_stops_at_the_next_epoch(store: &ColdStore, scratch: &Path) {
@@ -281,6 +284,17 @@ async fn faults_on_the_wire_are_called_by_their_names(weed: &SeaweedFs) {
     proxy.set(Mode::Pass);
     assert_eq!(read().await.unwrap(), "3456");
     assert!(store.answers());
+
+    for mode in [Mode::Status(409), Mode::Status(412), Mode::Page] {
+        proxy.set(mode);
+        let put = store.put_new(&key, signed(1), Caller::Upload).await;
+        let found = store.head(&key, Caller::Read).await.map(drop);
+        let got = store.get(&key, Caller::Upload).await.map(drop);
+        let answers = [put.map(drop), found, got];
+        for answer in answers.into_iter().filter_map(Result::err) {
+            assert_eq!(*answer.kind(), Kind::Unavailable, "{mode:?}: {answer}");
+        }
+    }
 
     let (_, key) = segment(50);
     let put = || store.put_new(&key, Bytes::from_static(b"answer lost"), Caller::Upload);

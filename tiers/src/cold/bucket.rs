@@ -112,8 +112,12 @@ impl Backend for Bucket {
             self.store
                 .put_opts(&self.location(name), bytes.into(), options)
                 .await
-                .map_err(failure)?;
-            Ok(())
+                .map(drop)
+                .map_err(|error| match error {
+                    object_store::Error::AlreadyExists { .. }
+                    | object_store::Error::Precondition { .. } => Failure::Exists,
+                    error => failure(error),
+                })
         }
         .boxed()
     }
@@ -200,12 +204,11 @@ impl Backend for Bucket {
     }
 }
 
-/// What an error of `object_store` means to us.
+/// What an error of `object_store` means to us; that something exists is an answer to a put alone.
 pub(crate) fn failure(error: object_store::Error) -> Failure {
     use object_store::Error as E;
     match error {
         E::NotFound { .. } => Failure::Missing,
-        E::AlreadyExists { .. } | E::Precondition { .. } => Failure::Exists,
         E::PermissionDenied { .. }
         | E::Unauthenticated { .. }
         | E::NotImplemented { .. }

@@ -8,14 +8,17 @@ use tokio::time::sleep;
 use super::backend::{Failure, Linked};
 use super::key::Key;
 use super::patience::between_attempts;
-use super::request::{Caller, Verb};
+use super::request::{Caller, Verb, collect};
 use super::store::ColdStore;
 use crate::error::{Error, Kind, Result};
 use crate::limits::UPLOAD_MEMORY;
+use crate::object::SIGNATURE;
 use crate::{metrics, pool};
 
 /// How often a put looks again when an object was said to exist and then was not there (two writers at one time).
 const PUT_ROUNDS: u32 = 3;
+/// The signature stands within so many bytes of every object, and of a probe.
+const SIGNED: u64 = 32;
 
 /// What a conditional put found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,7 +179,7 @@ impl ColdStore {
     ) -> Result<Option<Put>> {
         match self.hash(name, size, caller).await {
             Ok((found, _)) if found == digest => Ok(Some(Put::AlreadyThere)),
-            Ok((first, _)) => {
+            Ok((first, found_bytes)) => {
                 // Nothing is concluded from one reading: it may be the answer that is wrong.
                 match self.hash(name, size, caller).await {
                     Ok((again, _)) if again == digest => return Ok(Some(Put::AlreadyThere)),
@@ -191,6 +194,7 @@ impl ColdStore {
                     Err(Failure::Missing) => return Ok(None),
                     Err(failure) => return Err(self.error(failure, "compare", name)),
                 }
+                self.must_be_an_object(name, found_bytes, caller).await?;
                 let words = format!(
                     "{}: `{name}` exists already with other bytes: another writer uses this prefix, or this data directory is a copy",
                     self.url()
@@ -200,6 +204,33 @@ impl ColdStore {
             Err(Failure::Missing) => Ok(None),
             Err(failure) => Err(self.error(failure, "compare", name)),
         }
+    }
+
+    /// A page that a gateway sent is no other writer's work.
+    async fn must_be_an_object(&self, name: &str, bytes: u64, caller: Caller) -> Result<()> {
+        let range = 0..bytes.min(SIGNED);
+        let read = || async {
+            let body = self.inner.backend.read(name, Some(range.clone())).await?;
+            collect(body, range.end).await
+        };
+        let found = match range.is_empty() {
+            true => Bytes::new(),
+            false => match self.request(Verb::Get, caller, range.end, read).await {
+                Err(Failure::Missing) => Bytes::new(),
+                read => read.map_err(|f| self.error(f, "compare", name))?,
+            },
+        };
+        if found
+            .windows(SIGNATURE.len())
+            .any(|bytes| bytes == SIGNATURE)
+        {
+            return Ok(());
+        }
+        let words = format!(
+            "{}: what is said to be `{name}` was not written by Coldpost: the store answers wrongly, or somebody else writes below this prefix",
+            self.url()
+        );
+        Err(Error::new(Kind::Unavailable, words))
     }
 
     fn put_error(&self, failure: Failure, name: &str) -> Error {

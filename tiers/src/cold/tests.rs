@@ -25,7 +25,7 @@ const KEY: Key = Key::Segment {
     epoch: Epoch(1),
     first: Position(1),
 };
-const MAIL: Bytes = Bytes::from_static(b"a sealed segment");
+const MAIL: Bytes = Bytes::from_static(b"a sealed COLDPOST");
 
 fn store(scratch: &TempDir) -> (ColdStore, Faults) {
     std::fs::create_dir(scratch.path().join("cold")).unwrap();
@@ -210,14 +210,14 @@ impl Backend for Overwriter {
     ) -> BoxFuture<'a, Result<Body, Failure>> {
         let pieces = futures::stream::iter([Ok(Bytes::from_static(b"probe"))]).boxed();
         ready(Ok(Body {
-            object_bytes: 16,
+            object_bytes: 17,
             pieces,
         }))
         .boxed()
     }
 
     fn size<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<u64, Failure>> {
-        ready(Ok(16)).boxed()
+        ready(Ok(17)).boxed()
     }
 
     fn list(&self, _: &str, _: Option<&str>) -> BoxStream<'static, Result<(String, u64), Failure>> {

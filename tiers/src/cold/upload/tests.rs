@@ -139,7 +139,11 @@ async fn what_cannot_be_uploaded_is_given_up_by_name_and_holds_nobody_up() {
     let key = Key::of(ShardNo(1), &taken.object);
     bench
         .store
-        .put_new(&key, bytes::Bytes::from_static(b"other"), Caller::Verify)
+        .put_new(
+            &key,
+            bytes::Bytes::from_static(b"COLDPOST other"),
+            Caller::Verify,
+        )
         .await
         .unwrap();
     bench.uploader.push(taken).unwrap();
