@@ -8,7 +8,7 @@ use coldpost_tiers::hot::row::Origin;
 use crate::error::{Error, Kind, Result};
 use crate::flags::Flags;
 use crate::ids::{AccountId, AccountRef, ShardNo};
-use crate::limits::{ADD_ROWS_MAX, TARGETS_BYTES_MAX};
+use crate::limits::{ADD_ROWS_MAX, KEYWORDS_MAX, TARGETS_BYTES_MAX};
 use crate::mail::pack::{Packed, discard};
 use crate::op::{
     Add, Carried, GroupId, How, Op, OpId, Outcome, Placed, Refusal, Target, TargetOutcome,
@@ -256,9 +256,7 @@ impl Engine {
                     modseq,
                 })
             }
-            Some(TargetOutcome::Refused(why)) => {
-                Err(refused(why, "the mailbox or account is not there any more"))
-            }
+            Some(TargetOutcome::Refused(why)) => Err(target_refused(why)),
             None => Err(Error::new(Kind::Internal, "an append without an outcome")),
         }
     }
@@ -291,6 +289,16 @@ fn chunks<'a, 'n>(
     }
     pieces.push(&targets[start..]);
     pieces
+}
+
+fn target_refused(why: Refusal) -> Error {
+    let text = match why {
+        Refusal::Limit => format!(
+            "the mailbox has no UIDs left, or had {KEYWORDS_MAX} different keywords already"
+        ),
+        _ => "the mailbox or account is not there any more".to_owned(),
+    };
+    refused(why, text)
 }
 
 /// The error for a refusal.

@@ -98,7 +98,7 @@ pub(crate) struct Claim {
 pub(crate) enum Said {
     /// What the claim says.
     Same,
-    /// Another claim.
+    /// Another store's.
     Other,
     /// It is no claim that can be read.
     Nothing,
@@ -195,15 +195,13 @@ impl Claim {
         let frames = object.get(length..).unwrap_or_default();
         let offset = u64::try_from(length).unwrap_or(0);
         let read = decompress_each(frames, &name, offset, |raw| text.extend_from_slice(raw));
-        if read.is_err() {
-            Said::Nothing
-        } else if header.store == self.lineage.store
-            && header.key == name
-            && text == self.text().as_bytes()
-        {
+        if header.store != self.lineage.store {
+            Said::Other
+        } else if read.is_ok() && header.key == name && text == self.text().as_bytes() {
             Said::Same
         } else {
-            Said::Other
+            // Nobody else opens an epoch of this store under our number: this is damage, which frames do not always tell.
+            Said::Nothing
         }
     }
 

@@ -75,13 +75,7 @@ impl Engine {
             Some(identity) => identity,
             None => first_start(&settings, &cold).await?,
         };
-        if settings.shards != identity.shards {
-            tracing::warn!(
-                "this store was made with {} mail shards and keeps them; the settings say {}",
-                identity.shards,
-                settings.shards
-            );
-        }
+        tell_shards(&settings, &identity);
         let mut claims = Vec::new();
         for shard in 0..=identity.shards {
             claims.push(Claim::read_or_draw(
@@ -200,6 +194,16 @@ impl Engine {
             }
         }
         Ok(())
+    }
+}
+
+fn tell_shards(settings: &Settings, identity: &Identity) {
+    if settings.shards != identity.shards {
+        tracing::warn!(
+            "this store was made with {} mail shards and keeps them; the settings say {}",
+            identity.shards,
+            settings.shards
+        );
     }
 }
 

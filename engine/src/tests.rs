@@ -188,6 +188,49 @@ fn a_copy_that_a_kill_left_half_done_is_undone_at_the_next_start() {
 }
 
 #[test]
+fn a_keyword_that_a_mailbox_has_no_room_for_is_refused_and_never_lost() {
+    let dir = place::scratch("keywords");
+    block_on(async {
+        let engine = open(dir.path()).await;
+        let ann = engine.open_account(&name("ann@example.org")).await.unwrap();
+        engine.create(ann, "full", None).await.unwrap();
+        let with = |keywords: &[String]| {
+            let keywords = keywords.iter().cloned().collect();
+            let flags = Flags {
+                keywords,
+                ..Flags::default()
+            };
+            vec![append("x", flags)]
+        };
+        let table: Vec<String> = (0..128).map(|n| format!("key{n}")).collect();
+        engine.append(ann, "full", with(&table)).await.unwrap();
+        let one_more = with(&["$Forwarded".to_owned()]);
+        engine.append(ann, "INBOX", one_more.clone()).await.unwrap();
+        let refused = engine.append(ann, "full", one_more).await.unwrap_err();
+        assert_eq!(refused.kind(), Kind::Limit, "{refused}");
+        for move_it in [false, true] {
+            let done = match move_it {
+                false => engine.copy(ann, MailboxId(1), &all(), "full").await,
+                true => engine.r#move(ann, MailboxId(1), &all(), "full").await,
+            };
+            assert_eq!(done.unwrap_err().kind(), Kind::Limit);
+        }
+        assert_eq!(
+            (exists(&engine, ann, "INBOX"), exists(&engine, ann, "full")),
+            (1, 1)
+        );
+        // One that it has is no new one, in whatever case.
+        let known = with(&["KEY7".to_owned()]);
+        engine.append(ann, "INBOX", known).await.unwrap();
+        let second = UidSet::from_ranges([(2, 2)]);
+        let moved = engine.r#move(ann, MailboxId(1), &second, "full").await;
+        moved.unwrap();
+        assert_eq!(exists(&engine, ann, "full"), 2);
+        engine.close().await;
+    });
+}
+
+#[test]
 fn two_engines_do_not_open_one_directory() {
     let dir = place::scratch("lock");
     block_on(async {

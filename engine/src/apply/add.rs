@@ -5,7 +5,7 @@ use coldpost_tiers::address::Address;
 use coldpost_tiers::hot::row::{MailboxRow, Origin, Place, Run, RunEntry};
 use coldpost_tiers::hot::{TableName, key};
 
-use super::flags::{Keywords, intern};
+use super::flags::intern;
 use super::{At, Step};
 use crate::flags::SystemFlags;
 use crate::ids::{AccountId, MailboxId, MessageId};
@@ -52,11 +52,15 @@ impl Step<'_, '_> {
         if row.uid_next.checked_add(wanted).is_none() {
             return Ok(TargetOutcome::Refused(Refusal::Limit));
         }
+        let Some(keywords) = interned(&mut row, target) else {
+            return Ok(TargetOutcome::Refused(Refusal::Limit));
+        };
         account.modseq += 1;
         let mut uids = UidSet::new();
         for (number, ((message, placed), address)) in
             (0_u16..).zip(add.messages.iter().zip(&target.placed).zip(addresses))
         {
+            let bits = keywords.get(usize::from(number)).copied();
             let id = MessageId {
                 epoch: self.at.epoch,
                 position: self.at.position,
@@ -67,12 +71,7 @@ impl Step<'_, '_> {
                 uid: 0,
                 message: id,
                 flags: placed.flags.system.0,
-                keywords: intern(
-                    &mut row.keywords,
-                    &placed.flags.keywords,
-                    Keywords::DropOverflow,
-                )
-                .unwrap_or(0),
+                keywords: bits.unwrap_or(0),
                 modseq: account.modseq,
                 save_date: if placed.save_date == 0 {
                     self.now
@@ -238,4 +237,15 @@ fn addresses(at: At, messages: &[NewMessage]) -> Vec<Address> {
         offset += message.stored_bytes();
     }
     addresses
+}
+
+/// The bits of each message's keywords; `None` when the mailbox has none left for one that a client asked for. Mail that comes in by
+/// name is never refused for a keyword: it is left out.
+fn interned(row: &mut MailboxRow, target: &Target) -> Option<Vec<u128>> {
+    let is_delivery = matches!(target.how, How::Name(_));
+    let bits = |placed: &Placed| match intern(&mut row.keywords, &placed.flags.keywords) {
+        None if is_delivery => Some(0),
+        bits => bits,
+    };
+    target.placed.iter().map(bits).collect()
 }

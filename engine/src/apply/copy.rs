@@ -1,12 +1,15 @@
 //! `copy` and `move`: new entries for messages that are there already; never a body.
 
+use std::collections::BTreeSet;
+
 use coldpost_tiers::Result;
 use coldpost_tiers::hot::row::{Cause, MailboxRow, RunEntry};
 use coldpost_tiers::hot::{TableName, key};
 
-use super::flags::{Keywords, by_run, intern};
+use super::flags::{by_run, intern, too_many_keywords};
 use super::{Step, no_account, no_mailbox};
 use crate::ids::{AccountId, MailboxId};
+use crate::limits::KEYWORDS_MAX;
 use crate::op::{CopyUids, GroupId, Outcome, Refusal};
 use crate::uidset::UidSet;
 
@@ -21,10 +24,9 @@ impl Step<'_, '_> {
         let Some(mut target) = self.mailbox(op.account, op.to)? else {
             return Ok(no_mailbox());
         };
-        let mut entries = Vec::new();
-        for (first, uids) in by_run(&op.uids) {
-            let run = self.run(op.account, op.from, first)?;
-            entries.extend(run.entries.into_iter().filter(|e| uids.contains(e.uid)));
+        let entries = self.entries_to_copy(op)?;
+        if !have_room(&source.keywords, &target.keywords, &entries) {
+            return Ok(too_many_keywords());
         }
         if entries.is_empty() {
             return Ok(copied(
@@ -69,6 +71,13 @@ impl Step<'_, '_> {
                 "the mailbox has no UIDs left",
             ));
         }
+        if !have_room(
+            &source.keywords,
+            &target.keywords,
+            &self.entries_to_copy(op)?,
+        ) {
+            return Ok(too_many_keywords());
+        }
         let gone = self.take_entries(op.account, op.from, &mut source, &op.uids, |_| true)?;
         if gone.is_empty() {
             return Ok(copied(
@@ -95,6 +104,15 @@ impl Step<'_, '_> {
         Ok(copied(&target, from, to, account.modseq))
     }
 
+    fn entries_to_copy(&self, op: &CopyUids) -> Result<Vec<RunEntry>> {
+        let mut entries = Vec::new();
+        for (first, uids) in by_run(&op.uids) {
+            let run = self.run(op.account, op.from, first)?;
+            entries.extend(run.entries.into_iter().filter(|e| uids.contains(e.uid)));
+        }
+        Ok(entries)
+    }
+
     /// New entries in the target, each a reference more; `None` when it has no UIDs left.
     fn put_copies(
         &mut self,
@@ -112,9 +130,8 @@ impl Step<'_, '_> {
         let mut copies = Vec::with_capacity(entries.len());
         for entry in entries {
             let size = self.refer(op.account, entry.message)?;
-            let named = (0..128).filter(|bit| entry.keywords & (1_u128 << bit) != 0);
-            let named = named.filter_map(|bit| keywords.get(bit).cloned()).collect();
-            let bits = intern(&mut target.keywords, &named, Keywords::DropOverflow).unwrap_or(0);
+            // `have_room` was asked before.
+            let bits = intern(&mut target.keywords, &named(entry.keywords, keywords)).unwrap_or(0);
             copies.push((
                 RunEntry {
                     keywords: bits,
@@ -155,6 +172,17 @@ impl Step<'_, '_> {
         }
         Ok(Outcome::Done { modseq: 0 })
     }
+}
+
+fn named(bits: u128, keywords: &[String]) -> BTreeSet<String> {
+    let named = (0..KEYWORDS_MAX).filter(|bit| bits & (1_u128 << bit) != 0);
+    named.filter_map(|bit| keywords.get(bit).cloned()).collect()
+}
+
+/// Whether the target's table can take all keywords of the entries: none is lost on the way.
+fn have_room(keywords: &[String], target: &[String], entries: &[RunEntry]) -> bool {
+    let bits = entries.iter().fold(0, |bits, entry| bits | entry.keywords);
+    intern(&mut target.to_vec(), &named(bits, keywords)).is_some()
 }
 
 fn copied(target: &MailboxRow, from: UidSet, to: UidSet, modseq: u64) -> Outcome {

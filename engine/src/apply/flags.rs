@@ -11,21 +11,8 @@ use crate::limits::KEYWORDS_MAX;
 use crate::op::{Outcome, Refusal, SetFlags};
 use crate::uidset::UidSet;
 
-/// What to do when a mailbox has no bit left for a keyword.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Keywords {
-    /// The op is refused.
-    Refuse,
-    /// The keyword is left out: mail is never refused for it.
-    DropOverflow,
-}
-
-/// Bits of `wanted` in the mailbox's table, which grows; `None` when it is full and that matters.
-pub(super) fn intern(
-    table: &mut Vec<String>,
-    wanted: &BTreeSet<String>,
-    full: Keywords,
-) -> Option<u128> {
+/// Bits of `wanted` in the mailbox's table, which grows; `None` when it would grow past its bound.
+pub(super) fn intern(table: &mut Vec<String>, wanted: &BTreeSet<String>) -> Option<u128> {
     let mut bits = 0;
     for keyword in wanted {
         let bit = match table.iter().position(|k| k.eq_ignore_ascii_case(keyword)) {
@@ -34,12 +21,18 @@ pub(super) fn intern(
                 table.push(keyword.clone());
                 table.len() - 1
             }
-            None if full == Keywords::DropOverflow => continue,
             None => return None,
         };
         bits |= 1_u128 << bit;
     }
     Some(bits)
+}
+
+pub(super) fn too_many_keywords() -> Outcome {
+    let text = format!(
+        "a mailbox has at most {KEYWORDS_MAX} different keywords over its life: use ones that it has, or another mailbox"
+    );
+    Outcome::refused(Refusal::Limit, text)
 }
 
 /// Bits of those of `wanted` that the table knows.
@@ -62,12 +55,9 @@ impl Step<'_, '_> {
         let bits = match set.action {
             FlagAction::Remove => known(&row.keywords, &set.flags.keywords),
             FlagAction::Add | FlagAction::Replace => {
-                match intern(&mut row.keywords, &set.flags.keywords, Keywords::Refuse) {
+                match intern(&mut row.keywords, &set.flags.keywords) {
                     Some(bits) => bits,
-                    None => {
-                        let text = format!("a mailbox has at most {KEYWORDS_MAX} keywords");
-                        return Ok(Outcome::refused(Refusal::Limit, text));
-                    }
+                    None => return Ok(too_many_keywords()),
                 }
             }
         };
