@@ -38,9 +38,11 @@ pub const BOUNDARY_MAX: usize = 80;
 pub const ENVELOPE_STRING_MAX: usize = 4 * 1024;
 /// Bytes of each of From, Sender and Reply-To in an ENVELOPE; addresses that do not fit are left out.
 pub const ENVELOPE_SENDERS_MAX: usize = 4 * 1024;
-/// Bytes of each of To, Cc and Bcc in an ENVELOPE; addresses that do not fit are left out.
-pub const ENVELOPE_RECIPIENTS_MAX: usize = 16 * 1024;
-/// Bytes of a BODYSTRUCTURE; what would be longer is written with types, encodings and sizes only.
+/// Bytes of To, Cc and Bcc in an ENVELOPE together with the BODYSTRUCTURE of its message; addresses that do not fit are left out.
+pub const ENVELOPE_RECIPIENTS_MAX: usize = STRUCTURE_MAX + 48 * 1024;
+/// Bytes of To, Cc and Bcc in the ENVELOPE of a nested message.
+pub const NESTED_RECIPIENTS_MAX: usize = 48 * 1024;
+/// Bytes of a BODYSTRUCTURE; of what would be longer the last parts are written with types, encodings and sizes only.
 pub const STRUCTURE_MAX: usize = 140 * 1024;
 /// Bytes of a header in which sort keys and search texts are looked for; those of a longer header are decoded when asked for.
 pub const HEADER_KEYS_MAX: usize = 1024 * 1024;
@@ -56,8 +58,7 @@ pub const TEXT_PIECE_MAX: usize = 1024 * 1024;
 const _: () = assert!(
     4 * ENVELOPE_STRING_MAX
         + 3 * ENVELOPE_SENDERS_MAX
-        + 3 * ENVELOPE_RECIPIENTS_MAX
-        + STRUCTURE_MAX
+        + ENVELOPE_RECIPIENTS_MAX
         + SEARCH_TEXT_MAX
         + 20 * 1024
         <= DESCRIPTION_MAX,

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use bytes::Bytes;
 use coldpost_tiers::cold::ColdStore;
 use coldpost_tiers::disk::Disk;
 use coldpost_tiers::fetch::Fetcher;
@@ -305,6 +306,10 @@ impl Engine {
                     }
                 };
                 Ok(Some(SectionReader::body(self.body(message)?, range)))
+            }
+            // No blank line either, where there is no header (RFC 3501, 6.4.5).
+            Located::Filtered(range, ..) if range.is_empty() => {
+                Ok(Some(SectionReader::memory(Bytes::new())))
             }
             Located::Filtered(range, names, keep) => {
                 let header = self.bytes(message, range).await?;

@@ -146,7 +146,7 @@ fn lists_and_lines_without_end_are_cut_at_their_bounds() {
 }
 
 #[test]
-fn a_structure_too_long_to_keep_is_written_short() {
+fn of_a_structure_too_long_to_keep_the_last_parts_are_written_short() {
     let name = "n".repeat(500);
     let mut message = String::from("Content-Type: multipart/mixed; boundary=b\r\n\r\n");
     for _ in 0..900 {
@@ -154,7 +154,47 @@ fn a_structure_too_long_to_keep_is_written_short() {
     }
     let description = check(message.as_bytes());
     assert!(description.bodystructure.len() <= STRUCTURE_MAX);
-    assert!(!String::from_utf8_lossy(&description.bodystructure).contains(&name));
+    let whole = String::from_utf8_lossy(&description.bodystructure)
+        .matches(&name)
+        .count();
+    // Name and encoding, each part's own 1.1 KB; all are there in short.
+    assert!((100..300).contains(&whole), "{whole}");
+    let there = String::from_utf8_lossy(&description.bodystructure)
+        .matches("\"rfc822\"")
+        .count();
+    // A message in a part is two of the thousand parts that are parsed.
+    assert_eq!(there, 499);
+}
+
+#[test]
+fn an_envelope_keeps_a_thousand_recipients_and_an_address_whatever_its_name() {
+    let to: Vec<String> = (0..2_000)
+        .map(|n| format!("\"Firstname Lastname {n}\" <user{n}@department.example.org>"))
+        .collect();
+    let long = "n".repeat(4_100);
+    let message = format!(
+        "From: \"{long}\" <real@sender.org>\r\nTo: {}\r\nSubject: {}=?utf-8?q?end?=\r\n\r\nx",
+        to.join(",\r\n "),
+        "=?utf-8?q?word?=\r\n ".repeat(300)
+    );
+    let description = check(message.as_bytes());
+    let envelope = String::from_utf8_lossy(&description.envelope).into_owned();
+    assert_eq!(
+        envelope.matches("\"department.example.org\"").count(),
+        2_000
+    );
+    assert_eq!(
+        envelope
+            .matches("(NIL NIL \"real\" \"sender.org\")")
+            .count(),
+        3,
+        "From and its defaults"
+    );
+    let (words, whole) = (
+        envelope.matches("=?utf-8").count(),
+        envelope.matches("?word?=").count(),
+    );
+    assert!(words == whole && words > 200, "{words} {whole}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use coldpost_engine::mail::part::{Located, filter_header, locate};
+use coldpost_engine::mail::text::{Scope, texts};
 use coldpost_engine::mail::{Section, SectionText, describe};
 use expect_test::expect;
 use proptest::collection::vec;
@@ -122,6 +123,42 @@ proptest! {
             let beyond = Section { path: [&section.path[..], &[99]].concat(), ..section };
             prop_assert_eq!(locate(&parts, &beyond), Located::Absent);
         }
+    }
+}
+
+#[test]
+fn the_part_that_a_structure_names_for_a_multipart_without_parts_is_empty() {
+    for (before, path) in [
+        ("", vec![1]),
+        ("Content-Type: message/rfc822\r\n\r\n", vec![1, 1]),
+    ] {
+        let message = format!(
+            "{before}MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\nno parts\r\n"
+        );
+        let description = describe(message.as_bytes());
+        let end = message.len() as u64;
+        for (text, expected) in [
+            (SectionText::All, Located::Range(end..end)),
+            (SectionText::Mime, Located::Range(end..end)),
+            (SectionText::Text, Located::Absent),
+        ] {
+            let path = path.clone();
+            assert_eq!(
+                locate(&description.parts, &Section { path, text }),
+                expected
+            );
+        }
+        let mut found = false;
+        let _ = texts(
+            message.as_bytes(),
+            &description.parts,
+            Scope::Body,
+            &mut |piece| {
+                found |= piece.text.contains("no parts");
+                std::ops::ControlFlow::Continue(())
+            },
+        );
+        assert!(found, "its text is searched");
     }
 }
 

@@ -15,6 +15,8 @@ use crate::mail::header;
 
 /// Encoded bytes that are decoded at a time.
 const CHUNK: usize = 256 * 1024;
+/// Bytes of a Date field that are looked at.
+const DATE_BYTES: usize = 1024;
 /// Broken encoded words that are tolerated in a value; one with more stays as it is.
 const BROKEN_WORDS_MAX: usize = 16;
 
@@ -79,7 +81,11 @@ pub(crate) fn unfolded(value: &[u8]) -> String {
 
 /// A Date field as seconds since 1970 in UTC, and the day as written as days since 1970-01-01.
 pub(crate) fn date(value: &[u8]) -> Option<(i64, i32)> {
-    let mut line = value[..value.len().min(1024)].to_vec();
+    parsed_date(value.get(..DATE_BYTES).unwrap_or(value)).or_else(|| parsed_date(&tidy_date(value)))
+}
+
+fn parsed_date(value: &[u8]) -> Option<(i64, i32)> {
+    let mut line = value.to_vec();
     line.push(b'\n');
     let HeaderValue::DateTime(mut date) = MessageStream::new(&line).parse_date() else {
         return None;
@@ -90,6 +96,49 @@ pub(crate) fn date(value: &[u8]) -> Option<(i64, i32)> {
     }
     let day = i32::try_from(date.to_timestamp_local().div_euclid(86_400)).ok()?;
     date.is_valid().then(|| (date.to_timestamp(), day))
+}
+
+/// A date as the parser wants it: no comments, short names, seconds, a zone (RFC 5322, 3.3 leaves the seconds out if it likes, 4.3 knows zones by
+/// name; many programs leave the zone out).
+fn tidy_date(value: &[u8]) -> Vec<u8> {
+    let mut text = Vec::new();
+    let (mut depth, mut bytes) = (0_u32, value.iter());
+    while let Some(&byte) = bytes.next() {
+        match byte {
+            b'\\' => drop(bytes.next()),
+            b'(' => depth += 1,
+            b')' => depth = depth.saturating_sub(1),
+            _ if depth == 0 && text.len() < DATE_BYTES => text.push(byte),
+            _ => {}
+        }
+    }
+    let mut tidy = Vec::with_capacity(text.len() + 8);
+    let mut has_zone = None;
+    for word in text
+        .split(u8::is_ascii_whitespace)
+        .filter(|w| !w.is_empty())
+    {
+        let is_name = has_zone.is_none() && word.iter().all(u8::is_ascii_alphabetic);
+        tidy.extend_from_slice(if is_name {
+            &word[..word.len().min(3)]
+        } else {
+            word
+        });
+        let colons = word.iter().filter(|&&b| b == b':').count();
+        if colons == 1 {
+            tidy.extend_from_slice(b":00");
+        }
+        has_zone = match has_zone {
+            None if colons > 0 => Some(false),
+            Some(_) => Some(true),
+            None => None,
+        };
+        tidy.push(b' ');
+    }
+    if has_zone == Some(false) {
+        tidy.extend_from_slice(b"+0000");
+    }
+    tidy
 }
 
 /// Decodes a body by its transfer encoding and charset and hands the text over in pieces; `each` gives false to stop.
@@ -335,6 +384,25 @@ mod tests {
             date(b"Fri, 31 Dec 1999 23:59:60 +0000").map(|(_, day)| day),
             Some(10_956)
         );
+        for legal in [
+            "Fri, 1 Jan 1999 10:00 GMT",
+            "Fri, 1 Jan 1999 05:00 EST",
+            "1 Jan 99 05:00 EST",
+            "Fri, 1 Jan 1999 10:00:00",
+            "1 January 1999 10:00 +0000",
+            "Fri, 1 Jan 1999 10:00",
+        ] {
+            assert_eq!(
+                date(legal.as_bytes()),
+                Some((915_184_800, 10_592)),
+                "{legal}"
+            );
+        }
+        let long = format!(
+            "({}) Fri, 1 Jan 1999 10:00:00 (a (b)) +0000",
+            "c".repeat(2_000)
+        );
+        assert_eq!(date(long.as_bytes()), Some((915_184_800, 10_592)));
         assert_eq!(date(b"yesterday"), None);
         assert_eq!(date(b"\xff\0"), None);
     }

@@ -1,7 +1,8 @@
 //! Reads a message once: all that listings, sorting, threading and header searches will ever ask.
 
 use crate::limits::{
-    DESCRIPTION_MAX, HEADER_KEYS_MAX, MAIN_FIELDS_MAX, SEARCH_TEXT_MAX, SORT_KEY_MAX,
+    DESCRIPTION_MAX, ENVELOPE_RECIPIENTS_MAX, HEADER_KEYS_MAX, MAIN_FIELDS_MAX, SEARCH_TEXT_MAX,
+    SORT_KEY_MAX,
 };
 use crate::mail::address::Address;
 use crate::mail::codec;
@@ -104,9 +105,12 @@ pub fn describe(message: &[u8]) -> Description {
         .collect();
     let raw_header = &message[..nodes[0].body];
     let envelope = Envelope::read(raw_header);
-    let mut envelope_item = Vec::new();
-    envelope.write(&mut envelope_item);
     let (body, bodystructure) = structure::write(message, &nodes, contents);
+    let mut envelope_item = Vec::new();
+    envelope.write(
+        &mut envelope_item,
+        ENVELOPE_RECIPIENTS_MAX.saturating_sub(bodystructure.len()),
+    );
     let mut description = Description {
         parser: PARSER_VERSION,
         main_fields: Vec::new(),
@@ -211,7 +215,7 @@ fn sort_keys(raw_header: &[u8], envelope: &Envelope<'_>) -> SortKeys {
             .find(|field| field.is(name))
             .map(|field| field.value)
     };
-    let date = find("Date").and_then(decode::date);
+    let date = find("Date").or(envelope.date).and_then(decode::date);
     let full_subject = find("Subject")
         .map(|value| short(decode::value_text(value)))
         .unwrap_or_default();

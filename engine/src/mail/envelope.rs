@@ -3,15 +3,18 @@
 //! Promises: every string as it came, nothing decoded; Sender and Reply-To default to From; at most the bytes that limits.rs names,
 //! lists that do not fit are cut between addresses. Never: fails.
 
-use crate::limits::{ENVELOPE_RECIPIENTS_MAX, ENVELOPE_SENDERS_MAX, ENVELOPE_STRING_MAX};
+use crate::limits::{ENVELOPE_SENDERS_MAX, ENVELOPE_STRING_MAX};
 use crate::mail::address::{self, Address};
 use crate::mail::header;
 use crate::mail::nstring;
 
+/// Bytes of an encoded word (RFC 2047, 2).
+const ENCODED_WORD_MAX: usize = 75;
+
 /// The ten fields of an ENVELOPE, raw; of a repeated text the last counts, repeated lists are joined.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Envelope<'m> {
-    date: Option<&'m [u8]>,
+    pub(crate) date: Option<&'m [u8]>,
     subject: Option<&'m [u8]>,
     /// From
     pub(crate) from: Vec<Address>,
@@ -60,8 +63,8 @@ impl<'m> Envelope<'m> {
         })
     }
 
-    /// Writes it with its parentheses.
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+    /// Writes it with its parentheses; To, Cc and Bcc together have `recipients_max` bytes.
+    pub(crate) fn write(&self, out: &mut Vec<u8>, recipients_max: usize) {
         out.push(b'(');
         nstring::write_unfolded(out, self.date.map(cut));
         out.push(b' ');
@@ -79,8 +82,12 @@ impl<'m> Envelope<'m> {
         write_list(out, &self.from, ENVELOPE_SENDERS_MAX);
         write_list(out, &or_from(&self.sender), ENVELOPE_SENDERS_MAX);
         write_list(out, &or_from(&self.reply_to), ENVELOPE_SENDERS_MAX);
-        for list in [&self.to, &self.cc, &self.bcc] {
-            write_list(out, list, ENVELOPE_RECIPIENTS_MAX);
+        let start = out.len();
+        for (list, behind) in [(&self.to, 2), (&self.cc, 1), (&self.bcc, 0)] {
+            // Those behind it keep a little for themselves.
+            let kept = behind * recipients_max / 8;
+            let room = recipients_max.saturating_sub(out.len() - start + kept);
+            write_list(out, list, room);
         }
         for text in [self.in_reply_to, self.message_id] {
             out.push(b' ');
@@ -90,9 +97,16 @@ impl<'m> Envelope<'m> {
     }
 }
 
-/// The first bytes of a string, as many as an ENVELOPE takes.
+/// The first bytes of a string, as many as an ENVELOPE takes, and no piece of an encoded word.
 fn cut(value: &[u8]) -> &[u8] {
-    &value[..value.len().min(ENVELOPE_STRING_MAX)]
+    if value.len() <= ENVELOPE_STRING_MAX {
+        return value;
+    }
+    let cut = &value[..ENVELOPE_STRING_MAX];
+    let blank = cut.iter().rposition(u8::is_ascii_whitespace);
+    blank
+        .filter(|at| at + ENCODED_WORD_MAX >= ENVELOPE_STRING_MAX)
+        .map_or(cut, |at| &cut[..at])
 }
 
 /// Writes a space and the list, or NIL for an empty one; never more than `bytes_max` bytes.
@@ -107,7 +121,17 @@ fn write_list(out: &mut Vec<u8>, list: &[Address], bytes_max: usize) {
         if before == start {
             out.push(b'(');
         }
+        let begun = out.len();
         address.write(out);
+        if out.len() > full && address.name.is_some() {
+            // The name goes before the address does.
+            out.truncate(begun);
+            Address {
+                name: None,
+                ..address.clone()
+            }
+            .write(out);
+        }
         if out.len() > full {
             out.truncate(before);
             break;

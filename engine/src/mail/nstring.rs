@@ -57,8 +57,8 @@ pub(crate) fn write_text(out: &mut Vec<u8>, value: &[u8]) {
     let mut after_blank = true;
     for &byte in value {
         match byte {
-            b'\r' | b'\n' => {}
-            b' ' | b'\t' => {
+            b'\n' => {}
+            b' ' | b'\t' | b'\r' => {
                 if !after_blank {
                     text.push(b' ');
                 }

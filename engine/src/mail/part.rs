@@ -79,11 +79,15 @@ pub fn locate(parts: &[Part], section: &Section) -> Located {
             None => return Located::Absent,
         }
     }
-    let (Place::Message(index) | Place::Part(index)) = place;
+    let index = match place {
+        Place::Message(index) | Place::Part(index) => index,
+        Place::Nothing(_) => 0,
+    };
     let Some(part) = parts.get(index) else {
         return Located::Absent;
     };
     match (&section.text, place) {
+        (SectionText::All | SectionText::Mime, Place::Nothing(at)) => Located::Range(at..at),
         (SectionText::All, Place::Message(_)) => Located::Range(part.header..part.end),
         (SectionText::All, Place::Part(_)) => Located::Range(part.body..part.end),
         (SectionText::Mime, Place::Message(_)) => Located::Absent,
@@ -96,7 +100,7 @@ pub fn locate(parts: &[Part], section: &Section) -> Located {
                 None => Located::Absent,
             }
         }
-        (_, Place::Part(_)) => Located::Absent,
+        (_, Place::Part(_) | Place::Nothing(_)) => Located::Absent,
     }
 }
 
@@ -107,26 +111,34 @@ enum Place {
     Message(usize),
     /// A part with a number; for a message that is no multipart, part 1 is the message seen as a part.
     Part(usize),
+    /// Part 1 of a multipart without parts, at its end: the grammar of BODYSTRUCTURE demands one (RFC 3501, 9, body-type-mpart).
+    Nothing(u64),
 }
 
 fn step(parts: &[Part], place: Place, number: u32) -> Option<Place> {
-    let nth = |index| {
-        children(parts, index)
-            .nth(usize::try_from(number.checked_sub(1)?).ok()?)
-            .map(Place::Part)
-    };
     let message = match place {
         Place::Message(index) => index,
+        Place::Nothing(_) => return None,
         Place::Part(index) => match parts.get(index)?.kind {
             PartKind::Leaf => return None,
-            PartKind::Multipart => return nth(index),
+            PartKind::Multipart => return nth(parts, index, number),
             PartKind::Message => children(parts, index).next()?,
         },
     };
     match parts.get(message)?.kind {
-        PartKind::Multipart => nth(message),
+        PartKind::Multipart => nth(parts, message, number),
         _ => (number == 1).then_some(Place::Part(message)),
     }
+}
+
+/// A part of a multipart by its number.
+fn nth(parts: &[Part], multipart: usize, number: u32) -> Option<Place> {
+    let before = usize::try_from(number.checked_sub(1)?).ok()?;
+    let mut below = children(parts, multipart).peekable();
+    if below.peek().is_none() && number == 1 {
+        return Some(Place::Nothing(parts.get(multipart)?.end));
+    }
+    below.nth(before).map(Place::Part)
 }
 
 /// Indexes of the parts directly below `parent`.

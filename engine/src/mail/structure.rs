@@ -1,9 +1,9 @@
 //! BODY and BODYSTRUCTURE of RFC 3501, 7.4.2: the bytes that IMAP sends, made once.
 //!
 //! Promises: defaults as the RFC names them (text/plain, us-ascii, 7bit); octets and lines as on the wire; at most `STRUCTURE_MAX`
-//! bytes: what would be longer is written again with types, encodings and sizes only. Never: decodes anything.
+//! bytes: of what would be longer the last parts are written with types, encodings and sizes only. Never: decodes anything.
 
-use crate::limits::STRUCTURE_MAX;
+use crate::limits::{NESTED_RECIPIENTS_MAX, STRUCTURE_MAX};
 use crate::mail::content::{Content, MediaType};
 use crate::mail::envelope::Envelope;
 use crate::mail::nstring;
@@ -38,7 +38,8 @@ pub(crate) fn write(message: &[u8], nodes: &[Node], contents: Vec<Content>) -> (
         nodes,
         contents,
         children,
-        is_short: false,
+        short_from: nodes.len(),
+        is_alone: false,
     };
     let mut long = writer.item(Form::BodyStructure);
     if long.len() > STRUCTURE_MAX {
@@ -53,7 +54,10 @@ struct Writer<'m> {
     nodes: &'m [Node],
     contents: Vec<Content>,
     children: Vec<Vec<usize>>,
-    is_short: bool,
+    /// The first node of which only the necessary is written.
+    short_from: usize,
+    /// Whether a part is written without the parts in it.
+    is_alone: bool,
 }
 
 impl Writer<'_> {
@@ -63,33 +67,35 @@ impl Writer<'_> {
         out
     }
 
-    /// Leaves of the contents only what the grammar needs, and only short tokens of it.
+    /// Leaves of the contents only what the grammar needs, and only short tokens of it: of the last ones, as many as must be.
     fn shorten(&mut self) {
-        self.is_short = true;
-        for content in &mut self.contents {
-            let media = content.media.take().map(|media| {
-                let fits =
-                    media.kind.len() <= SHORT_TOKEN_MAX && media.subtype.len() <= SHORT_TOKEN_MAX;
-                if fits {
-                    MediaType {
-                        parameters: Vec::new(),
-                        ..media
-                    }
-                } else {
-                    octet_stream()
-                }
-            });
-            let encoding = content
-                .encoding
-                .take()
-                .filter(|encoding| encoding.len() <= SHORT_TOKEN_MAX);
-            *content = Content {
-                is_mime: content.is_mime,
-                media,
-                encoding,
-                ..Content::default()
-            };
+        let whole = self.own_bytes();
+        let contents = self.contents.clone();
+        self.contents = contents.iter().map(shortened).collect();
+        self.short_from = 0;
+        let short = self.own_bytes();
+        let mut bytes: usize = short.iter().sum();
+        for (index, content) in contents.into_iter().enumerate() {
+            bytes = bytes - short[index] + whole[index];
+            if bytes > STRUCTURE_MAX {
+                return;
+            }
+            self.contents[index] = content;
+            self.short_from = index + 1;
         }
+    }
+
+    /// Bytes of each part without the parts in it.
+    fn own_bytes(&mut self) -> Vec<usize> {
+        self.is_alone = true;
+        let bytes = (0..self.nodes.len()).map(|index| {
+            let mut out = Vec::new();
+            self.part(&mut out, index, Form::BodyStructure);
+            out.len()
+        });
+        let bytes = bytes.collect();
+        self.is_alone = false;
+        bytes
     }
 
     /// body = "(" (body-type-1part / body-type-mpart) ")"
@@ -104,7 +110,7 @@ impl Writer<'_> {
     }
 
     fn multipart(&self, out: &mut Vec<u8>, index: usize, form: Form) {
-        for &child in &self.children[index] {
+        for &child in self.children[index].iter().filter(|_| !self.is_alone) {
             self.part(out, child, form);
         }
         if self.children[index].is_empty() {
@@ -180,14 +186,38 @@ impl Writer<'_> {
             return;
         };
         let node = &self.nodes[child];
-        let header = if self.is_short {
+        let header = if index >= self.short_from {
             &[]
         } else {
             &self.message[node.header..node.body]
         };
-        Envelope::read(header).write(out);
+        Envelope::read(header).write(out, NESTED_RECIPIENTS_MAX);
         out.push(b' ');
-        self.part(out, child, form);
+        if !self.is_alone {
+            self.part(out, child, form);
+        }
+    }
+}
+
+/// What the grammar needs of a part, and only short tokens of it.
+fn shortened(content: &Content) -> Content {
+    let fits = |token: &Vec<u8>| token.len() <= SHORT_TOKEN_MAX;
+    let media = content.media.as_ref().map(|media| {
+        if fits(&media.kind) && fits(&media.subtype) {
+            MediaType {
+                kind: media.kind.clone(),
+                subtype: media.subtype.clone(),
+                parameters: Vec::new(),
+            }
+        } else {
+            octet_stream()
+        }
+    });
+    Content {
+        is_mime: content.is_mime,
+        media,
+        encoding: content.encoding.clone().filter(fits),
+        ..Content::default()
     }
 }
 

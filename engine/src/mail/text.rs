@@ -45,7 +45,11 @@ pub fn texts(message: &[u8], parts: &[Part], scope: Scope, each: Each<'_>) -> Co
         if scope == Scope::Header {
             break;
         }
-        if part.kind == PartKind::Leaf {
+        // A multipart without parts is all text that there is.
+        let has_parts = parts
+            .get(index + 1)
+            .is_some_and(|next| usize::try_from(next.parent) == Ok(index));
+        if part.kind == PartKind::Leaf || part.kind == PartKind::Multipart && !has_parts {
             let holder = parts.get(usize::try_from(part.parent).unwrap_or(0));
             let is_in_multipart =
                 index > 0 && holder.is_some_and(|holder| holder.kind == PartKind::Multipart);
