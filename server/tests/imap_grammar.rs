@@ -395,7 +395,7 @@ fn searching() {
         > a SEARCH RETURN (SAVE) ALL
         a BAD unknown return option SAVE
         > a SEARCH NOT (SEEN OR FROM a TO "b c") DRAFT
-        Search(Search { numbers: Sequence, returns: None, charset: None, keys: [Not(And([Flag(SystemFlags(1)), Or(Header("FROM", [97]), Header("TO", [98, 32, 99]))])), Flag(SystemFlags(16))] })
+        Search(Search { numbers: Sequence, returns: None, charset: None, keys: [Not(And([Flag(SystemFlags(1)), Or([Header("FROM", [97]), Header("TO", [98, 32, 99])])])), Flag(SystemFlags(16))] })
         > a SEARCH BCC a CC b SUBJECT c BODY d TEXT e HEADER X-Y ""
         Search(Search { numbers: Sequence, returns: None, charset: None, keys: [Header("BCC", [97]), Header("CC", [98]), Header("SUBJECT", [99]), Body([100]), Text([101]), Header("X-Y", [])] })
         > a SEARCH ANSWERED DELETED FLAGGED RECENT NEW OLD UNANSWERED UNDELETED UNDRAFT UNFLAGGED

@@ -340,8 +340,8 @@ pub enum SearchKey {
     ThreadId(String),
     /// NOT
     Not(Box<SearchKey>),
-    /// OR
-    Or(Box<SearchKey>, Box<SearchKey>),
+    /// OR, and ORs in it: one of them must hold.
+    Or(Vec<SearchKey>),
     /// Keys in parentheses, all of which must hold.
     And(Vec<SearchKey>),
 }

@@ -28,10 +28,7 @@ pub fn asks_modseq(keys: &[SearchKey]) -> bool {
     keys.iter().any(|key| match key {
         SearchKey::ModSeq(_) => true,
         SearchKey::Not(key) => asks_modseq(std::slice::from_ref(key)),
-        SearchKey::Or(a, b) => {
-            asks_modseq(std::slice::from_ref(a)) || asks_modseq(std::slice::from_ref(b))
-        }
-        SearchKey::And(keys) => asks_modseq(keys),
+        SearchKey::And(keys) | SearchKey::Or(keys) => asks_modseq(keys),
         _ => false,
     })
 }
@@ -105,7 +102,10 @@ impl Context<'_> {
             SearchKey::EmailId(id) => Query::EmailId(id.clone()),
             SearchKey::ThreadId(id) => Query::ThreadId(id.clone()),
             SearchKey::Not(key) => not(self.query(key)?),
-            SearchKey::Or(a, b) => Query::Or(vec![self.query(a)?, self.query(b)?]),
+            SearchKey::Or(keys) => {
+                let any: Result<_, _> = keys.iter().map(|key| self.query(key)).collect();
+                Query::Or(any?)
+            }
             SearchKey::And(keys) => self.all(keys)?,
         })
     }

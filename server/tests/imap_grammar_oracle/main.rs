@@ -339,7 +339,16 @@ fn key(key: TheirKey<'_>) -> SearchKey {
         TheirKey::SentSince(date) => SearchKey::Since(DateField::Sent, days(date)),
         TheirKey::ModSequence { modseq, .. } => SearchKey::ModSeq(modseq),
         TheirKey::Not(inner) => SearchKey::Not(Box::new(self::key(*inner))),
-        TheirKey::Or(a, b) => SearchKey::Or(Box::new(self::key(*a)), Box::new(self::key(*b))),
+        TheirKey::Or(a, b) => {
+            let mut any = Vec::new();
+            for key in [self::key(*a), self::key(*b)] {
+                match key {
+                    SearchKey::Or(more) => any.extend(more),
+                    key => any.push(key),
+                }
+            }
+            SearchKey::Or(any)
+        }
         other => panic!("not generated: {other:?}"),
     }
 }

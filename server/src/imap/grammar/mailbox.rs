@@ -2,12 +2,13 @@
 
 use winnow::Parser;
 use winnow::combinator::{alt, opt, preceded};
+use winnow::error::ErrMode;
 use winnow::token::take_while;
 
 use coldpost_engine::limits::MAILBOX_NAME_MAX;
 use coldpost_engine::view::SpecialUse;
 
-use super::error::{Parsed, bad, expect, no};
+use super::error::{Parsed, Wrong, bad, expect, no};
 use super::set::known_set;
 use super::token::{
     astring, is_astring_char, keyword, list, list1, number64, nz_number, sp, string, word,
@@ -31,19 +32,33 @@ pub(super) fn mailbox(input: &mut &[u8]) -> Parsed<String> {
     Ok(name)
 }
 
-/// A name or pattern off the wire.
+/// A name off the wire.
 pub(super) fn decoded(wire: &[u8]) -> Parsed<String> {
-    let name = mutf7::decode(wire).map_err(|malformed| match malformed {
-        Malformed::EightBit => {
-            bad("8-bit mailbox names are not allowed: encode them in modified UTF-7")
-        }
+    bounded(mutf7::decode(wire).map_err(|malformed| match malformed {
+        Malformed::EightBit => eight_bit(),
         Malformed::Encoding => no(Code::Cannot, "the mailbox name is not valid modified UTF-7"),
-    })?;
+    })?)
+}
+
+/// A pattern off the wire: one that is no modified UTF-7 is no error, it stands for itself (a wild card may be in the middle of a code).
+fn decoded_pattern(wire: &[u8]) -> Parsed<String> {
+    bounded(match mutf7::decode(wire) {
+        Ok(pattern) => pattern,
+        Err(Malformed::EightBit) => return Err(eight_bit()),
+        Err(Malformed::Encoding) => String::from_utf8_lossy(wire).into_owned(),
+    })
+}
+
+fn bounded(name: String) -> Parsed<String> {
     if name.len() > MAILBOX_NAME_MAX {
         let text = format!("a mailbox name has at most {MAILBOX_NAME_MAX} bytes");
         return Err(no(Code::Limit, text));
     }
     Ok(name)
+}
+
+fn eight_bit() -> ErrMode<Wrong> {
+    bad("8-bit mailbox names are not allowed: encode them in modified UTF-7")
 }
 
 /// `list-mailbox = 1*list-char / string`
@@ -53,7 +68,7 @@ pub(super) fn list_mailbox(input: &mut &[u8]) -> Parsed<String> {
         let chars = take_while(1.., is_list_char).map(<[u8]>::to_vec);
         alt((chars, string)).parse_next(input)
     };
-    decoded(&expect("a pattern", pattern).parse_next(input)?)
+    decoded_pattern(&expect("a pattern", pattern).parse_next(input)?)
 }
 
 /// `lsub = "LSUB" SP mailbox SP list-mailbox`, from behind its name.

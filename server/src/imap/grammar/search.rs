@@ -1,13 +1,14 @@
 //! SEARCH: its options and keys (RFC 3501, 6.4.4; RFC 4731; RFC 7162, 3.1.5; RFC 8474; RFC 8514).
 
 use winnow::Parser;
-use winnow::combinator::{alt, delimited, opt, preceded};
+use winnow::combinator::{alt, delimited, opt, peek, preceded};
+use winnow::error::ErrMode;
 
 use coldpost_engine::flags::SystemFlags;
 use coldpost_engine::query::DateField;
 
 use super::date::date;
-use super::error::{Parsed, bad, expect};
+use super::error::{Parsed, Wrong, bad, expect};
 use super::flag::flag_keyword;
 use super::set::sequence_set;
 use super::token::{
@@ -77,9 +78,7 @@ fn search_key(depth: usize, left: &mut usize, input: &mut &[u8]) -> Parsed<Searc
             "search keys are nested more than {IMAP_DEPTH_MAX} levels deep"
         )));
     }
-    *left = left
-        .checked_sub(1)
-        .ok_or_else(|| bad(format!("a search has at most {IMAP_SEARCH_KEYS_MAX} keys")))?;
+    *left = left.checked_sub(1).ok_or_else(too_many)?;
     match input.first() {
         Some(b'(') => {
             let keys = |input: &mut &[u8]| keys(depth + 1, left, input);
@@ -96,6 +95,10 @@ fn search_key(depth: usize, left: &mut usize, input: &mut &[u8]) -> Parsed<Searc
             }
         }
     }
+}
+
+fn too_many() -> ErrMode<Wrong> {
+    bad(format!("a search has at most {IMAP_SEARCH_KEYS_MAX} keys"))
 }
 
 /// Keys that are only a name.
@@ -170,9 +173,28 @@ fn key_with_argument(
         "EMAILID" => SearchKey::EmailId(id(input)?),
         "THREADID" => SearchKey::ThreadId(id(input)?),
         "NOT" => SearchKey::Not(key(input)?),
-        "OR" => SearchKey::Or(key(input)?, key(input)?),
+        "OR" => SearchKey::Or(any_of(depth, left, input)?),
         _ => return Err(bad(format!("unknown search key {name}"))),
     })
+}
+
+/// `SP search-key SP search-key`, from behind OR. IMAP's OR takes two, so clients say `OR a OR b OR c d` or `OR OR OR a b c d` for one of
+/// many: an OR in an OR is no level more.
+fn any_of(depth: usize, left: &mut usize, input: &mut &[u8]) -> Parsed<Vec<SearchKey>> {
+    let mut any = Vec::new();
+    let mut missing = 2_usize;
+    while missing > 0 {
+        let or = (b' ', keyword("OR"), peek(b' ')).void();
+        if opt(or).parse_next(input)?.is_some() {
+            *left = left.checked_sub(1).ok_or_else(too_many)?;
+            missing += 1;
+        } else {
+            let key = |input: &mut &[u8]| search_key(depth + 1, left, input);
+            any.push(preceded(sp, expect("a search key", key)).parse_next(input)?);
+            missing -= 1;
+        }
+    }
+    Ok(any)
 }
 
 /// `[SP entry-name SP entry-type-req] SP mod-sequence-valzer`
