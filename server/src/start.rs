@@ -4,7 +4,7 @@ use std::fs::DirBuilder;
 use std::future::Future;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use coldpost_engine::Engine;
@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use crate::auth::{self, AccountPolicy, AuthSettings, Authenticator, Users};
 use crate::budget::Budget;
 use crate::limits::IMAP_CONNECTIONS_MAX;
-use crate::listen::{Address, Listener, Peer, Protocol, Stream};
+use crate::listen::{Address, Listener, Peer, Protocol, Stream, Watch};
 use crate::lmtp::{self, Lmtp, Room, Spool};
 use crate::shutdown::{self, Shutdown, Trigger};
 use crate::{http, imap, metrics};
@@ -73,7 +73,8 @@ impl Server {
         private
             .recursive(true)
             .mode(0o700)
-            .create(&settings.spool)?;
+            .create(&settings.spool)
+            .map_err(|error| no_spool(&settings.spool, &error))?;
         let lmtp = Listener::bind(&settings.listen.lmtp, "lmtp").await?;
         let imap = Listener::bind(&settings.listen.imap, "imap").await?;
         let http = Listener::bind(&settings.listen.http, "http").await?;
@@ -91,22 +92,20 @@ impl Server {
             &settings.lmtp.recipient_delimiter,
         ));
         let budget = Budget::new(settings.mail_memory);
-        listeners.spawn(http::run(
+        let watch = Watch::default();
+        let run_http = http::run(
             http,
             engine.clone(),
             settings.http.clone(),
             budget.clone(),
+            watch.clone(),
             shutdown.clone(),
-        ));
-        listeners.spawn(run_imap(
-            imap,
-            &engine,
-            &settings,
-            &users,
-            &budget,
-            shutdown.clone(),
-        )?);
-        listeners.spawn(run_lmtp(lmtp, &engine, settings, users, budget, shutdown));
+        );
+        listeners.spawn(watch.clone().over("http", shutdown.clone(), run_http));
+        let run_imap = run_imap(imap, &engine, &settings, &users, &budget, shutdown.clone())?;
+        listeners.spawn(watch.clone().over("imap", shutdown.clone(), run_imap));
+        let run_lmtp = run_lmtp(lmtp, &engine, settings, users, budget, shutdown.clone());
+        listeners.spawn(watch.over("lmtp", shutdown, run_lmtp));
         Ok(Server {
             engine,
             addresses,
@@ -131,6 +130,18 @@ impl Server {
         }
         self.engine.close().await;
     }
+}
+
+/// The system does not say which path it means.
+fn no_spool(spool: &Path, error: &io::Error) -> io::Error {
+    let what = match error.kind() {
+        io::ErrorKind::AlreadyExists => "is no directory; move it away".to_owned(),
+        _ => format!("cannot be made: {error}"),
+    };
+    io::Error::new(
+        error.kind(),
+        format!("the spool {} {what}", spool.display()),
+    )
 }
 
 fn run_lmtp(

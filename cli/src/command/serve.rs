@@ -73,7 +73,10 @@ async fn serve(checked: Checked, output: Output) -> Result<(), Failure> {
             .as_ref()
             .map(|_| data.join(secret::DEV_PASSWORD)),
     };
-    output.say(&ready, welcome(&listening, dev_password.as_deref(), &data));
+    if let Err(failure) = output.say(&ready, welcome(&listening, dev_password.as_deref(), &data)) {
+        // Mail is served all the same; listen.json says where.
+        tracing::warn!("{failure}");
+    }
     server
         .run(async {
             match told_to_stop.await {
