@@ -40,10 +40,20 @@ pub(crate) fn run(config: &Config, checked: Checked, output: Output) -> Result<(
 
 async fn serve(checked: Checked, output: Output) -> Result<(), Failure> {
     // Before anything else: a signal during the start is heard as well.
-    let told_to_stop = tokio::spawn(shutdown::told_to_stop());
+    let mut told_to_stop = tokio::spawn(shutdown::told_to_stop());
     let data = checked.engine.data.clone();
     place::make(&checked.engine)?;
-    let engine = Engine::open(checked.engine.clone()).await?;
+    let mut opening = Box::pin(Engine::open(checked.engine.clone()));
+    let engine = tokio::select! {
+        opened = &mut opening => opened?,
+        told = &mut told_to_stop => {
+            say_why(&told);
+            // A bucket may let the start wait. It ends here as by a kill, which every start is prepared for. Dropped it would give the
+            // lock of the data directory away while threads of the store still write: the lock goes with the process.
+            std::mem::forget(opening);
+            return Ok(());
+        }
+    };
     let begun = begin(&engine, checked).await;
     let (server, dev_password, instance) = match begun {
         Ok(begun) => begun,
@@ -77,18 +87,19 @@ async fn serve(checked: Checked, output: Output) -> Result<(), Failure> {
         // Mail is served all the same; listen.json says where.
         tracing::warn!("{failure}");
     }
-    server
-        .run(async {
-            match told_to_stop.await {
-                Ok(Ok(signal)) => tracing::info!(signal, "stopping"),
-                Ok(Err(error)) => tracing::error!(%error, "signals cannot be heard, stopping"),
-                Err(error) => tracing::error!(%error, "signals cannot be heard, stopping"),
-            }
-        })
-        .await;
+    server.run(async { say_why(&told_to_stop.await) }).await;
     Listening::remove(&data);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Logs the end that begins now.
+fn say_why(told: &Result<std::io::Result<&'static str>, tokio::task::JoinError>) {
+    match told {
+        Ok(Ok(signal)) => tracing::info!(signal, "stopping"),
+        Ok(Err(error)) => tracing::error!(%error, "signals cannot be heard, stopping"),
+        Err(error) => tracing::error!(%error, "signals cannot be heard, stopping"),
+    }
 }
 
 /// What a program is told.
