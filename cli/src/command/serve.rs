@@ -143,6 +143,7 @@ async fn begin(
         accounts: checked.accounts,
         mail_memory: checked.engine.mail_memory,
         spool: data.join("spool"),
+        open_files: open_files(),
     };
     let server = Server::start(engine.clone(), settings).await;
     let server = server.map_err(|error| Failure::of("the server cannot start", &error))?;
@@ -222,6 +223,14 @@ fn raise_open_files() {
     ) {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
+}
+
+/// The limit of open files as it is now.
+fn open_files() -> usize {
+    let limit = getrlimit(Resource::Nofile).current;
+    limit.map_or(usize::MAX, |files| {
+        usize::try_from(files).unwrap_or(usize::MAX)
+    })
 }
 
 #[cfg(test)]
