@@ -1,4 +1,9 @@
 //! Logs: structured, on standard error. Never mail content, never a password.
+//!
+//! Promises: a line that cannot be written is counted and lost; who logs never hears of it. (The subscriber's own answer is `eprintln!`,
+//! which panics when standard error is what is broken: in a session, in an accept loop, on the journal's thread.)
+
+use std::io::{self, Write};
 
 use tracing_subscriber::EnvFilter;
 
@@ -13,12 +18,31 @@ pub(crate) fn begin(log: &Log) -> Result<(), Failure> {
     let filter = filter(&log.level)?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .log_internal_errors(false)
+        .with_writer(|| Lossy(io::stderr()));
     let begun = match log.format.0 {
         LogFormat::Text => builder.with_ansi(false).try_init(),
         LogFormat::Json => builder.json().try_init(),
     };
     begun.map_err(|error| Failure::Failed(format!("logging cannot begin: {error}")))
+}
+
+/// Takes every line, also those that its sink refuses: a full disk, a reader that went away.
+struct Lossy<W>(W);
+
+impl<W: Write> Write for Lossy<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if self.0.write_all(line).is_err() {
+            coldpost_server::log_line_lost();
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        // What is lost was counted when it was written.
+        let _ = self.0.flush();
+        Ok(())
+    }
 }
 
 /// Reads `log.level`.
@@ -49,6 +73,14 @@ fn is_level(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_that_cannot_be_written_is_no_error() {
+        let full = &mut [0; 4][..];
+        let mut lossy = Lossy(full);
+        assert!(lossy.write_all(b"more than there is room for").is_ok());
+        assert!(lossy.flush().is_ok());
+    }
 
     /// "loud" was taken for a module, and the log was silent.
     #[test]

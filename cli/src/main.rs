@@ -19,15 +19,33 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::Args;
-use output::Output;
+use failure::Failure;
+use output::{Output, unless_nobody_reads};
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(said) => return help(&said),
+    };
     let output = Output::new(args.json);
     match command::run(&args, &output) {
         Ok(code) => code,
         Err(failure) => {
             output.failure(&failure);
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+/// What the parser says itself: help, the version, what is wrong with the arguments.
+fn help(said: &clap::Error) -> ExitCode {
+    let written = unless_nobody_reads(said.print());
+    match written {
+        _ if said.use_stderr() => ExitCode::from(2),
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let failure = Failure::of("standard output cannot be written", &error);
+            Output::new(false).failure(&failure);
             ExitCode::from(failure.code())
         }
     }

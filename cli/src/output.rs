@@ -1,9 +1,10 @@
 //! What a command says: to people or as JSON, on standard output.
 //!
-//! Promises: a reader that went away ends nothing in the middle; the command goes on silently.
+//! Promises: a reader that went away ends nothing in the middle, and the command goes on silently; any other answer that cannot be
+//! written is a failure, as a script would take an empty file for the answer.
 
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{self, ErrorKind, Write};
 
 use serde::Serialize;
 
@@ -22,26 +23,36 @@ impl Output {
     }
 
     /// One answer: `value` as JSON on a line, or `text` for people.
-    pub(crate) fn say(self, value: &impl Serialize, text: impl Display) {
-        if self.json {
-            line(serde_json::to_string(value).unwrap_or_default());
-        } else {
-            line(text);
-        }
+    ///
+    /// # Errors
+    /// When standard output does not take it.
+    pub(crate) fn say(self, value: &impl Serialize, text: impl Display) -> Result<(), Failure> {
+        let said = match self.json {
+            true => line(serde_json::to_string(value).unwrap_or_default()),
+            false => line(text),
+        };
+        said.map_err(|error| Failure::of("standard output cannot be written", &error))
     }
 
     /// Why it failed: as JSON among the answers, else on standard error.
     pub(crate) fn failure(self, failure: &Failure) {
-        if self.json {
-            line(serde_json::json!({ "error": failure.to_string() }));
-        } else {
-            let _ = writeln!(std::io::stderr(), "coldpost: {failure}");
+        if self.json && line(serde_json::json!({ "error": failure.to_string() })).is_ok() {
+            return;
         }
+        // There is no third place; the exit code says it too.
+        let _ = writeln!(io::stderr(), "coldpost: {failure}");
     }
 }
 
-fn line(text: impl Display) {
-    let mut stdout = std::io::stdout().lock();
-    // Nobody reads any more: there is nobody to tell that either.
-    let _ = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+fn line(text: impl Display) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    unless_nobody_reads(writeln!(stdout, "{text}").and_then(|()| stdout.flush()))
+}
+
+/// Nobody reads any more: there is nobody to tell that either.
+pub(crate) fn unless_nobody_reads(written: io::Result<()>) -> io::Result<()> {
+    match written {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }

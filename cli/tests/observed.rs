@@ -59,6 +59,7 @@ const SHOWN: &[&str] = &[
     "coldpost_connections_refused_total",
     "coldpost_accept_errors_total",
     "coldpost_refused_total",
+    "coldpost_log_lines_lost_total",
     "coldpost_local_bytes",
     "coldpost_deliveries_total{outcome=\"not_now\"}",
 ];

@@ -8,6 +8,7 @@ use std::process::Output;
 use std::time::{Duration, Instant};
 
 use coldpost_testkit::lmtp::stuffed;
+use coldpost_testkit::process::Process;
 use coldpost_testkit::{Daemon, Must, Options, http, place};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -414,4 +415,49 @@ fn an_address_in_use_is_named_and_nothing_is_left_open() {
         "{said}"
     );
     daemon.restart();
+}
+
+/// It said "File exists (os error 17)" and not of what.
+#[test]
+fn a_spool_that_is_a_file_is_named() {
+    let mut daemon = Daemon::start(Options::new(BINARY));
+    daemon.stop();
+    let spool = daemon.data_dir().join("spool");
+    std::fs::remove_dir_all(&spool).must("removing the spool");
+    std::fs::write(&spool, "mine").must("writing a file there");
+    let output = run(&daemon, &["serve"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let named = format!("the spool {} is no directory", spool.display());
+    assert!(said.contains(&named), "{said}");
+}
+
+/// It was heard when the bucket had been given up, nine seconds later, and the exit code was 1.
+#[test]
+fn a_start_that_waits_for_its_bucket_ends_when_it_is_told_to() {
+    let scratch = place::scratch("waiting");
+    let data = scratch.path().join("data");
+    let silent = TcpListener::bind("127.0.0.1:0").must("a port");
+    let endpoint = format!("http://{}", silent.local_addr().must("its address"));
+    let mut command = std::process::Command::new(BINARY);
+    command.arg("serve").arg("--data").arg(&data).envs([
+        ("COLDPOST_COLD__URL", "s3://bucket/store"),
+        ("COLDPOST_COLD__ENDPOINT", &endpoint),
+        ("COLDPOST_COLD__ALLOW_HTTP", "true"),
+        ("COLDPOST_COLD__ACCESS_KEY_ID", "a"),
+        ("COLDPOST_COLD__SECRET_ACCESS_KEY", "b"),
+    ]);
+    let log = scratch.path().join("log");
+    let mut process = Process::start("a start that waits", &mut command, &log);
+    let _asked = silent.accept().must("the bucket is asked");
+    let before = Instant::now();
+    let ended = process.stop().must("it ends by itself");
+    let took = before.elapsed();
+    assert!(ended.success(), "{ended}\n{}", process.log_end());
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    // Nothing of the attempt is in the way.
+    let daemon = Daemon::start(Options::new(BINARY).data(&data));
+    daemon
+        .lmtp()
+        .deliver("bob@example.net", "anna@example.org", MAIL);
 }

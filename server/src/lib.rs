@@ -12,4 +12,5 @@ mod metrics;
 pub mod shutdown;
 mod start;
 
+pub use metrics::log_line_lost;
 pub use start::{Addresses, Server, ServerSettings};

@@ -5,6 +5,7 @@
 //! Never: reads a byte of a connection.
 
 mod address;
+mod watch;
 
 use std::fmt;
 use std::future::Future;
@@ -23,6 +24,7 @@ use crate::metrics::{self, OpenConnection};
 use crate::shutdown::{DRAIN, Shutdown};
 
 pub use address::Address;
+pub(crate) use watch::Watch;
 
 /// The first pause after an error of accept; each further one doubles it.
 const PAUSE_MIN: Duration = Duration::from_millis(10);

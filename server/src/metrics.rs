@@ -57,6 +57,11 @@ static ACCEPT_FAILED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     register_int_counter_vec!("coldpost_accept_errors_total", help, &["protocol"]).expect(ONCE)
 });
 
+static LOG_LINES_LOST: LazyLock<IntCounter> = LazyLock::new(|| {
+    let help = "Lines of the log that standard error did not take";
+    register_int_counter!("coldpost_log_lines_lost_total", help).expect(ONCE)
+});
+
 /// Why something was refused before a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
@@ -133,6 +138,11 @@ pub(crate) fn accept_failed(protocol: &str) {
     ACCEPT_FAILED.with_label_values(&[protocol]).inc();
 }
 
+/// Counts a line of the log that could not be written. By who writes the log; it is said nowhere else, as there is nowhere to say it.
+pub fn log_line_lost() {
+    LOG_LINES_LOST.inc();
+}
+
 /// Counts a connection as open until it is dropped.
 #[derive(Debug)]
 pub(crate) struct OpenConnection(&'static str);
@@ -156,6 +166,7 @@ impl Drop for OpenConnection {
 pub(crate) fn register() {
     LazyLock::force(&DELIVERY_SECONDS);
     LazyLock::force(&BYTES);
+    LazyLock::force(&LOG_LINES_LOST);
     for outcome in ["stored", "account_gone", "not_now", "failed"] {
         RECIPIENTS.with_label_values(&[outcome]);
     }
@@ -212,6 +223,7 @@ mod tests {
             "deliveries_total{outcome=\"not_now\"}",
             "refused_total{reason=\"too_large\"}",
             "delivery_seconds_bucket",
+            "log_lines_lost_total",
             "accept_errors_total{protocol=\"imap\"}",
         ] {
             assert!(

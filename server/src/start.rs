@@ -4,7 +4,7 @@ use std::fs::DirBuilder;
 use std::future::Future;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use coldpost_engine::Engine;
@@ -12,8 +12,8 @@ use tokio::task::JoinSet;
 
 use crate::auth::{self, AccountPolicy, AuthSettings, Authenticator, Users};
 use crate::budget::Budget;
-use crate::limits::IMAP_CONNECTIONS_MAX;
-use crate::listen::{Address, Listener, Peer, Protocol, Stream};
+use crate::limits::{FILES_LEFT, IMAP_CONNECTIONS_MAX};
+use crate::listen::{Address, Listener, Peer, Protocol, Stream, Watch};
 use crate::lmtp::{self, Lmtp, Room, Spool};
 use crate::shutdown::{self, Shutdown, Trigger};
 use crate::{http, imap, metrics};
@@ -42,6 +42,8 @@ pub struct ServerSettings {
     pub mail_memory: u64,
     /// A directory on the data disk for messages that come in.
     pub spool: PathBuf,
+    /// Files that the process may have open, connections included.
+    pub open_files: usize,
 }
 
 /// An address for each protocol.
@@ -73,7 +75,8 @@ impl Server {
         private
             .recursive(true)
             .mode(0o700)
-            .create(&settings.spool)?;
+            .create(&settings.spool)
+            .map_err(|error| no_spool(&settings.spool, &error))?;
         let lmtp = Listener::bind(&settings.listen.lmtp, "lmtp").await?;
         let imap = Listener::bind(&settings.listen.imap, "imap").await?;
         let http = Listener::bind(&settings.listen.http, "http").await?;
@@ -91,22 +94,20 @@ impl Server {
             &settings.lmtp.recipient_delimiter,
         ));
         let budget = Budget::new(settings.mail_memory);
-        listeners.spawn(http::run(
+        let watch = Watch::default();
+        let run_http = http::run(
             http,
             engine.clone(),
             settings.http.clone(),
             budget.clone(),
+            watch.clone(),
             shutdown.clone(),
-        ));
-        listeners.spawn(run_imap(
-            imap,
-            &engine,
-            &settings,
-            &users,
-            &budget,
-            shutdown.clone(),
-        )?);
-        listeners.spawn(run_lmtp(lmtp, &engine, settings, users, budget, shutdown));
+        );
+        listeners.spawn(watch.clone().over("http", shutdown.clone(), run_http));
+        let run_imap = run_imap(imap, &engine, &settings, &users, &budget, shutdown.clone())?;
+        listeners.spawn(watch.clone().over("imap", shutdown.clone(), run_imap));
+        let run_lmtp = run_lmtp(lmtp, &engine, settings, users, budget, shutdown.clone());
+        listeners.spawn(watch.over("lmtp", shutdown, run_lmtp));
         Ok(Server {
             engine,
             addresses,
@@ -133,6 +134,28 @@ impl Server {
     }
 }
 
+/// `protocol` with no more connections than its `quarters` of the open files that the store does not need: silent clients of one
+/// protocol must not take the descriptors of the journal, or of the other protocol.
+fn within(protocol: Protocol, open_files: usize, quarters: usize) -> Protocol {
+    let connections = open_files - FILES_LEFT.min(open_files / 2);
+    Protocol {
+        connections_max: protocol.connections_max.min(connections / 4 * quarters),
+        ..protocol
+    }
+}
+
+/// The system does not say which path it means.
+fn no_spool(spool: &Path, error: &io::Error) -> io::Error {
+    let what = match error.kind() {
+        io::ErrorKind::AlreadyExists => "is no directory; move it away".to_owned(),
+        _ => format!("cannot be made: {error}"),
+    };
+    io::Error::new(
+        error.kind(),
+        format!("the spool {} {what}", spool.display()),
+    )
+}
+
 fn run_lmtp(
     listener: Listener,
     engine: &Engine,
@@ -145,6 +168,7 @@ fn run_lmtp(
         engine: engine.clone(),
         users,
     };
+    let protocol = within(Lmtp::<lmtp::Store>::PROTOCOL, settings.open_files, 1);
     let disk = engine.clone();
     let spool = Spool {
         budget,
@@ -153,14 +177,10 @@ fn run_lmtp(
     };
     let lmtp = Arc::new(Lmtp::new(settings.lmtp, store, spool));
     let word = shutdown.clone();
-    listener.run(
-        Lmtp::<lmtp::Store>::PROTOCOL,
-        shutdown,
-        move |stream: Stream, peer: Peer| {
-            let (lmtp, word) = (Arc::clone(&lmtp), word.clone());
-            async move { lmtp.serve(stream, peer, word).await }
-        },
-    )
+    listener.run(protocol, shutdown, move |stream: Stream, peer: Peer| {
+        let (lmtp, word) = (Arc::clone(&lmtp), word.clone());
+        async move { lmtp.serve(stream, peer, word).await }
+    })
 }
 
 fn run_imap(
@@ -171,6 +191,7 @@ fn run_imap(
     budget: &Budget,
     shutdown: Shutdown,
 ) -> io::Result<impl Future<Output = ()> + use<>> {
+    let protocol = within(IMAP, settings.open_files, 3);
     let context = Arc::new(imap::Context {
         engine: engine.clone(),
         auth: Arc::new(Authenticator::new(settings.auth.clone(), Arc::clone(users))),
@@ -185,7 +206,7 @@ fn run_imap(
         shutdown: shutdown.receiver(),
     });
     Ok(
-        listener.run(IMAP, shutdown, move |stream: Stream, peer: Peer| {
+        listener.run(protocol, shutdown, move |stream: Stream, peer: Peer| {
             let context = Arc::clone(&context);
             async move {
                 let peer = match peer {
@@ -196,4 +217,20 @@ fn run_imap(
             }
         }),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_the_store_its_files() {
+        let most = |files| within(IMAP, files, 3).connections_max;
+        assert_eq!(most(64), 24);
+        assert_eq!(most(1_024), 384);
+        assert_eq!(most(4_096), 2_688);
+        assert_eq!(most(1 << 20), IMAP_CONNECTIONS_MAX);
+        assert_eq!(most(usize::MAX), IMAP_CONNECTIONS_MAX);
+        assert_eq!(within(IMAP, 64, 1).connections_max, 8);
+    }
 }

@@ -19,7 +19,7 @@ use crate::imap::Imap;
 use crate::lmtp::Lmtp;
 use crate::must::Must;
 use crate::place;
-use crate::process::Process;
+use crate::process::{Process, Stderr};
 
 /// How long a start may take before the test gives up (what it should take is a test's business).
 const START_WITHIN: Duration = Duration::from_secs(60);
@@ -32,6 +32,7 @@ pub struct Options {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     settings: BTreeMap<String, BTreeMap<String, String>>,
+    stderr: Stderr,
 }
 
 impl Options {
@@ -43,6 +44,7 @@ impl Options {
             arguments: vec![],
             environment: vec![],
             settings: BTreeMap::new(),
+            stderr: Stderr::Log,
         };
         for section in ["lmtp", "imap", "http"] {
             options = options.text(section, "listen", "127.0.0.1:0");
@@ -73,6 +75,12 @@ impl Options {
     /// One more variable of its environment.
     pub fn environment(mut self, name: &str, value: &str) -> Options {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Where its log goes.
+    pub fn stderr(mut self, stderr: Stderr) -> Options {
+        self.stderr = stderr;
         self
     }
 
@@ -138,7 +146,8 @@ impl Daemon {
         let mut command = self.command("serve");
         command.args(&self.options.arguments);
         let start = Instant::now();
-        let mut process = Process::start("coldpost serve", &mut command, &self.log_file());
+        let (log, stderr) = (self.log_file(), self.options.stderr);
+        let mut process = Process::start_saying("coldpost serve", &mut command, &log, stderr);
         let mut listen = serde_json::Value::Null;
         process.wait_until("listen.json", START_WITHIN, || {
             let parsed = fs::read(&ready)

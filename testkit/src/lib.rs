@@ -28,4 +28,5 @@ pub mod wait;
 
 pub use daemon::{Daemon, Options};
 pub use must::Must;
+pub use process::Stderr;
 pub use tool::have;

@@ -26,6 +26,35 @@ pub struct Process {
     ended: Option<ExitStatus>,
 }
 
+/// Where the standard error of a process goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stderr {
+    /// Into its log.
+    #[default]
+    Log,
+    /// To a disk that is full.
+    Full,
+    /// Into a pipe whose reader went away.
+    Unread,
+}
+
+impl Stderr {
+    fn open(self, log: &File) -> Stdio {
+        match self {
+            Stderr::Log => log.try_clone().must("sharing a log file").into(),
+            Stderr::Full => {
+                let full = File::options().write(true).open("/dev/full");
+                full.must("opening /dev/full").into()
+            }
+            Stderr::Unread => {
+                let (reader, writer) = std::io::pipe().must("a pipe");
+                drop(reader);
+                writer.into()
+            }
+        }
+    }
+}
+
 /// Takes the variables of the tests (COLDPOST_LONG and the like) from a command's environment: the daemon would take them for
 /// settings. What the command was given itself stays.
 pub fn forget_ours(command: &mut Command) {
@@ -46,12 +75,20 @@ impl Process {
     /// # Panics
     /// When it cannot be started.
     pub fn start(name: &str, command: &mut Command, log: &Path) -> Process {
+        Process::start_saying(name, command, log, Stderr::Log)
+    }
+
+    /// The same, with standard error where `stderr` says.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start_saying(name: &str, command: &mut Command, log: &Path, stderr: Stderr) -> Process {
         let out = File::options()
             .create(true)
             .append(true)
             .open(log)
             .must("opening a log file");
-        let err = out.try_clone().must("sharing a log file");
+        let err = stderr.open(&out);
         forget_ours(command);
         command.stdin(Stdio::null()).stdout(out).stderr(err);
         let child = command.spawn().must(&format!("starting {name}"));

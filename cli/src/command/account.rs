@@ -40,8 +40,7 @@ pub(crate) fn add(checked: &Checked, name: &str, output: Output) -> Result<(), F
     } else {
         "is there already"
     };
-    output.say(&added, format_args!("{} {what}", added.account.name));
-    Ok(())
+    output.say(&added, format_args!("{} {what}", added.account.name))
 }
 
 /// Lists all accounts, one a line.
@@ -68,7 +67,7 @@ fn list_pages(
     loop {
         let Accounts { accounts, more } = page(after.as_deref())?;
         for account in &accounts {
-            output.say(account, &account.name);
+            output.say(account, &account.name)?;
         }
         match accounts.last() {
             Some(last) if more => after = Some(last.name.clone()),

@@ -40,10 +40,20 @@ pub(crate) fn run(config: &Config, checked: Checked, output: Output) -> Result<(
 
 async fn serve(checked: Checked, output: Output) -> Result<(), Failure> {
     // Before anything else: a signal during the start is heard as well.
-    let told_to_stop = tokio::spawn(shutdown::told_to_stop());
+    let mut told_to_stop = tokio::spawn(shutdown::told_to_stop());
     let data = checked.engine.data.clone();
     place::make(&checked.engine)?;
-    let engine = Engine::open(checked.engine.clone()).await?;
+    let mut opening = Box::pin(Engine::open(checked.engine.clone()));
+    let engine = tokio::select! {
+        opened = &mut opening => opened?,
+        told = &mut told_to_stop => {
+            say_why(&told);
+            // A bucket may let the start wait. It ends here as by a kill, which every start is prepared for. Dropped it would give the
+            // lock of the data directory away while threads of the store still write: the lock goes with the process.
+            std::mem::forget(opening);
+            return Ok(());
+        }
+    };
     let begun = begin(&engine, checked).await;
     let (server, dev_password, instance) = match begun {
         Ok(begun) => begun,
@@ -73,19 +83,23 @@ async fn serve(checked: Checked, output: Output) -> Result<(), Failure> {
             .as_ref()
             .map(|_| data.join(secret::DEV_PASSWORD)),
     };
-    output.say(&ready, welcome(&listening, dev_password.as_deref(), &data));
-    server
-        .run(async {
-            match told_to_stop.await {
-                Ok(Ok(signal)) => tracing::info!(signal, "stopping"),
-                Ok(Err(error)) => tracing::error!(%error, "signals cannot be heard, stopping"),
-                Err(error) => tracing::error!(%error, "signals cannot be heard, stopping"),
-            }
-        })
-        .await;
+    if let Err(failure) = output.say(&ready, welcome(&listening, dev_password.as_deref(), &data)) {
+        // Mail is served all the same; listen.json says where.
+        tracing::warn!("{failure}");
+    }
+    server.run(async { say_why(&told_to_stop.await) }).await;
     Listening::remove(&data);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Logs the end that begins now.
+fn say_why(told: &Result<std::io::Result<&'static str>, tokio::task::JoinError>) {
+    match told {
+        Ok(Ok(signal)) => tracing::info!(signal, "stopping"),
+        Ok(Err(error)) => tracing::error!(%error, "signals cannot be heard, stopping"),
+        Err(error) => tracing::error!(%error, "signals cannot be heard, stopping"),
+    }
 }
 
 /// What a program is told.
@@ -129,6 +143,7 @@ async fn begin(
         accounts: checked.accounts,
         mail_memory: checked.engine.mail_memory,
         spool: data.join("spool"),
+        open_files: open_files(),
     };
     let server = Server::start(engine.clone(), settings).await;
     let server = server.map_err(|error| Failure::of("the server cannot start", &error))?;
@@ -208,6 +223,14 @@ fn raise_open_files() {
     ) {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
+}
+
+/// The limit of open files as it is now.
+fn open_files() -> usize {
+    let limit = getrlimit(Resource::Nofile).current;
+    limit.map_or(usize::MAX, |files| {
+        usize::try_from(files).unwrap_or(usize::MAX)
+    })
 }
 
 #[cfg(test)]

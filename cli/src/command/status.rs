@@ -10,7 +10,7 @@ use crate::reach::{Reach, must_exist, with_engine};
 /// Asks and answers.
 ///
 /// # Errors
-/// When there is no store, or it cannot be asked.
+/// When there is no store, it cannot be asked, or the answer cannot be written.
 pub(crate) fn run(checked: &Checked, output: Output) -> Result<(), Failure> {
     let status: Status = match Reach::find(checked)? {
         Reach::Running(daemon) => daemon.get("/admin/status", &[])?,
@@ -21,8 +21,7 @@ pub(crate) fn run(checked: &Checked, output: Output) -> Result<(), Failure> {
             })?
         }
     };
-    output.say(&status, text(&status));
-    Ok(())
+    output.say(&status, text(&status))
 }
 
 fn text(status: &Status) -> String {

@@ -23,6 +23,7 @@ pub(crate) fn run(checked: &Checked, output: Output) -> Result<ExitCode, Failure
         output,
         progress: Progress::new(),
         end: None,
+        unsaid: Ok(()),
     };
     match Reach::find(checked)? {
         Reach::Running(daemon) => daemon.lines("/admin/verify", |line| seen.take(line))?,
@@ -35,6 +36,7 @@ pub(crate) fn run(checked: &Checked, output: Output) -> Result<ExitCode, Failure
             seen.take(end.into());
         }
     }
+    seen.unsaid?;
     match seen.end {
         Some(VerifyLine::Summary { damaged: 0, .. }) => Ok(ExitCode::SUCCESS),
         Some(VerifyLine::Summary { .. }) => Ok(ExitCode::from(DAMAGED)),
@@ -49,20 +51,29 @@ struct Seen {
     output: Output,
     progress: Progress,
     end: Option<VerifyLine>,
+    /// The first answer that could not be written: whoever asked must not take what there is for all.
+    unsaid: Result<(), Failure>,
 }
 
 impl Seen {
     fn take(&mut self, line: VerifyLine) {
         match &line {
             VerifyLine::Progress { done, total } => self.progress.at(*done, *total),
-            VerifyLine::Damage { .. } => {
-                self.progress.aside(|| self.output.say(&line, text(&line)))
-            }
+            VerifyLine::Damage { .. } => self.say(&line),
             VerifyLine::Summary { .. } => {
-                self.progress.aside(|| self.output.say(&line, text(&line)));
+                self.say(&line);
                 self.end = Some(line);
             }
             VerifyLine::Failed { .. } => self.end = Some(line),
+        }
+    }
+
+    fn say(&mut self, line: &VerifyLine) {
+        let mut said = Ok(());
+        self.progress
+            .aside(|| said = self.output.say(line, text(line)));
+        if self.unsaid.is_ok() {
+            self.unsaid = said;
         }
     }
 }

@@ -1,3 +1,4 @@
 //! The promises of journals.
 
 mod contract;
+mod directory;

@@ -47,7 +47,7 @@ impl IntoResponse for Failed {
 
 /// `GET /admin/status`
 pub(super) async fn status(State(http): State<Arc<Http>>) -> Json<Status> {
-    Json(Status::new(http.engine.health(), true))
+    Json(Status::new(http.health(), true))
 }
 
 /// Which accounts are asked for.

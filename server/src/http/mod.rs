@@ -17,12 +17,12 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use coldpost_engine::Engine;
+use coldpost_engine::{Engine, Health};
 use tokio::sync::Semaphore;
 
 use crate::auth::Password;
 use crate::budget::Budget;
-use crate::listen::Listener;
+use crate::listen::{Listener, Watch};
 use crate::metrics;
 use crate::shutdown::{DRAIN, Shutdown};
 
@@ -48,8 +48,19 @@ struct Http {
     settings: Settings,
     /// Of message bytes; only looked at.
     budget: Budget,
+    /// The listeners, this one included.
+    watch: Watch,
     /// One verification at a time.
     verifying: Arc<Semaphore>,
+}
+
+impl Http {
+    /// How the engine and the listeners are.
+    fn health(&self) -> Health {
+        let mut health = self.engine.health();
+        self.watch.report(&mut health);
+        health
+    }
 }
 
 /// Answers on `listener` until the shutdown word, then waits for open requests up to [`DRAIN`].
@@ -58,9 +69,17 @@ pub(crate) async fn run(
     engine: Engine,
     settings: Settings,
     budget: Budget,
+    watch: Watch,
     shutdown: Shutdown,
 ) {
-    let router = router(engine, settings, budget, shutdown.clone());
+    let http = Http {
+        engine,
+        settings,
+        budget,
+        watch,
+        verifying: Arc::new(Semaphore::new(1)),
+    };
+    let router = router(Arc::new(http), shutdown.clone());
     let (mut graceful, mut bound) = (shutdown.clone(), shutdown.clone());
     let serving = axum::serve(Bounded::new(listener, shutdown.clone()), router)
         .with_graceful_shutdown(async move { graceful.begun().await })
@@ -75,13 +94,7 @@ pub(crate) async fn run(
     }
 }
 
-fn router(engine: Engine, settings: Settings, budget: Budget, shutdown: Shutdown) -> Router {
-    let http = Arc::new(Http {
-        engine,
-        settings,
-        budget,
-        verifying: Arc::new(Semaphore::new(1)),
-    });
+fn router(http: Arc<Http>, shutdown: Shutdown) -> Router {
     let admin = Router::new()
         .route("/admin/status", get(admin::status))
         .route(
@@ -107,7 +120,7 @@ async fn healthz(State(http): State<Arc<Http>>) -> Response {
 
 /// Mail can be taken and read.
 async fn readyz(State(http): State<Arc<Http>>) -> Response {
-    let health = http.engine.health();
+    let health = http.health();
     if health.ready {
         return "ready\n".into_response();
     }
@@ -162,6 +175,37 @@ fn shows_token(headers: &HeaderMap, token: &Password) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// `/readyz` said "ready" while nobody took mail.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_listener_that_is_gone_is_said_by_readyz_and_status() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let settings = crate::lmtp::tests::settings(directory.path());
+        let engine = Engine::open(settings).await.expect("a store");
+        let (_trigger, shutdown) = crate::shutdown::channel();
+        let watch = Watch::default();
+        let http = Http {
+            engine: engine.clone(),
+            settings: Settings {
+                token: Password::new("s3same").expect("a token"),
+                instance: "one".to_owned(),
+                recipient_delimiter: "+".to_owned(),
+            },
+            budget: Budget::new(1 << 20),
+            watch: watch.clone(),
+            verifying: Arc::new(Semaphore::new(1)),
+        };
+        let http = Arc::new(http);
+        let asked = readyz(State(Arc::clone(&http))).await;
+        assert_eq!(asked.status(), StatusCode::OK);
+        watch.over("lmtp", shutdown, async {}).await;
+        let asked = readyz(State(Arc::clone(&http))).await;
+        assert_eq!(asked.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let status = admin::status(State(http)).await;
+        let problems = status.0.problems;
+        assert!(problems[0].contains("listens for lmtp"), "{problems:?}");
+        engine.close().await;
+    }
 
     #[test]
     fn only_the_whole_token_opens() {

@@ -29,6 +29,8 @@ pub use incoming::Spool;
 pub use room::Room;
 pub use serve::Lmtp;
 pub(crate) use store::Store;
+#[cfg(test)]
+pub(crate) use store::tests;
 
 /// What `[lmtp]` says, checked.
 #[derive(Clone, Debug)]

@@ -73,7 +73,7 @@ fn short(error: Error) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::path::Path;
     use std::time::Duration;
 
@@ -82,7 +82,8 @@ mod tests {
     use super::*;
     use crate::auth::AccountPolicy;
 
-    fn settings(directory: &Path) -> Settings {
+    /// An engine's settings below `directory`.
+    pub(crate) fn settings(directory: &Path) -> Settings {
         Settings {
             data: directory.join("data"),
             cold: ColdSettings {

@@ -1,7 +1,8 @@
 //! The segment that is written: batches go to its end, a sync makes them durable, a seal ends it.
 //!
 //! Promises: one batch is one write; nothing counts as durable before its sync came back good. After a failed sync nothing more is
-//! written, synced or believed: [`OpenSegment::rescue`] copies what was durable to a new file.
+//! written, synced or believed: [`OpenSegment::rescue`] copies what was durable to a new file. Of a seal the sync of the directory, which
+//! comes last, may be repeated: either name is the whole segment to the next start.
 //! A crash leaves: a file that [`super::recover`] cuts back to its last whole record.
 
 use std::fmt;
@@ -25,6 +26,8 @@ use crate::{Error, Kind, Result};
 enum State {
     Well,
     Broken,
+    /// Whole, durable and renamed; the directory is not synced yet.
+    Named,
     Sealed,
 }
 
@@ -115,7 +118,13 @@ impl OpenSegment {
 
     /// Whether a write or sync failed for good: [`OpenSegment::rescue`] is what is left.
     pub fn is_broken(&self) -> bool {
-        self.state != State::Well
+        matches!(self.state, State::Broken | State::Sealed)
+    }
+
+    /// Whether a seal got as far as its new name, and only the sync of the directory failed: [`OpenSegment::try_seal`] repeats that, and
+    /// nothing else can be done with it meanwhile.
+    pub fn is_named(&self) -> bool {
+        self.state == State::Named
     }
 
     /// Position of the next record.
@@ -193,7 +202,7 @@ impl OpenSegment {
     /// `Unavailable` when the disk refuses this too: the shard stays down then. `Corrupt` when the old file does not give its durable
     /// bytes back.
     pub fn rescue(self) -> Result<OpenSegment> {
-        if self.state == State::Sealed {
+        if matches!(self.state, State::Named | State::Sealed) {
             self.usable()?;
         }
         let durable = self.durable;
@@ -226,8 +235,23 @@ impl OpenSegment {
     ///
     /// # Errors
     /// `Internal` when there is no record or the index is wrong. `Unavailable` when the disk refuses: on a full disk the segment is as it was
-    /// and can be sealed later; after any other failure it is broken.
+    /// and can be sealed later; when only its directory could not be synced, the same ([`OpenSegment::is_named`]); after any other failure
+    /// it is broken.
     pub fn try_seal(&mut self, index: &[IndexEntry]) -> Result<SealedSegment> {
+        if self.state != State::Named {
+            self.end_with(index)?;
+        }
+        let sealed = self.sealed_path();
+        self.disk
+            .sync_dir(directory(&sealed))
+            .map_err(|e| disk::failed("sync the directory of", &sealed, e))?;
+        let segment = SealedSegment::of(self.file(), &sealed)?;
+        self.state = State::Sealed;
+        Ok(segment)
+    }
+
+    /// Records synced, index and footer, another sync, the final name.
+    fn end_with(&mut self, index: &[IndexEntry]) -> Result<()> {
         self.sync()?;
         let wrong = |what: &str| {
             Err(Error::new(
@@ -252,26 +276,23 @@ impl OpenSegment {
         self.file
             .sync_data()
             .map_err(|e| disk::failed("sync", &self.path, e))?;
-        let sealed = file_path(
-            directory(&self.path),
-            self.header.epoch,
-            first,
-            FileState::Sealed,
-        );
         self.disk
-            .rename(&self.path, &sealed)
+            .rename(&self.path, &self.sealed_path())
             .map_err(|e| disk::failed("rename", &self.path, e))?;
-        self.state = State::Sealed;
-        self.disk
-            .sync_dir(directory(&sealed))
-            .map_err(|e| disk::failed("sync the directory of", &sealed, e))?;
-        SealedSegment::of(self.file(), &sealed)
+        self.state = State::Named;
+        Ok(())
+    }
+
+    fn sealed_path(&self) -> PathBuf {
+        let (epoch, first) = (self.header.epoch, self.header.first);
+        file_path(directory(&self.path), epoch, first, FileState::Sealed)
     }
 
     fn usable(&self) -> Result<()> {
         let why = match self.state {
             State::Well => return Ok(()),
             State::Broken => "a write or sync failed; only what was durable before can be rescued",
+            State::Named => "its final name is not durable yet; seal it again",
             State::Sealed => {
                 "it has its final name already; open the sealed segment, or start again when that fails"
             }

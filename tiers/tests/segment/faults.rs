@@ -3,7 +3,7 @@
 use crate::kit::*;
 use coldpost_tiers::Kind;
 use coldpost_tiers::disk::{Disk, FaultyDisk};
-use coldpost_tiers::segment::{OpenSegment, SealedSegment};
+use coldpost_tiers::segment::{OpenSegment, SealedSegment, finish_seal};
 
 /// A sequence that only the seed decides.
 struct Dice(u64);
@@ -260,6 +260,48 @@ fn a_seal_whose_sync_fails_is_rescued_and_sealed_again() {
             .damage,
         []
     );
+}
+
+/// It closed the shard until a restart, for one "too many open files".
+#[test]
+fn a_seal_whose_directory_is_not_synced_is_finished_later_and_a_power_cut_meanwhile_loses_nothing()
+{
+    for failures in [1, 2, 5] {
+        let disk = FaultyDisk::new();
+        let mut open = create(&disk);
+        let mails = [Mail::new(1, 500), Mail::new(2, 30_000)];
+        let placed = append(&mut open, &mails);
+        open.sync().unwrap();
+        let index: Vec<_> = mails.iter().zip(&placed).map(|(m, p)| m.entry(p)).collect();
+        // Of the segment's own sync, then of the directory.
+        disk.fail_sync(1);
+        for _ in 0..failures {
+            let error = open.try_seal(&index).unwrap_err();
+            assert!(matches!(error.kind(), Kind::Unavailable), "{error}");
+            assert!(open.is_named() && !open.is_broken());
+            let refused = open.append_batch(&[mails[0].parts()], 0).unwrap_err();
+            assert!(refused.to_string().contains("not durable yet"), "{refused}");
+        }
+        for seed in 0..20 {
+            let after = disk.crash(seed);
+            assert_eq!(after.list(dir()).unwrap().len(), 1, "seed {seed}");
+            let sealed = match after.open(&sealed_path()) {
+                Ok(_) => SealedSegment::open(&after, &sealed_path()).unwrap(),
+                Err(_) => finish_seal(&after, &open_path(), WHOSE, FIRST)
+                    .unwrap()
+                    .unwrap_or_else(|| panic!("seed {seed}: not whole")),
+            };
+            assert_eq!(sealed.verify().unwrap().messages, 2, "seed {seed}");
+        }
+        disk.mend();
+        let sealed = open.try_seal(&index).unwrap();
+        assert_eq!(sealed.verify().unwrap().messages, 2);
+        for seed in 0..20 {
+            let after = disk.crash(seed);
+            SealedSegment::open(&after, &sealed_path()).unwrap_or_else(|e| panic!("{seed}: {e}"));
+        }
+        assert!(open.rescue().is_err(), "nothing is left to rescue");
+    }
 }
 
 #[test]

@@ -38,7 +38,8 @@ pub struct Embedded {
     segment_size: u64,
     /// Whether the last batch written was an idle mark.
     marked: bool,
-    /// The open segment ends with a `cut`, and a full disk did not let it be sealed yet.
+    /// The open segment is to be sealed before anything else: it ends with a `cut` and a full disk did not let it be sealed yet, or of its
+    /// seal the sync of the directory is left.
     seals_first: bool,
 }
 
@@ -151,8 +152,11 @@ impl Embedded {
                 Ok(sealed)
             }
             Err(e) => {
-                // A full disk leaves the segment as it was; anything else is mended or closes the journal.
+                // A full disk leaves the segment as it was, and so does a directory that was not synced: the next attempt goes on
+                // there, before the next segment is made. Anything else is mended or closes the journal.
+                let is_named = open.is_named();
                 self.index = index;
+                self.seals_first |= is_named;
                 self.rescue();
                 Err(e.into())
             }
@@ -216,7 +220,7 @@ impl Journal for Embedded {
                 match self.seal() {
                     Ok(sealed) => given.sealed.push((given.at.len(), sealed)),
                     Err(e) => {
-                        self.seals_first =
+                        self.seals_first |=
                             matches!(now.last(), Some(r) if matches!(r.entry.op, Op::Cut));
                         given.failed = Some(e);
                         return given;
@@ -229,11 +233,12 @@ impl Journal for Embedded {
     }
 
     fn idle(&mut self, now_ms: u64) -> Result<()> {
-        let empty = self
+        // A named segment ends in a footer, which says more than a mark.
+        let needs_none = self
             .open
             .as_ref()
-            .is_none_or(|open| open.written().records == 0);
-        if self.marked || empty {
+            .is_none_or(|open| open.written().records == 0 || open.is_named());
+        if self.marked || needs_none {
             return Ok(());
         }
         let marked = self.open_segment()?.idle_mark(now_ms);

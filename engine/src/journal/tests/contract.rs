@@ -33,8 +33,12 @@ impl Kept for FaultyDisk {
 }
 
 fn embedded(disk: &FaultyDisk) -> Result<Embedded, Error> {
+    embedded_on(Arc::new(disk.clone()))
+}
+
+pub(super) fn embedded_on(disk: Arc<dyn Disk>) -> Result<Embedded, Error> {
     let settings = EmbeddedSettings {
-        disk: Arc::new(disk.clone()),
+        disk,
         dir: PathBuf::from("journal"),
         lineage: Lineage {
             store: StoreId([3; 16]),
@@ -48,7 +52,7 @@ fn embedded(disk: &FaultyDisk) -> Result<Embedded, Error> {
     Ok(Embedded::open(settings)?.journal)
 }
 
-fn record(dice: &mut Dice, op: Op, body: Bytes) -> Record {
+pub(super) fn record(dice: &mut Dice, op: Op, body: Bytes) -> Record {
     let mut id = [0; 16];
     id[..8].copy_from_slice(&dice.draw().to_le_bytes());
     let known = (Epoch(1), Position(0));
@@ -107,7 +111,7 @@ fn mail(dice: &mut Dice) -> Record {
     record(dice, Op::Add(add), Bytes::from(body))
 }
 
-fn batch(dice: &mut Dice) -> Vec<Record> {
+pub(super) fn batch(dice: &mut Dice) -> Vec<Record> {
     let most = 1 + dice.below(6);
     (0..most)
         .map(|_| {
@@ -121,7 +125,7 @@ fn batch(dice: &mut Dice) -> Vec<Record> {
 }
 
 /// All entries after a position, with where they stand.
-fn read(journal: &dyn Journal, after: u64) -> Vec<(At, Record)> {
+pub(super) fn read(journal: &dyn Journal, after: u64) -> Vec<(At, Record)> {
     let mut found = Vec::new();
     let done = journal.read_after(Position(after), &mut |at, record| {
         found.push((at, record));
@@ -131,7 +135,7 @@ fn read(journal: &dyn Journal, after: u64) -> Vec<(At, Record)> {
     found
 }
 
-fn same(found: &[(At, Record)], expected: &[(At, Record)], context: &str) {
+pub(super) fn same(found: &[(At, Record)], expected: &[(At, Record)], context: &str) {
     let shown = |all: &[(At, Record)]| -> Vec<String> {
         all.iter().map(|(at, r)| format!("{at:?} {r:?}")).collect()
     };

@@ -149,23 +149,13 @@ fn a_batch_whose_sync_fails_is_refused_and_the_next_ones_are_taken() {
                 Err(e) => panic!("sync {nth}: {e}"),
             }
         }
-        assert!(!refused.is_empty(), "sync {nth}: no batch was hit");
-        let closed = refused.len() > 1;
-        if !closed {
-            assert!(
-                acknowledged.len() > 50,
-                "sync {nth}: the journal was rescued"
-            );
-        }
+        // Once: what failed is rescued, or repeated where it may be.
+        assert_eq!(refused.len(), 1, "sync {nth}");
         // The start after it has exactly what was acknowledged: one refused batch was not kept.
         drop(running);
         let running = Running::open(setup()).unwrap_or_else(|e| panic!("sync {nth}: {e}"));
         let count = u64::try_from(acknowledged.len()).unwrap();
-        let kept = running.shard.durable().0;
-        assert!(
-            kept == count || closed,
-            "sync {nth}: {kept} entries, {count} were acknowledged"
-        );
+        assert_eq!(running.shard.durable().0, count, "sync {nth}");
         check(&running, &disk, &acknowledged, &format!("sync {nth}"));
     }
 }
