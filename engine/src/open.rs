@@ -307,8 +307,8 @@ impl Engine {
                 };
                 Ok(Some(SectionReader::body(self.body(message)?, range)))
             }
-            // No blank line either, where there is no header (RFC 3501, 6.4.5).
-            Located::Filtered(range, ..) if range.is_empty() => {
+            // No blank line either, where a nested message has no header (RFC 3501, 6.4.5), as with Dovecot.
+            Located::Filtered(range, ..) if range.is_empty() && !section.path.is_empty() => {
                 Ok(Some(SectionReader::memory(Bytes::new())))
             }
             Located::Filtered(range, names, keep) => {

@@ -15,6 +15,8 @@ use crate::mail::header;
 
 /// Encoded bytes that are decoded at a time.
 const CHUNK: usize = 256 * 1024;
+/// Encoded bytes of a text in a charset that is decoded as a whole.
+const WHOLE_BYTES: usize = 1024 * 1024;
 /// Bytes of a Date field that are looked at.
 const DATE_BYTES: usize = 1024;
 /// Broken encoded words that are tolerated in a value; one with more stays as it is.
@@ -246,12 +248,26 @@ fn base64_body(raw: &[u8], reader: &mut CharsetReader, each: &mut dyn FnMut(&str
     reader.read(&decoded, true, each)
 }
 
+/// The name by which the web knows a code page of Windows that mail names by its number.
+fn label(charset: &[u8]) -> &[u8] {
+    let pages: [(&[u8], &[u8]); 4] = [
+        (b"cp932", b"shift_jis"),
+        (b"cp936", b"gbk"),
+        (b"cp949", b"euc-kr"),
+        (b"cp950", b"big5"),
+    ];
+    let page = pages
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(charset));
+    page.map_or(charset, |(_, label)| label)
+}
+
 /// Turns bytes of a charset into text, across the borders of chunks where the charset allows it.
 enum CharsetReader {
     /// A charset that the web knows, with its state.
     Stream(Box<Decoder>),
-    /// One that only mail knows (UTF-7 …): each chunk by itself.
-    Whole(fn(&[u8]) -> String),
+    /// One that only mail knows (UTF-7 …), and what was not decoded yet: cut only where a body is long.
+    Whole(fn(&[u8]) -> String, Vec<u8>),
 }
 
 impl CharsetReader {
@@ -260,13 +276,14 @@ impl CharsetReader {
         let encoding = if charset.is_empty() || charset.eq_ignore_ascii_case(b"us-ascii") {
             Some(encoding_rs::UTF_8)
         } else {
-            Encoding::for_label(charset).filter(|encoding| *encoding != encoding_rs::REPLACEMENT)
+            Encoding::for_label(label(charset))
+                .filter(|encoding| *encoding != encoding_rs::REPLACEMENT)
         };
         match (encoding, charset_decoder(charset)) {
             (Some(encoding), _) => {
                 CharsetReader::Stream(Box::new(encoding.new_decoder_without_bom_handling()))
             }
-            (None, Some(decode)) => CharsetReader::Whole(decode),
+            (None, Some(decode)) => CharsetReader::Whole(decode, Vec::new()),
             (None, None) => CharsetReader::Stream(Box::new(
                 encoding_rs::UTF_8.new_decoder_without_bom_handling(),
             )),
@@ -278,7 +295,13 @@ impl CharsetReader {
             return true;
         }
         let decoder = match self {
-            CharsetReader::Whole(decode) => return bytes.is_empty() || each(&decode(bytes)),
+            CharsetReader::Whole(decode, waiting) => {
+                waiting.extend_from_slice(bytes);
+                if waiting.is_empty() || waiting.len() < WHOLE_BYTES && !is_last {
+                    return true;
+                }
+                return each(&decode(&std::mem::take(waiting)));
+            }
             CharsetReader::Stream(decoder) => decoder,
         };
         let mut text =
@@ -338,6 +361,14 @@ mod tests {
         expect!["文致出版社"].assert_eq(&decoded(
             b"+ZYeB9FH6ckh5Pg-",
             "Content-Type: text/plain; charset=utf-7\n",
+        ));
+        expect!["日本語 x"].assert_eq(&decoded(
+            b"K1plVm5MSXE=\r\nZQ==\r\nLSB4\r\n",
+            "Content-Type: text/plain; charset=utf-7\nContent-Transfer-Encoding: base64\n",
+        ));
+        expect!["ハロー"].assert_eq(&decoded(
+            b"g26DjYFb",
+            "Content-Type: text/plain; charset=CP932\nContent-Transfer-Encoding: base64\n",
         ));
         expect!["a=ZZ\nb"].assert_eq(&decoded(
             b"a=ZZ\nb",

@@ -54,12 +54,14 @@ pub(super) async fn run(
             ),
         }
     }
+    let mut last = ShardNo(0);
     loop {
         let count: usize = waiting.values().map(Vec::len).sum();
         progress
             .waiting_uploads
             .store(u64::try_from(count).unwrap_or(0), Ordering::Relaxed);
-        if let Some((shard, item)) = next(&waiting) {
+        if let Some((shard, item)) = next(&waiting, last) {
+            last = shard;
             match ship(&engine, &uploader, &mut done, shard, &item).await {
                 Ok(()) => forget(&mut waiting, shard, &item),
                 Err(e) if e.kind() == Kind::Unavailable => {
@@ -107,9 +109,12 @@ fn forget(waiting: &mut BTreeMap<ShardNo, Vec<Item>>, shard: ShardNo, item: &Ite
     }
 }
 
-fn next(waiting: &BTreeMap<ShardNo, Vec<Item>>) -> Option<(ShardNo, Item)> {
-    waiting
-        .iter()
+/// The shards take turns: what one of them cannot put now holds up no other.
+fn next(waiting: &BTreeMap<ShardNo, Vec<Item>>, last: ShardNo) -> Option<(ShardNo, Item)> {
+    use std::ops::Bound::{Excluded, Unbounded};
+    let behind = waiting.range((Excluded(last), Unbounded));
+    behind
+        .chain(waiting.range(..=last))
         .find_map(|(shard, items)| items.iter().min().map(|item| (*shard, item.clone())))
 }
 
