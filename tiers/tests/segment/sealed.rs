@@ -177,7 +177,7 @@ fn size(n: usize) -> u64 {
 fn record_of(item: Result<Salvaged>) -> Option<coldpost_tiers::segment::Record> {
     match item.unwrap() {
         Salvaged::Record(record) => Some(record),
-        Salvaged::Damage(_) => None,
+        Salvaged::Suspect(_) | Salvaged::Damage(_) => None,
     }
 }
 
