@@ -18,7 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use coldpost_tiers::cold::ColdStore;
-use coldpost_tiers::disk::{Disk, RealDisk};
+use coldpost_tiers::disk::{Disk, ReadOnlyDisk};
 
 use crate::apply::invariants;
 use crate::error::Result;
@@ -261,7 +261,7 @@ async fn run(
 ) -> Result<Summary> {
     let settings = whose.settings;
     let bench = Bench {
-        disk: Arc::new(RealDisk),
+        disk: Arc::new(ReadOnlyDisk),
         settings,
         cold: whose.cold,
         local: LocalStore::new(&settings.data),

@@ -306,3 +306,27 @@ fn a_frame_that_two_accounts_have_is_one_damaged_range() {
     assert_eq!(told.victims().len(), 2, "{:#?}", told.lines);
     assert_eq!(told.count("damaged"), 1, "{:#?}", told.lines);
 }
+
+/// What a header says is known without it: who is in a file with a damaged one still has a name.
+#[test]
+fn behind_a_damaged_header_everybody_has_a_name_without_a_hot_tier() {
+    let mut daemon = with_mail_in_both_places();
+    daemon.stop();
+    let local = segments(&daemon);
+    let middle = fs::metadata(&local[0]).must("its length").len() / 2;
+    flip_both(&daemon, &local[0], middle);
+    let expected = Told::by(&daemon).victims();
+    for segment in &local {
+        fs::remove_file(object_of(&daemon, segment).must("its object")).must("removing it");
+        flip(segment, 20);
+    }
+    let open = files_below(&daemon.data_dir().join("shards/0001/journal")).pop();
+    flip(&open.must("the open segment"), 20);
+    let hot = daemon.data_dir().join("shards/0001/hot.redb");
+    fs::remove_file(hot).must("removing the hot tier");
+    let told = Told::by(&daemon);
+    assert_eq!(told.code, Some(DAMAGED));
+    assert_eq!(told.victims(), expected, "{:#?}", told.lines);
+    assert_eq!(told.count("unchecked_entries"), 0, "{:#?}", told.lines);
+    assert_eq!(told.count("messages"), 2 * MAILS, "{:#?}", told.lines);
+}

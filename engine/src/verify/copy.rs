@@ -11,10 +11,10 @@ use coldpost_tiers::hot::{TableName, key};
 use coldpost_tiers::segment::{Damage, Salvage, Salvaged, SealedSegment, SegmentReader};
 
 use super::in_full;
-use super::objects::{Messages, ShardCheck};
+use super::objects::{Message, Messages, ShardCheck};
 use super::pieces::{Source, blob_frames, groups, span};
 use crate::error::Result;
-use crate::ids::{AccountId, MessageId, Position};
+use crate::ids::{MessageId, Position};
 
 /// Rows read at once.
 const PLACES_AT_ONCE: usize = 1024;
@@ -355,11 +355,7 @@ impl ShardCheck<'_, '_> {
     }
 
     /// Where in an object the messages are that stand in it. Their places are read again piece by piece: all of them may be many.
-    fn spans(
-        &self,
-        messages: &Messages,
-        object: ObjectId,
-    ) -> Result<Vec<(Range<u64>, (AccountId, MessageId))>> {
+    fn spans(&self, messages: &Messages, object: ObjectId) -> Result<Vec<(Range<u64>, Message)>> {
         let messages: Vec<_> = messages.iter().copied().collect();
         let mut spans = Vec::with_capacity(messages.len());
         for some in messages.chunks(PLACES_AT_ONCE) {
@@ -373,11 +369,7 @@ impl ShardCheck<'_, '_> {
         Ok(spans)
     }
 
-    fn places(
-        &self,
-        messages: &[(AccountId, MessageId)],
-        object: ObjectId,
-    ) -> Result<Vec<((AccountId, MessageId), Place)>> {
+    fn places(&self, messages: &[Message], object: ObjectId) -> Result<Vec<(Message, Place)>> {
         let mut places = Vec::new();
         let Ok(state) = self.subject.hot.read() else {
             return Ok(places);

@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use coldpost_tiers::address::ObjectId;
 use coldpost_tiers::cold::{Caller, ColdStore, Key, key};
-use coldpost_tiers::disk::{DiskFile, RealDisk};
+use coldpost_tiers::disk::{Disk, DiskFile, ReadOnlyDisk, failed};
 use coldpost_tiers::object::ObjectHeader;
-use coldpost_tiers::segment::{Record, Salvage, Salvaged, SegmentReader};
+use coldpost_tiers::segment::{Lineage, Record, Salvage, Salvaged, SegmentReader};
 use futures::TryStreamExt;
 use tokio::runtime::Handle;
 
 use super::in_full;
 use crate::ids::{Epoch, Position, ShardNo, StoreId};
-use crate::journal::embedded::local_segments;
+use crate::journal::embedded::{local_segments, segment_header};
 use crate::local::shard_dir;
 
 /// What stands at a position.
@@ -38,6 +38,7 @@ pub(super) struct Lane {
     /// Read and not asked for yet; whether it is whole.
     peeked: Option<(Record, bool)>,
     misfits: Vec<(String, String)>,
+    unread: Vec<(String, String)>,
     away: Option<(String, String)>,
 }
 
@@ -63,6 +64,7 @@ impl Lane {
             reading: None,
             peeked: None,
             misfits: Vec::new(),
+            unread: Vec::new(),
             away: None,
         }
     }
@@ -71,7 +73,7 @@ impl Lane {
     pub(super) fn local(data: &Path, shard: ShardNo, store: Option<StoreId>) -> Lane {
         let mut lane = Lane::new(shard, store);
         let dir = shard_dir(data, shard).join("journal");
-        let files = local_segments(&RealDisk, &dir).unwrap_or_default();
+        let files = local_segments(&ReadOnlyDisk, &dir).unwrap_or_default();
         lane.segments = files
             .into_iter()
             .map(|file| Segment {
@@ -123,9 +125,14 @@ impl Lane {
         lane
     }
 
-    /// The files and objects that are not of this journal, and why.
+    /// The objects that are not of this journal, or not whole, and why.
     pub(super) fn misfits(&self) -> &[(String, String)] {
         &self.misfits
+    }
+
+    /// The files and objects whose entries were not read, or not to their end, and why.
+    pub(super) fn unread(&self) -> &[(String, String)] {
+        &self.unread
     }
 
     /// What could not be asked for, and why.
@@ -177,7 +184,7 @@ impl Lane {
                 Ok(Salvaged::Suspect(record)) => return Some((record, false)),
                 Ok(Salvaged::Damage(_)) => {}
                 Err(e) => {
-                    self.failed(self.index?, &e);
+                    self.failed(self.index?, &e, false);
                     return None;
                 }
             }
@@ -186,47 +193,85 @@ impl Lane {
 
     fn open(&mut self, index: usize) -> Option<(ObjectHeader, Salvage)> {
         let segment = self.segments.get(index)?;
-        let opened = match segment.place {
-            Place::File(ref path) => SegmentReader::open(&RealDisk, path),
-            Place::Object(ref cold, key, length, ref handle) => {
-                let (cold, handle) = (cold.clone(), handle.clone());
-                let file = Object {
-                    cold,
-                    key,
-                    length,
-                    handle,
-                };
-                SegmentReader::of(Arc::new(file), Path::new(&segment.name))
-            }
+        let (read, why) = match self.read(segment) {
+            Ok((reader, why)) => (Some(reader), why),
+            Err(e) => (None, Some(e)),
         };
-        let opened = opened.and_then(|reader| {
-            let header = reader.header().clone();
-            let id = ObjectId::segment(segment.epoch, segment.first);
-            let store = self.store.unwrap_or(header.store);
-            header.expect(store, self.shard, id, &segment.name)?;
-            Ok((header, Salvage::new(reader).with_suspects()))
-        });
-        match opened {
-            Ok(reading) => Some(reading),
+        if let Some(why) = why {
+            self.failed(index, &why, read.is_some());
+        }
+        let reader = read?;
+        Some((
+            reader.header().clone(),
+            Salvage::new(reader).with_suspects(),
+        ))
+    }
+
+    /// A segment's records, and what is wrong with its header: what it should say is known.
+    fn read(
+        &self,
+        segment: &Segment,
+    ) -> coldpost_tiers::Result<(SegmentReader, Option<coldpost_tiers::Error>)> {
+        let path = Path::new(&segment.name);
+        let file = segment.place.open()?;
+        let id = ObjectId::segment(segment.epoch, segment.first);
+        match SegmentReader::of(Arc::clone(&file), path) {
+            Ok(reader) => {
+                let header = reader.header();
+                let store = self.store.unwrap_or(header.store);
+                header.expect(store, self.shard, id, &segment.name)?;
+                Ok((reader, None))
+            }
+            Err(e) if *e.kind() == coldpost_tiers::Kind::Unavailable => Err(e),
             Err(e) => {
-                self.failed(index, &e);
-                None
+                let Some(store) = self.store else {
+                    return Err(e);
+                };
+                let lineage = Lineage {
+                    store,
+                    shard: self.shard,
+                    epoch: segment.epoch,
+                };
+                let header = segment_header(lineage, segment.first, 0);
+                let reader = SegmentReader::behind_header(file, path, header)?;
+                Ok((reader, Some(e)))
             }
         }
     }
 
-    fn failed(&mut self, index: usize, error: &coldpost_tiers::Error) {
+    fn failed(&mut self, index: usize, error: &coldpost_tiers::Error, is_read: bool) {
         let Some(segment) = self.segments.get(index) else {
             return;
         };
         let what = (segment.name.clone(), in_full(error));
-        match (&segment.place, error.kind()) {
-            (Place::Object(..), coldpost_tiers::Kind::Unavailable) => {
-                self.away.get_or_insert(what);
+        let is_object = matches!(segment.place, Place::Object(..));
+        if is_object && *error.kind() == coldpost_tiers::Kind::Unavailable {
+            self.away.get_or_insert(what);
+            return;
+        }
+        if !is_read {
+            self.unread.push(what.clone());
+        }
+        // Files are looked at one by one afterwards.
+        if is_object {
+            self.misfits.push(what);
+        }
+    }
+}
+
+impl Place {
+    fn open(&self) -> coldpost_tiers::Result<Arc<dyn DiskFile>> {
+        match *self {
+            Place::File(ref path) => ReadOnlyDisk.open(path).map_err(|e| failed("open", path, e)),
+            Place::Object(ref cold, key, length, ref handle) => {
+                let (cold, handle) = (cold.clone(), handle.clone());
+                Ok(Arc::new(Object {
+                    cold,
+                    key,
+                    length,
+                    handle,
+                }))
             }
-            // Files are looked at one by one afterwards.
-            (Place::File(_), _) => {}
-            (Place::Object(..), _) => self.misfits.push(what),
         }
     }
 }

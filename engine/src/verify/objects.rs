@@ -13,8 +13,10 @@ use crate::error::Result;
 use crate::ids::{AccountId, Epoch, MessageId, Position};
 
 type Report<'a> = &'a mut (dyn FnMut(Event) + Send);
+/// A message of a shard.
+pub(super) type Message = (AccountId, MessageId);
 /// Messages of a shard.
-pub(super) type Messages = BTreeSet<(AccountId, MessageId)>;
+pub(super) type Messages = BTreeSet<Message>;
 
 pub(super) struct ShardCheck<'a, 'b> {
     pub(super) bench: &'a Bench<'b>,

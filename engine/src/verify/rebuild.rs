@@ -97,6 +97,15 @@ fn tell(
     for (object, what) in made.lanes.iter().flat_map(Lane::misfits) {
         damage(summary, report, object.clone(), 0, what.clone(), Vec::new());
     }
+    for (object, why) in made.lanes.iter().flat_map(Lane::unread) {
+        let what = Unchecked {
+            object: object.clone(),
+            what: format!("its entries could not be read, or not to their end: {why}"),
+            objects: 1,
+            ..Unchecked::default()
+        };
+        unchecked(summary, report, what);
+    }
     let away = made.lanes.iter().find_map(Lane::away);
     for Lost {
         first,

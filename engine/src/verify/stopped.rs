@@ -1,11 +1,11 @@
 //! The hot tier of a stopped store: looked at without a change on disk; one that is missing or cannot be read is made for the time of
 //! the verification, from the journal, so that victims have names.
 
-use std::fs::{File, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
 
-use coldpost_tiers::disk::{Disk, RealDisk};
+use coldpost_tiers::disk::ReadOnlyDisk;
 use coldpost_tiers::hot::HotTier;
 use coldpost_tiers::segment::{Lineage, SegmentReader};
 
@@ -46,10 +46,11 @@ pub(super) fn identity(
         Err(e) => in_full(&e),
     };
     damage(summary, report, "store".to_owned(), 0, what, Vec::new());
-    let names = RealDisk.list(&shards).unwrap_or_default();
-    let numbers = names
-        .iter()
-        .filter_map(|name| u16::from_str_radix(name, 16).ok());
+    let names = fs::read_dir(&shards).into_iter().flatten().flatten();
+    let numbers = names.filter_map(|entry| {
+        let name = entry.file_name();
+        u16::from_str_radix(name.to_str()?, 16).ok()
+    });
     let last = numbers.max().unwrap_or(settings.shards);
     let store = (0..=last).find_map(|shard| store_of(data, ShardNo(shard)));
     Ok(Found {
@@ -61,8 +62,8 @@ pub(super) fn identity(
 /// The store that a shard's journal says it belongs to.
 fn store_of(data: &Path, shard: ShardNo) -> Option<StoreId> {
     let dir = shard_dir(data, shard).join("journal");
-    let files = local_segments(&RealDisk, &dir).ok()?;
-    let read = |file: &LocalSegment| SegmentReader::open(&RealDisk, &file.path).ok();
+    let files = local_segments(&ReadOnlyDisk, &dir).ok()?;
+    let read = |file: &LocalSegment| SegmentReader::open(&ReadOnlyDisk, &file.path).ok();
     Some(files.iter().find_map(read)?.header().store)
 }
 
@@ -150,7 +151,7 @@ fn ours(whose: &Whose<'_>, shard: ShardNo, hot: HotTier) -> (Option<HotTier>, Op
     let foreign = hot
         .read()
         .map_err(Error::from)
-        .and_then(|state| is_foreign(&RealDisk, &dir, &state, lineage));
+        .and_then(|state| is_foreign(&ReadOnlyDisk, &dir, &state, lineage));
     match foreign {
         Ok(Some(why)) => (None, Some(why.to_string())),
         // What cannot be read of it is told where it is looked at.
