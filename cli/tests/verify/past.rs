@@ -194,6 +194,9 @@ fn what_is_missing_is_damage_and_the_rest_is_looked_at() {
             assert_eq!(told.code, Some(DAMAGED), "{name}: {:#?}", told.lines);
             let is_told = told.objects().iter().any(|object| object.starts_with(name));
             assert!(is_told, "{name}: {:#?}", told.lines);
+            // Nobody knows what was in a file that is nowhere: it must not be called readable.
+            let all_read = told.count("unchecked") == 0;
+            assert_eq!(all_read, everybody, "{name}: {:#?}", told.lines);
             let found = told.victims();
             let all = found.is_superset(&victims);
             assert!(all || !everybody, "{name}: {:#?}", told.lines);

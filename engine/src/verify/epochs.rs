@@ -4,7 +4,7 @@ use std::path::Path;
 
 use coldpost_tiers::cold::ColdStore;
 
-use super::{Bench, Event, Found, Summary, Unchecked, damage, unchecked};
+use super::{Bench, Event, Found, Summary, Unchecked, damage, in_full, unchecked};
 use crate::error::{Error, Kind, Result};
 use crate::identity::{Claim, check as compare};
 use crate::ids::ShardNo;
@@ -31,7 +31,7 @@ pub(super) async fn check(
     let claim = match Claim::read(&dir, store, shard) {
         Ok(Some(claim)) => claim,
         Ok(None) => return tell(file, "it is missing; put it back from a backup".to_owned()),
-        Err(e) => return tell(file, e.to_string()),
+        Err(e) => return tell(file, in_full(&e)),
     };
     if !claim.claimed && has_journal(bench, &dir) {
         let what = "it says that this epoch was never claimed in the store, and there is a journal: the file was lost and made anew. \

@@ -1,7 +1,7 @@
 //! The files of a journal: whether each is what its name says, and whether only the newest is open.
 
 use coldpost_tiers::address::ObjectId;
-use coldpost_tiers::segment::{FileState, SegmentReader};
+use coldpost_tiers::segment::{FileState, SealedSegment, SegmentReader};
 
 use super::{Bench, Event, Subject, Summary, damage, in_full};
 use crate::ids::ShardNo;
@@ -78,7 +78,9 @@ pub(super) fn check(
     // While somebody writes, one may be sealed and the next one made between two names of a listing.
     let older = files.ours.len().saturating_sub(1);
     for file in files.ours.iter().take(older) {
-        if !subject.is_running && file.state == FileState::Open {
+        // One that has its footer only lacks its name: the start gives it that.
+        let is_older = !subject.is_running && file.state == FileState::Open;
+        if is_older && SealedSegment::open(&*bench.disk, &file.path).is_err() {
             let what = "it was never sealed, and there is a newer segment: its end is damaged, or one of the two does not belong here";
             tell(bench.relative(&file.path), what.to_owned());
         }

@@ -8,7 +8,7 @@ use coldpost_tiers::address::ObjectId;
 use coldpost_tiers::cold::{Caller, ColdStore, Key, key};
 use coldpost_tiers::disk::{Disk, DiskFile, ReadOnlyDisk, failed};
 use coldpost_tiers::object::ObjectHeader;
-use coldpost_tiers::segment::{Lineage, Record, Salvage, Salvaged, SegmentReader};
+use coldpost_tiers::segment::{FileState, Lineage, Record, Salvage, Salvaged, SegmentReader};
 use futures::TryStreamExt;
 use tokio::runtime::Handle;
 
@@ -46,6 +46,7 @@ struct Segment {
     epoch: Epoch,
     first: Position,
     name: String,
+    is_open: bool,
     place: Place,
 }
 
@@ -79,6 +80,7 @@ impl Lane {
             .map(|file| Segment {
                 epoch: file.epoch,
                 first: file.first,
+                is_open: file.state == FileState::Open,
                 name: file
                     .path
                     .strip_prefix(data)
@@ -110,6 +112,7 @@ impl Lane {
                             epoch,
                             first,
                             name: object.name,
+                            is_open: false,
                             place,
                         });
                     }
@@ -138,6 +141,12 @@ impl Lane {
     /// What could not be asked for, and why.
     pub(super) fn away(&self) -> Option<&(String, String)> {
         self.away.as_ref()
+    }
+
+    /// Where the newest copy begins, and whether it is open.
+    pub(super) fn newest(&self) -> Option<(Position, bool)> {
+        let segment = self.segments.last()?;
+        Some((segment.first, segment.is_open))
     }
 
     /// The copy that should hold a position.

@@ -35,6 +35,16 @@ struct Lost {
     object: Option<String>,
 }
 
+impl Lost {
+    fn what(&self, shard: ShardNo) -> String {
+        format!(
+            "entry {} of shard {} (and all up to entry {}) is in no copy that can be read: what these entries changed is not known, \
+             and the UIDs that are named of later messages may be too low",
+            self.first.0, shard.0, self.last.0
+        )
+    }
+}
+
 /// Makes it and tells what it could not be made from; `None` when there is no place for it.
 ///
 /// # Errors
@@ -97,55 +107,55 @@ fn tell(
     for (object, what) in made.lanes.iter().flat_map(Lane::misfits) {
         damage(summary, report, object.clone(), 0, what.clone(), Vec::new());
     }
-    for (object, why) in made.lanes.iter().flat_map(Lane::unread) {
+    let away = made.lanes.iter().find_map(Lane::away);
+    for lost in &made.lost {
+        let object = lost.object.as_ref().unwrap_or(&journal).clone();
+        let what = lost.what(shard);
+        // Without the store's answer it may be whole there.
+        if away.is_none() {
+            damage(summary, report, object.clone(), 0, what.clone(), Vec::new());
+        }
+        let entries = lost.last.0 + 1 - lost.first.0;
         let what = Unchecked {
-            object: object.clone(),
-            what: format!("its entries could not be read, or not to their end: {why}"),
-            objects: 1,
+            object,
+            what,
+            entries,
             ..Unchecked::default()
         };
         unchecked(summary, report, what);
     }
-    let away = made.lanes.iter().find_map(Lane::away);
-    for Lost {
-        first,
-        last,
-        object,
-    } in &made.lost
-    {
-        let object = object.clone().unwrap_or_else(|| journal.clone());
+    let mut not_read = |object: &str, what: String| {
+        let what = Unchecked {
+            object: object.to_owned(),
+            what,
+            objects: 1,
+            ..Unchecked::default()
+        };
+        unchecked(summary, report, what);
+    };
+    for (object, why) in made.lanes.iter().flat_map(Lane::unread) {
+        let what = format!("its entries could not be read, or not to their end: {why}");
+        not_read(object, what);
+    }
+    if ends_too_early(&made.lanes) {
+        let last = made.expected.0 - 1;
         let what = format!(
-            "entry {} of shard {} (and all up to entry {}) is in no copy that can be read: what these entries changed is not known, \
-             and the UIDs that are named of later messages may be too low",
-            first.0, shard.0, last.0
+            "the file with the newest entries, those after entry {last}, is not there: nobody knows how many these are"
         );
-        if away.is_none() {
-            damage(summary, report, object.clone(), 0, what.clone(), Vec::new());
-        }
-        let entries = last.0 + 1 - first.0;
-        unchecked(
-            summary,
-            report,
-            Unchecked {
-                object,
-                what,
-                entries,
-                ..Unchecked::default()
-            },
-        );
+        not_read(&journal, what);
     }
     if let Some((object, why)) = away {
         let what = format!("the store could not be asked for the journal: {why}");
-        unchecked(
-            summary,
-            report,
-            Unchecked {
-                object: object.clone(),
-                what,
-                objects: 1,
-                ..Unchecked::default()
-            },
-        );
+        not_read(object, what);
+    }
+}
+
+/// Whether the newest file is missing: there always is one, and what says that a segment is stored stands in a newer one.
+fn ends_too_early([local, stored]: &[Lane; 2]) -> bool {
+    match (local.newest(), stored.newest()) {
+        (None, _) => true,
+        (Some((first, is_open)), Some((object, _))) => !is_open && object >= first,
+        (Some(_), None) => false,
     }
 }
 
