@@ -29,6 +29,9 @@ use crate::settings::Settings;
 use crate::shard::HotCell;
 use objects::ShardCheck;
 
+/// After so many objects in a row without an answer the store is not asked any more: each of them may take a minute.
+const UNANSWERED_MAX: u32 = 3;
+
 /// What is verified.
 #[derive(Clone, Copy)]
 pub enum Target<'a> {

@@ -275,6 +275,21 @@ fn a_store_that_does_not_answer_is_not_checked_and_not_damaged() {
     flip(&second, fs::metadata(&second).must("its length").len() / 2);
     let told = Told::by(&daemon);
     assert_eq!((told.code, told.victims().len()), (Some(DAMAGED), 2));
+    // Without a hot tier too: what is in no file may be in the store.
+    let hot = daemon.data_dir().join("shards/0001/hot.redb");
+    let whole = fs::read(&hot).must("the hot tier");
+    fs::remove_file(&hot).must("removing the hot tier");
+    let told = Told::by(&daemon);
+    assert!(told.count("unchecked_entries") > 0, "{:#?}", told.lines);
+    let here = second
+        .strip_prefix(daemon.data_dir())
+        .must("a file of ours");
+    let damaged = [
+        "shards/0001/hot.redb".to_owned(),
+        here.display().to_string(),
+    ];
+    assert_eq!(told.objects(), damaged.into(), "{:#?}", told.lines);
+    fs::write(&hot, whole).must("putting it back");
     fs::remove_file(&cold).must("removing it");
     fs::rename(&away, &cold).must("putting it back");
     let told = Told::by(&daemon);

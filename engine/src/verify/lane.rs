@@ -12,7 +12,7 @@ use coldpost_tiers::segment::{FileState, Lineage, Record, Salvage, Salvaged, Seg
 use futures::TryStreamExt;
 use tokio::runtime::Handle;
 
-use super::in_full;
+use super::{UNANSWERED_MAX, in_full};
 use crate::ids::{Epoch, Position, ShardNo, StoreId};
 use crate::journal::embedded::{local_segments, segment_header};
 use crate::local::shard_dir;
@@ -40,6 +40,8 @@ pub(super) struct Lane {
     misfits: Vec<(String, String)>,
     unread: Vec<(String, String)>,
     away: Option<(String, String)>,
+    /// Objects without an answer since the last one that came.
+    in_a_row: u32,
 }
 
 struct Segment {
@@ -67,6 +69,7 @@ impl Lane {
             misfits: Vec::new(),
             unread: Vec::new(),
             away: None,
+            in_a_row: 0,
         }
     }
 
@@ -201,6 +204,9 @@ impl Lane {
     }
 
     fn open(&mut self, index: usize) -> Option<(ObjectHeader, Salvage)> {
+        if self.in_a_row >= UNANSWERED_MAX {
+            return None;
+        }
         let segment = self.segments.get(index)?;
         let (read, why) = match self.read(segment) {
             Ok((reader, why)) => (Some(reader), why),
@@ -210,6 +216,7 @@ impl Lane {
             self.failed(index, &why, read.is_some());
         }
         let reader = read?;
+        self.in_a_row = 0;
         Some((
             reader.header().clone(),
             Salvage::new(reader).with_suspects(),
@@ -256,6 +263,7 @@ impl Lane {
         let is_object = matches!(segment.place, Place::Object(..));
         if is_object && *error.kind() == coldpost_tiers::Kind::Unavailable {
             self.away.get_or_insert(what);
+            self.in_a_row += 1;
             return;
         }
         if !is_read {

@@ -8,7 +8,9 @@ use coldpost_tiers::hot::row::{ObjectRow, ObjectState, Place, Row};
 use coldpost_tiers::hot::{TableName, key};
 
 use super::copy::{Copy, Finding};
-use super::{Bench, Event, Subject, Summary, Unchecked, damage, journal, unchecked, victims};
+use super::{
+    Bench, Event, Subject, Summary, UNANSWERED_MAX, Unchecked, damage, journal, unchecked, victims,
+};
 use crate::error::Result;
 use crate::ids::{AccountId, Epoch, MessageId, Position};
 
@@ -37,9 +39,6 @@ pub(super) struct Away {
     messages: u64,
     first: Option<(ObjectId, String)>,
 }
-
-/// After so many objects in a row without an answer, nobody is asked any more: each of them takes a minute.
-const UNANSWERED_MAX: u32 = 3;
 
 impl Away {
     /// Why nothing more is asked.
