@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 #[command(
     name = "coldpost",
     version,
-    after_help = "Exit codes: 0 done, 1 failed, 2 wrong arguments or settings, 3 damage found."
+    after_help = "Exit codes: 0 done, 1 failed (or not everything could be verified), 2 wrong arguments or settings, 3 damage found."
 )]
 pub(crate) struct Args {
     /// Settings file (TOML); every key can also be set as COLDPOST_<SECTION>__<KEY>
@@ -36,7 +36,7 @@ pub(crate) enum Command {
     /// Add and list accounts
     #[command(subcommand)]
     Account(Account),
-    /// Read everything and compare it with its checksums; damage gives exit code 3
+    /// Read everything and compare it with its checksums; damage gives exit code 3, what could not be read gives 1
     Verify,
     /// Look at the settings
     #[command(subcommand)]

@@ -1,6 +1,7 @@
 //! `coldpost`, the one binary: what was typed, the settings, a command, an exit code.
 //!
-//! Exit codes: 0 done; 1 failed; 2 wrong arguments or settings; 3 `verify` found damage.
+//! Exit codes: 0 done; 1 failed, or `verify` found no damage but could not look at everything; 2 wrong arguments or settings;
+//! 3 `verify` found damage.
 
 mod args;
 mod command;

@@ -116,3 +116,5 @@ pub const SEARCH_SECONDS_MAX: u64 = 120;
 pub const START_CHECK_MS: u64 = 500;
 /// Milliseconds between two looks of an upkeep task.
 pub const UPKEEP_TICK_MS: u64 = 500;
+/// Bytes of a copy that `verify` reads at once.
+pub const VERIFY_PIECE_MAX: u64 = 8 * 1024 * 1024;

@@ -6,25 +6,31 @@
 mod copy;
 mod coverage;
 mod epochs;
+mod journal;
+mod lane;
 mod objects;
+mod pieces;
+mod rebuild;
 mod stopped;
 mod victims;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use coldpost_tiers::cold::ColdStore;
-use coldpost_tiers::disk::{Disk, RealDisk};
+use coldpost_tiers::disk::{Disk, ReadOnlyDisk};
 
 use crate::apply::invariants;
-use crate::error::{Error, Kind, Result};
-use crate::identity::Identity;
-use crate::ids::{Position, ShardNo, Uid};
+use crate::error::Result;
+use crate::ids::{Position, ShardNo, StoreId, Uid};
 use crate::local::LocalStore;
 use crate::open::Engine;
 use crate::settings::Settings;
 use crate::shard::HotCell;
-use crate::start::take_lock;
 use objects::ShardCheck;
+
+/// After so many objects in a row without an answer the store is not asked any more: each of them may take a minute.
+const UNANSWERED_MAX: u32 = 3;
 
 /// What is verified.
 #[derive(Clone, Copy)]
@@ -47,6 +53,23 @@ pub enum Event {
     },
     /// Something is not what was written.
     Damage(Damage),
+    /// Something could not be looked at.
+    Unchecked(Unchecked),
+}
+
+/// What could not be looked at: nobody knows whether it is whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unchecked {
+    /// Key of the object, or path of the file below the data directory: the first of them.
+    pub object: String,
+    /// Why.
+    pub what: String,
+    /// Objects and files.
+    pub objects: u64,
+    /// Messages that are nowhere else.
+    pub messages: u64,
+    /// Entries of the journal.
+    pub entries: u64,
 }
 
 /// A damaged range of an object.
@@ -88,6 +111,19 @@ pub struct Summary {
     pub damaged: u64,
     /// Messages that cannot be read.
     pub victims: u64,
+    /// What could not be looked at.
+    pub unchecked: Unasked,
+}
+
+/// What could not be looked at, of a whole store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unasked {
+    /// Objects and files.
+    pub objects: u64,
+    /// Messages that are in nothing else.
+    pub messages: u64,
+    /// Entries of the journal.
+    pub entries: u64,
 }
 
 /// A shard as verification sees it.
@@ -98,8 +134,23 @@ pub(crate) struct Subject {
     pub(crate) promised: Position,
     /// Somebody writes.
     pub(crate) is_running: bool,
-    /// Removes the hot tier that was made for this, when it ends.
-    pub(crate) made: Option<stopped::Made>,
+    /// The hot tier was made for this, from what can be read of the journal.
+    pub(crate) is_made: bool,
+}
+
+/// The store that is looked at.
+pub(crate) struct Whose<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) identity: Found,
+    pub(crate) cold: ColdStore,
+}
+
+/// Which store it is, from its file or, where that is damaged, from what else is there.
+#[derive(Clone, Copy)]
+pub(crate) struct Found {
+    /// `None` when nothing says it.
+    pub(crate) store: Option<StoreId>,
+    pub(crate) shards: u16,
 }
 
 /// What all checks share.
@@ -108,6 +159,17 @@ pub(crate) struct Bench<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) cold: ColdStore,
     pub(crate) local: LocalStore,
+    pub(crate) store: Option<StoreId>,
+}
+
+impl Bench<'_> {
+    /// A path as damage names it.
+    fn relative(&self, path: &Path) -> String {
+        path.strip_prefix(&self.settings.data)
+            .unwrap_or(path)
+            .display()
+            .to_string()
+    }
 }
 
 /// Verifies everything and goes on past damage; `report` hears of it in the order in which it is found.
@@ -122,34 +184,33 @@ pub async fn verify(target: Target<'_>, report: &mut (dyn FnMut(Event) + Send)) 
                 hot: Arc::clone(&s.hot),
                 promised: s.durable(),
                 is_running: true,
-                made: None,
+                is_made: false,
             };
             let subjects = engine.inner.shards.iter().map(subject).collect();
-            run(
-                engine.settings(),
-                engine.inner.cold.clone(),
-                subjects,
-                Summary::default(),
-                report,
-            )
-            .await
+            let settings = engine.settings();
+            let mut summary = Summary::default();
+            let identity = stopped::identity(settings, &mut summary, report)?;
+            let whose = Whose {
+                settings,
+                identity,
+                cold: engine.inner.cold.clone(),
+            };
+            run(whose, subjects, summary, report).await
         }
         Target::Stopped(settings) => {
-            let identity = Identity::read(&settings.data)?.ok_or_else(|| {
-                let text = format!("{} holds no store: check --data", settings.data.display());
-                Error::new(Kind::NotFound, text)
-            })?;
-            let lock = take_lock(&settings.data)?;
-            let cold = ColdStore::open(&settings.cold)?;
             let mut summary = Summary::default();
+            let identity = stopped::identity(settings, &mut summary, report)?;
+            let lock = stopped::lock(&settings.data)?;
+            let whose = Whose {
+                settings,
+                identity,
+                cold: ColdStore::open(&settings.cold)?,
+            };
             let mut subjects = Vec::new();
-            for shard in (0..=identity.shards).map(ShardNo) {
-                subjects.push(
-                    stopped::subject(settings, &cold, &identity, shard, &mut summary, report)
-                        .await?,
-                );
+            for shard in (0..=whose.identity.shards).map(ShardNo) {
+                subjects.push(stopped::subject(&whose, shard, &mut summary, report).await?);
             }
-            run(settings, cold, subjects, summary, report)
+            run(whose, subjects, summary, report)
                 .await
                 .inspect(|_| drop(lock))
         }
@@ -189,27 +250,29 @@ fn continuity(
     summary: &mut Summary,
     report: &mut (dyn FnMut(Event) + Send),
 ) -> Result<()> {
-    match (&subject.made, subject.hot.get()) {
-        (None, Ok(_)) => coverage::check(bench, subject, summary, report),
+    match (subject.is_made, subject.hot.get()) {
+        (false, Ok(_)) => coverage::check(bench, subject, summary, report),
         _ => Ok(()),
     }
 }
 
 async fn run(
-    settings: &Settings,
-    cold: ColdStore,
+    whose: Whose<'_>,
     subjects: Vec<Subject>,
     mut summary: Summary,
     report: &mut (dyn FnMut(Event) + Send),
 ) -> Result<Summary> {
+    let settings = whose.settings;
     let bench = Bench {
-        disk: Arc::new(RealDisk),
+        disk: Arc::new(ReadOnlyDisk),
         settings,
-        cold,
+        cold: whose.cold,
         local: LocalStore::new(&settings.data),
+        store: whose.identity.store,
     };
     for subject in &subjects {
-        epochs::check(&bench, subject.shard, &mut summary, report).await;
+        epochs::check(&bench, &whose.identity, subject.shard, &mut summary, report).await;
+        journal::check(&bench, subject, &mut summary, report);
         // What the rest of a damaged hot tier still tells is looked at all the same.
         for part in [
             rows(subject, &mut summary, report),
@@ -236,6 +299,31 @@ async fn run(
         }
     }
     Ok(summary)
+}
+
+/// An error with its causes: what a disk or a store says stands there.
+fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut below = error.source();
+    while let Some(cause) = below {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(&format!(": {cause_text}"));
+        }
+        below = cause.source();
+    }
+    text
+}
+
+pub(crate) fn unchecked(
+    summary: &mut Summary,
+    report: &mut (dyn FnMut(Event) + Send),
+    what: Unchecked,
+) {
+    summary.unchecked.objects += what.objects;
+    summary.unchecked.messages += what.messages;
+    summary.unchecked.entries += what.entries;
+    report(Event::Unchecked(what));
 }
 
 pub(crate) fn damage(

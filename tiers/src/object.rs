@@ -245,7 +245,10 @@ impl ObjectHeader {
             ));
         }
         if self.object != id {
-            return wrong(format!("is {:?}, not {id:?} ({})", self.object, self.key));
+            return wrong(format!(
+                "has a wrong name: it says of itself that it is {}",
+                self.key
+            ));
         }
         Ok(())
     }

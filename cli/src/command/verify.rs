@@ -1,4 +1,6 @@
-//! `coldpost verify`: names every damaged range and every message that it touches; exit code 3 when there is one.
+//! `coldpost verify`: names every damaged range and every message that it touches, and what it could not look at.
+//!
+//! Exit codes: 3 when something is damaged; 1 when nothing is, but something could not be looked at.
 
 use std::process::ExitCode;
 
@@ -38,8 +40,16 @@ pub(crate) fn run(checked: &Checked, output: Output) -> Result<ExitCode, Failure
     }
     seen.unsaid?;
     match seen.end {
-        Some(VerifyLine::Summary { damaged: 0, .. }) => Ok(ExitCode::SUCCESS),
-        Some(VerifyLine::Summary { .. }) => Ok(ExitCode::from(DAMAGED)),
+        Some(VerifyLine::Summary {
+            damaged,
+            unchecked,
+            unchecked_entries,
+            ..
+        }) => Ok(match (damaged, unchecked, unchecked_entries) {
+            (0, 0, 0) => ExitCode::SUCCESS,
+            (0, ..) => ExitCode::FAILURE,
+            _ => ExitCode::from(DAMAGED),
+        }),
         Some(VerifyLine::Failed { error }) => Err(Failure::Failed(error)),
         _ => Err(Failure::Failed(
             "the verification broke off before its end".to_owned(),
@@ -59,7 +69,7 @@ impl Seen {
     fn take(&mut self, line: VerifyLine) {
         match &line {
             VerifyLine::Progress { done, total } => self.progress.at(*done, *total),
-            VerifyLine::Damage { .. } => self.say(&line),
+            VerifyLine::Damage { .. } | VerifyLine::Unchecked { .. } => self.say(&line),
             VerifyLine::Summary { .. } => {
                 self.say(&line);
                 self.end = Some(line);
@@ -98,23 +108,43 @@ fn text(line: &VerifyLine) -> String {
             }
             text
         }
-        VerifyLine::Summary {
-            objects,
-            bytes,
-            messages,
-            damaged,
-            victims,
-        } => {
-            let read = format!("{objects} objects, {messages} messages, {bytes} bytes read");
-            match damaged {
-                0 => format!("{read}: no damage"),
-                _ => format!(
-                    "{read}: {damaged} damaged ranges, {victims} messages affected; everything else is readable"
-                ),
-            }
-        }
+        VerifyLine::Unchecked { object, what, .. } => format!("{object} was not checked: {what}"),
+        VerifyLine::Summary { .. } => summary(line),
         VerifyLine::Progress { .. } | VerifyLine::Failed { .. } => String::new(),
     }
+}
+
+fn summary(line: &VerifyLine) -> String {
+    let VerifyLine::Summary {
+        objects,
+        bytes,
+        messages,
+        damaged,
+        victims,
+        unchecked,
+        unchecked_messages,
+        unchecked_entries,
+    } = line
+    else {
+        return String::new();
+    };
+    let read = format!("{objects} objects, {messages} messages, {bytes} bytes read");
+    let is_all = *unchecked == 0 && *unchecked_entries == 0;
+    let found = match (damaged, is_all) {
+        (0, true) => "no damage".to_owned(),
+        (0, false) => "no damage in what was read".to_owned(),
+        (_, true) => format!(
+            "{damaged} damaged ranges, {victims} messages affected; everything else is readable"
+        ),
+        (_, false) => format!("{damaged} damaged ranges, {victims} messages known to be affected"),
+    };
+    if is_all {
+        return format!("{read}: {found}");
+    }
+    format!(
+        "{read}: {found}; NOT CHECKED: {unchecked} objects or files with {unchecked_messages} messages that were found nowhere else, \
+         and {unchecked_entries} entries of the journal"
+    )
 }
 
 #[cfg(test)]
@@ -141,5 +171,31 @@ mod tests {
             segments/1/1/812 at byte 81920: wrong checksum. Affected messages: 1
               anna@example.org "Lists/Rust" UID 17 of 2026-01-02T03:04:05+01:00"#]]
         .assert_eq(&text(&damage));
+    }
+    /// It said "everything else is readable" of a store whose bucket nobody could ask.
+    #[test]
+    fn what_was_not_checked_is_not_called_readable() {
+        let summary = |damaged: u64, unchecked: u64| VerifyLine::Summary {
+            objects: 4,
+            bytes: 100,
+            messages: 7,
+            damaged,
+            victims: damaged,
+            unchecked,
+            unchecked_messages: unchecked,
+            unchecked_entries: 0,
+        };
+        expect!["4 objects, 7 messages, 100 bytes read: no damage"]
+            .assert_eq(&text(&summary(0, 0)));
+        expect!["4 objects, 7 messages, 100 bytes read: 1 damaged ranges, 1 messages affected; everything else is readable"]
+            .assert_eq(&text(&summary(1, 0)));
+        for damaged in [0, 1] {
+            let text = text(&summary(damaged, 2));
+            assert!(text.contains("NOT CHECKED: 2 objects"), "{text}");
+            assert!(
+                !text.contains("readable") && !text.ends_with("no damage"),
+                "{text}"
+            );
+        }
     }
 }

@@ -18,7 +18,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use group::{OpenGroup, group_rows};
 pub(crate) use hot_cell::HotCell;
-pub(crate) use open::{FetchSegments, OpenShard, open, open_groups, rebuild_aside};
+pub(crate) use open::{FetchSegments, OpenShard, is_foreign, open, open_groups};
+pub(crate) use replay::flush as flush_entries;
 use std::sync::mpsc;
 pub(crate) use submit::{Submission, random_id};
 

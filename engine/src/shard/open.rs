@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use coldpost_tiers::disk::Disk;
-use coldpost_tiers::hot::{CommitKind, HotTier, TableName};
+use coldpost_tiers::hot::{CommitKind, HotTier, Snapshot, TableName};
 use coldpost_tiers::segment::{Lineage, SegmentReader};
 use tokio::sync::Semaphore;
 
@@ -211,7 +211,7 @@ fn hot_tier(settings: &OpenShard) -> Result<(HotTier, Fold)> {
             })?,
         }
         let fold = Fold::load(&state)?;
-        continues(settings, &fold)?;
+        continues(&*settings.disk, &settings.dir, &fold)?;
         Ok((hot, fold))
     };
     let damaged = match (settings.open_hot)(&path, settings.cache)
@@ -246,26 +246,6 @@ fn replayed(
     }
 }
 
-/// A hot tier made from the journal at `path`, as far as the journal can be read, and why not further.
-///
-/// # Errors
-/// When nothing can be made at `path`.
-pub(crate) fn rebuild_aside(settings: &OpenShard, path: &Path) -> Result<(HotTier, Result<()>)> {
-    let hot = (settings.open_hot)(path, settings.cache)?;
-    let mut fold = Fold::load(&hot.read()?)?;
-    let mut last = Position(0);
-    for file in local_segments(&*settings.disk, &settings.dir.join("journal"))? {
-        let Ok(mut reader) = SegmentReader::open(&*settings.disk, &file.path) else {
-            continue;
-        };
-        while let Ok(Some(record)) = reader.next_record() {
-            last = last.max(record.at.position);
-        }
-    }
-    let read = replay(settings, &hot, &mut fold, last);
-    Ok((hot, read))
-}
-
 /// Keeps a damaged hot tier for whoever wants to look at it: whoever opens next begins a new one.
 pub(super) fn set_aside(disk: &dyn Disk, dir: &Path, damage: &dyn std::fmt::Display) -> Result<()> {
     let (path, aside) = (dir.join("hot.redb"), dir.join("hot.redb.damaged"));
@@ -292,17 +272,36 @@ fn not_ours(why: &str) -> Error {
     Error::new(Kind::Corrupt, text)
 }
 
+/// Whether a hot tier is that of a journal, for who does not want to change it: why not.
+pub(crate) fn is_foreign(
+    disk: &dyn Disk,
+    dir: &Path,
+    state: &Snapshot,
+    lineage: Lineage,
+) -> Result<Option<Error>> {
+    match state.get(TableName::Meta, STORE)? {
+        Some(found) if found != identity_of(lineage) => {
+            return Ok(Some(not_ours("it belongs to another store or shard")));
+        }
+        _ => {}
+    }
+    match continues(disk, dir, &Fold::load(state)?) {
+        Err(e) if e.kind() == Kind::Corrupt => Ok(Some(e)),
+        other => other.map(|()| None),
+    }
+}
+
 /// The hot tier's last entry must be the journal's at that position, where that is still on local disk.
-fn continues(settings: &OpenShard, fold: &Fold) -> Result<()> {
+fn continues(disk: &dyn Disk, dir: &Path, fold: &Fold) -> Result<()> {
     let applied = &fold.applied;
-    let dir = settings.dir.join("journal");
-    let files = local_segments(&*settings.disk, &dir)?;
+    let dir = dir.join("journal");
+    let files = local_segments(disk, &dir)?;
     let holds = |f: &&crate::journal::embedded::LocalSegment| f.first == applied.segment_first;
     let Some(file) = files.iter().find(holds).filter(|_| applied.position.0 > 0) else {
         return Ok(());
     };
     // A segment that cannot be read here is the journal's own trouble, told when that is opened.
-    let Ok(reader) = SegmentReader::open(&*settings.disk, &file.path) else {
+    let Ok(reader) = SegmentReader::open(disk, &file.path) else {
         return Ok(());
     };
     let Ok(mut reader) = reader.read_from(applied.position) else {

@@ -47,9 +47,8 @@ pub(super) fn replay(
         }
         Ok(())
     });
-    // Also what came before an error: `verify` names messages by it.
-    flush(hot, fold, &mut pending)?;
     read?;
+    flush(hot, fold, &mut pending)?;
     let count = fold.applied.position.0 - from.0;
     if count > 0 {
         tracing::info!(
@@ -62,7 +61,11 @@ pub(super) fn replay(
     Ok(())
 }
 
-fn flush(hot: &HotTier, fold: &mut Fold, pending: &mut Vec<(At, Record)>) -> Result<()> {
+/// Applies entries that follow one another in one transaction, and empties the list.
+///
+/// # Errors
+/// `Unavailable` when the disk refuses.
+pub(crate) fn flush(hot: &HotTier, fold: &mut Fold, pending: &mut Vec<(At, Record)>) -> Result<()> {
     if pending.is_empty() {
         return Ok(());
     }

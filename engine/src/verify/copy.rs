@@ -1,18 +1,23 @@
 //! A copy of an object, on local disk or in the bucket: what is wrong in it, and which messages it does not give.
 
+use std::ops::Range;
 use std::path::Path;
 
-use coldpost_tiers::address::{BlobId, BlobRecord, Extent, FrameRef, ObjectId, ObjectKind};
-use coldpost_tiers::blob::{frames_for, verify_blob};
+use coldpost_tiers::address::{BlobId, ObjectId, ObjectKind};
+use coldpost_tiers::blob::verify_blob;
 use coldpost_tiers::cold::{Caller, Key};
-use coldpost_tiers::frame::decompress;
 use coldpost_tiers::hot::row::{BlobRow, Place, Row};
 use coldpost_tiers::hot::{TableName, key};
 use coldpost_tiers::segment::{Damage, Salvage, Salvaged, SealedSegment, SegmentReader};
 
-use super::objects::{Messages, ShardCheck};
+use super::in_full;
+use super::objects::{Message, Messages, ShardCheck};
+use super::pieces::{Source, blob_frames, groups, span};
 use crate::error::Result;
 use crate::ids::{MessageId, Position};
+
+/// Rows read at once.
+const PLACES_AT_ONCE: usize = 1024;
 
 /// See the module.
 #[derive(Default)]
@@ -20,6 +25,10 @@ pub(super) struct Copy {
     pub(super) findings: Vec<Finding>,
     /// The messages that this copy does not give.
     pub(super) lost: Messages,
+    /// The messages of which nobody knows whether it gives them.
+    pub(super) unasked: Messages,
+    /// Why nobody knows.
+    pub(super) away: Option<String>,
 }
 
 /// A damaged range of a copy.
@@ -35,12 +44,34 @@ pub(super) struct Finding {
 impl Copy {
     fn find(&mut self, name: &str, offset: u64, what: String, hit: Messages) {
         self.lost.extend(&hit);
+        // Several messages may stand in the same bytes: one delivery to several accounts.
+        if let Some(last) = self.findings.last_mut()
+            && (&*last.name, last.offset, &*last.what) == (name, offset, &*what)
+        {
+            last.hit.extend(&hit);
+            return;
+        }
         self.findings.push(Finding {
             name: name.to_owned(),
             offset,
             what,
             hit,
         });
+    }
+
+    /// Nobody knows anything of it.
+    fn unasked(why: &str, messages: &Messages) -> Copy {
+        Copy {
+            unasked: messages.clone(),
+            away: Some(why.to_owned()),
+            ..Copy::default()
+        }
+    }
+
+    /// The store did not answer: whoever has no whole local copy cannot be read now, but nothing says that they are damaged.
+    fn ask_later(&mut self, error: &coldpost_tiers::Error, messages: &Messages) {
+        self.unasked.extend(messages.difference(&self.lost));
+        self.away.get_or_insert_with(|| in_full(error));
     }
 
     fn find_error(&mut self, name: &str, error: &coldpost_tiers::Error, hit: Messages) {
@@ -61,65 +92,79 @@ impl Copy {
 
 impl ShardCheck<'_, '_> {
     /// The file of an object, if there is one.
-    pub(super) fn local_copy(
+    pub(super) async fn local_copy(
         &mut self,
         object: ObjectId,
         messages: &Messages,
     ) -> Result<Option<Copy>> {
         match object.kind {
-            ObjectKind::Blob => self.local_blob(object, messages),
-            _ => self.local_segment(object, messages),
+            ObjectKind::Blob => self.local_blob(object, messages).await,
+            _ => self.local_segment(object, messages).await,
         }
     }
 
     /// Every record of a segment file, and then every message by its address.
-    fn local_segment(&mut self, object: ObjectId, messages: &Messages) -> Result<Option<Copy>> {
-        let (Some((epoch, _)), Some(path)) = (
-            object.as_segment(),
-            self.bench.local.path_of(self.subject.shard, &object),
-        ) else {
+    async fn local_segment(
+        &mut self,
+        object: ObjectId,
+        messages: &Messages,
+    ) -> Result<Option<Copy>> {
+        let Some(path) = self.bench.local.path_of(self.subject.shard, &object) else {
             return Ok(None);
         };
-        let name = self.relative(&path);
+        let name = self.bench.relative(&path);
+        let mut copy = Copy::default();
         // It may be sealed or evicted at any moment: whoever looks next finds it under its new name.
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
+        let opened = match self.bench.disk.open(&path) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(|e| coldpost_tiers::disk::failed("open", &path, e)),
+        };
+        let source = match opened.and_then(|file| Source::file(file, path.clone())) {
+            Ok(source) => source,
             Err(e) => {
-                let mut copy = Copy::default();
-                let what = format!("it cannot be read: {e}");
-                copy.find(&name, 0, what, messages.clone());
+                copy.find(&name, 0, in_full(&e), messages.clone());
                 return Ok(Some(copy));
             }
         };
         self.summary.objects += 1;
-        self.summary.bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        let mut copy = Copy::default();
-        let records =
-            if self.bench.local.sealed_path(self.subject.shard, &object) == Some(path.clone()) {
-                SealedSegment::open(&*self.bench.disk, &path)
-                    .and_then(|segment| Ok(segment.verify()?.damage))
-            } else {
-                self.damage_in_open(&path)
-            };
+        self.summary.bytes += source.length();
+        if !self.records(&mut copy, object, &path, messages) {
+            return Ok(None);
+        }
+        let rest = messages.difference(&copy.lost).copied().collect();
+        self.messages_in(&mut copy, &name, &source, &rest, object)
+            .await?;
+        Ok(Some(copy))
+    }
+
+    /// Whether the file is still there: what is damaged in its records, and whose mail stands in that.
+    fn records(&self, copy: &mut Copy, object: ObjectId, path: &Path, messages: &Messages) -> bool {
+        let name = self.bench.relative(path);
+        let sealed = self.bench.local.sealed_path(self.subject.shard, &object);
+        let records = if sealed.as_deref() == Some(path) {
+            SealedSegment::open(&*self.bench.disk, path)
+                .and_then(|segment| Ok(segment.verify()?.damage))
+        } else {
+            self.damage_in_open(path)
+        };
+        let epoch = object.as_segment().map(|(epoch, _)| epoch);
         match records {
             Ok(damage) => {
                 for found in damage {
                     let lost = found.first_lost..found.next_whole.unwrap_or(Position(u64::MAX));
-                    let stands_there =
-                        |m: &&(_, MessageId)| m.1.epoch == epoch && lost.contains(&m.1.position);
+                    let stands_there = |m: &&(_, MessageId)| {
+                        Some(m.1.epoch) == epoch && lost.contains(&m.1.position)
+                    };
                     let hit = messages.iter().filter(stands_there).copied().collect();
                     let range = &found.range;
                     let what = format!("{} (bytes {} to {})", found.why, range.start, range.end);
                     copy.find(&name, range.start, what, hit);
                 }
             }
-            Err(e) if *e.kind() == coldpost_tiers::Kind::NotFound => return Ok(None),
+            Err(e) if *e.kind() == coldpost_tiers::Kind::NotFound => return false,
             Err(e) => copy.find_error(&name, &e, Messages::new()),
         }
-        let rest = messages.difference(&copy.lost).copied().collect();
-        self.messages_in(&mut copy, &name, &bytes, &rest, object)?;
-        Ok(Some(copy))
+        true
     }
 
     /// What is damaged below the last entry that was promised.
@@ -138,7 +183,7 @@ impl ShardCheck<'_, '_> {
         Ok(damage)
     }
 
-    fn local_blob(&mut self, object: ObjectId, messages: &Messages) -> Result<Option<Copy>> {
+    async fn local_blob(&mut self, object: ObjectId, messages: &Messages) -> Result<Option<Copy>> {
         let Some(path) = self.bench.local.path_of(self.subject.shard, &object) else {
             return Ok(None);
         };
@@ -152,16 +197,25 @@ impl ShardCheck<'_, '_> {
         self.summary.objects += 1;
         self.summary.bytes += row.record.object_bytes;
         let mut copy = Copy::default();
-        if let Err(e) = opened.and_then(|file| verify_blob(&*file, &path, &row.record)) {
+        let whole = opened.and_then(|file| {
+            verify_blob(&*file, &path, &row.record)?;
+            Ok(())
+        });
+        if let Err(e) = whole {
             // Damage beside the frames keeps nobody from reading.
-            let frames = std::fs::read(&path).ok();
-            let gives = frames.is_some_and(|b| frames_of(&row.record, "", &b).is_ok());
+            let gives = match self.bench.disk.open(&path) {
+                Ok(file) => match Source::file(file, path.clone()) {
+                    Ok(source) => blob_frames(&source, &row.record, "").await.is_ok(),
+                    Err(_) => false,
+                },
+                Err(_) => false,
+            };
             let hit = if gives {
                 Messages::new()
             } else {
                 messages.clone()
             };
-            copy.find_error(&self.relative(&path), &e, hit);
+            copy.find_error(&self.bench.relative(&path), &e, hit);
         }
         Ok(Some(copy))
     }
@@ -177,43 +231,37 @@ impl ShardCheck<'_, '_> {
         let Some(row) = self.stored_row(&object)? else {
             return self.unconfirmed_copy(object, &key, messages).await;
         };
-        self.summary.objects += 1;
+        if let Some(why) = self.away.given_up() {
+            return Ok(Some(Copy::unasked(why, messages)));
+        }
         let mut copy = Copy::default();
         let (digest, bytes) = match self.bench.cold.digest(&key, Caller::Verify).await {
             Ok(found) => found,
             Err(e) if *e.kind() == coldpost_tiers::Kind::NotFound => {
                 let what = "it is missing in the store".to_owned();
                 copy.find(&name, 0, what, messages.clone());
+                self.summary.objects += 1;
                 return Ok(Some(copy));
             }
             Err(e) => {
-                // Nobody knows: whoever has no whole local copy cannot be read now, but nothing says that they are damaged.
-                copy.find(
-                    &name,
-                    0,
-                    format!("the store cannot say: {e}"),
-                    Messages::new(),
-                );
-                copy.lost.clone_from(messages);
+                copy.ask_later(&e, messages);
                 return Ok(Some(copy));
             }
         };
+        self.summary.objects += 1;
         self.summary.bytes += bytes;
         if digest == row.digest {
             return Ok(Some(copy));
         }
-        if let Ok(bytes) = self.bench.cold.get(&key, Caller::Verify).await {
-            self.damage_in(&mut copy, &name, &bytes, messages, object)?;
-        } else {
-            copy.lost.clone_from(messages);
-        }
+        let source = Source::object(&self.bench.cold, key, bytes);
+        self.damage_in(&mut copy, &name, &source, messages, object)
+            .await?;
         if copy.findings.is_empty() {
             let what = format!(
                 "the object in the store is not the one that was put there ({bytes} bytes, {} expected)",
                 row.bytes
             );
-            let hit = copy.lost.clone();
-            copy.find(&name, 0, what, hit);
+            copy.find(&name, 0, what, Messages::new());
         }
         Ok(Some(copy))
     }
@@ -225,43 +273,47 @@ impl ShardCheck<'_, '_> {
         key: &Key,
         messages: &Messages,
     ) -> Result<Option<Copy>> {
-        if self.subject.made.is_none() {
+        if !self.subject.is_made {
             return Ok(None);
         }
-        let name = key.to_string();
+        if let Some(why) = self.away.given_up() {
+            return Ok(Some(Copy::unasked(why, messages)));
+        }
         let mut copy = Copy::default();
-        match self.bench.cold.get(key, Caller::Verify).await {
-            Ok(bytes) => {
+        match self.bench.cold.head(key, Caller::Verify).await {
+            Ok(Some(found)) => {
                 self.summary.objects += 1;
-                self.summary.bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-                self.damage_in(&mut copy, &name, &bytes, messages, object)?;
+                self.summary.bytes += found.size;
+                let source = Source::object(&self.bench.cold, *key, found.size);
+                let name = key.to_string();
+                self.damage_in(&mut copy, &name, &source, messages, object)
+                    .await?;
             }
-            Err(e) if *e.kind() == coldpost_tiers::Kind::NotFound => return Ok(None),
-            Err(e) => {
-                let what = format!("the store cannot say: {e}");
-                copy.find(&name, 0, what, Messages::new());
-                copy.lost.clone_from(messages);
-            }
+            Ok(None) => return Ok(None),
+            Err(e) => copy.ask_later(&e, messages),
         }
         Ok(Some(copy))
     }
 
-    /// What is wrong with messages in these bytes of an object.
-    fn damage_in(
-        &self,
+    /// What is wrong with messages in the bytes of an object.
+    async fn damage_in(
+        &mut self,
         copy: &mut Copy,
         name: &str,
-        bytes: &[u8],
+        source: &Source,
         messages: &Messages,
         object: ObjectId,
     ) -> Result<()> {
         if object.kind != ObjectKind::Blob {
-            return self.messages_in(copy, name, bytes, messages, object);
+            return self.messages_in(copy, name, source, messages, object).await;
         }
         if let Some(row) = self.blob_row(object)?
-            && let Err(e) = frames_of(&row.record, name, bytes)
+            && let Err(e) = blob_frames(source, &row.record, name).await
         {
-            copy.find_error(name, &e, messages.clone());
+            match e.kind() {
+                coldpost_tiers::Kind::Unavailable => copy.ask_later(&e, messages),
+                _ => copy.find_error(name, &e, messages.clone()),
+            }
         }
         Ok(())
     }
@@ -276,85 +328,61 @@ impl ShardCheck<'_, '_> {
     }
 
     /// Every message whose frames lie in these bytes of an object.
-    fn messages_in(
-        &self,
+    async fn messages_in(
+        &mut self,
         copy: &mut Copy,
         name: &str,
-        bytes: &[u8],
+        source: &Source,
         messages: &Messages,
         object: ObjectId,
     ) -> Result<()> {
+        for (range, messages) in groups(self.spans(messages, object)?) {
+            match source.piece(range).await {
+                Ok(piece) => {
+                    for (message, place) in self.places(&messages, object)? {
+                        if let Err(e) = piece.holds(name, &place) {
+                            copy.find_error(name, &e, [message].into());
+                        }
+                    }
+                }
+                Err(e) if source.is_local() => {
+                    copy.find(name, 0, in_full(&e), messages.into_iter().collect());
+                }
+                Err(e) => copy.ask_later(&e, &messages.into_iter().collect()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Where in an object the messages are that stand in it. Their places are read again piece by piece: all of them may be many.
+    fn spans(&self, messages: &Messages, object: ObjectId) -> Result<Vec<(Range<u64>, Message)>> {
+        let messages: Vec<_> = messages.iter().copied().collect();
+        let mut spans = Vec::with_capacity(messages.len());
+        for some in messages.chunks(PLACES_AT_ONCE) {
+            let places = self.places(some, object)?;
+            spans.extend(
+                places
+                    .into_iter()
+                    .map(|(message, place)| (span(&place), message)),
+            );
+        }
+        Ok(spans)
+    }
+
+    fn places(&self, messages: &[Message], object: ObjectId) -> Result<Vec<(Message, Place)>> {
+        let mut places = Vec::new();
         let Ok(state) = self.subject.hot.read() else {
-            return Ok(());
+            return Ok(places);
         };
         for (account, id) in messages {
             let Some(value) = state.get(TableName::Places, &key::message(*account, *id))? else {
                 continue;
             };
             let place = Place::decode("places", &value)?;
-            if place.address.object != object {
-                continue;
-            }
-            if let Err(e) = whole(name, bytes, &place) {
-                copy.find_error(name, &e, [(*account, *id)].into());
+            if place.address.object == object {
+                places.push(((*account, *id), place));
             }
         }
-        Ok(())
+        Ok(places)
     }
-
-    fn relative(&self, path: &Path) -> String {
-        path.strip_prefix(&self.bench.settings.data)
-            .unwrap_or(path)
-            .display()
-            .to_string()
-    }
-}
-
-/// Unpacks all frames of a blob.
-fn frames_of(record: &BlobRecord, name: &str, bytes: &[u8]) -> coldpost_tiers::Result<()> {
-    let mut at = frames_for(record, 0..record.raw)?.stored.start;
-    for frame in &record.frames {
-        at = unpacked(name, bytes, at, frame)?.0;
-    }
-    Ok(())
-}
-
-/// A frame at `at`: where it ends, and what is in it.
-fn unpacked(
-    name: &str,
-    bytes: &[u8],
-    at: u64,
-    frame: &FrameRef,
-) -> coldpost_tiers::Result<(u64, Vec<u8>)> {
-    let end = at + u64::from(frame.stored);
-    let index = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-    let missing = || coldpost_tiers::Error::corrupt(name, at, "the file ends before this frame");
-    let stored = bytes.get(index(at)..index(end)).ok_or_else(missing)?;
-    Ok((end, decompress(stored, frame, name, at)?))
-}
-
-/// Unpacks a message's frames and compares it with its checksum; blobs are checked as objects of their own.
-fn whole(name: &str, bytes: &[u8], place: &Place) -> coldpost_tiers::Result<()> {
-    let mut at = place.address.offset;
-    let mut crc = 0;
-    let mut has_blobs = false;
-    for extent in &place.address.extents {
-        match extent {
-            Extent::Frame(frame) => {
-                let (end, raw) = unpacked(name, bytes, at, frame)?;
-                crc = crc32c::crc32c_append(crc, &raw);
-                at = end;
-            }
-            Extent::Blob { .. } | Extent::Slice { .. } => has_blobs = true,
-        }
-    }
-    if !has_blobs && crc != place.crc {
-        let text = "the message is not the one that was delivered (CRC32C)";
-        return Err(coldpost_tiers::Error::corrupt(
-            name,
-            place.address.offset,
-            text,
-        ));
-    }
-    Ok(())
 }

@@ -7,11 +7,10 @@ use coldpost_tiers::hot::TableName;
 use coldpost_tiers::hot::row::{ObjectRow, ObjectState, Row};
 use coldpost_tiers::segment::{FileState, Salvage, Salvaged, SealedSegment, SegmentReader};
 
-use super::{Bench, Event, Subject, Summary, damage};
+use super::{Bench, Event, Subject, Summary, damage, journal};
 use crate::error::Result;
 use crate::ids::Position;
-use crate::journal::embedded::{LocalSegment, local_segments};
-use crate::local::shard_dir;
+use crate::journal::embedded::LocalSegment;
 
 /// Looks taken: a segment may be sealed, stored or evicted during one.
 const LOOKS: usize = 3;
@@ -50,10 +49,9 @@ pub(super) fn check(
 }
 
 fn look(bench: &Bench<'_>, subject: &Subject) -> Result<Vec<Gap>> {
-    let dir = shard_dir(&bench.settings.data, subject.shard).join("journal");
     // Files first: what is evicted meanwhile has its row by then.
     let mut ends: BTreeMap<Position, Position> = BTreeMap::new();
-    for file in local_segments(&*bench.disk, &dir)? {
+    for file in journal::files(bench, subject.shard).ours {
         if let Some(end) = end(bench, &file) {
             ends.insert(file.first, end);
         }
@@ -93,7 +91,7 @@ fn end(bench: &Bench<'_>, file: &LocalSegment) -> Option<Position> {
     for item in Salvage::new(reader) {
         match item {
             Ok(Salvaged::Record(record)) => last = record.at.position,
-            Ok(Salvaged::Damage(_)) => {}
+            Ok(Salvaged::Damage(_) | Salvaged::Suspect(_)) => {}
             Err(_) => return Some(UNKNOWN),
         }
     }

@@ -8,15 +8,17 @@ use coldpost_tiers::hot::row::{ObjectRow, ObjectState, Place, Row};
 use coldpost_tiers::hot::{TableName, key};
 
 use super::copy::{Copy, Finding};
-use super::{Bench, Event, Subject, Summary, damage, victims};
+use super::{
+    Bench, Event, Subject, Summary, UNANSWERED_MAX, Unchecked, damage, journal, unchecked, victims,
+};
 use crate::error::Result;
 use crate::ids::{AccountId, Epoch, MessageId, Position};
-use crate::journal::embedded::local_segments;
-use crate::local::shard_dir;
 
 type Report<'a> = &'a mut (dyn FnMut(Event) + Send);
+/// A message of a shard.
+pub(super) type Message = (AccountId, MessageId);
 /// Messages of a shard.
-pub(super) type Messages = BTreeSet<(AccountId, MessageId)>;
+pub(super) type Messages = BTreeSet<Message>;
 
 pub(super) struct ShardCheck<'a, 'b> {
     pub(super) bench: &'a Bench<'b>,
@@ -25,6 +27,44 @@ pub(super) struct ShardCheck<'a, 'b> {
     report: Report<'a>,
     /// Victims are named once, under the first damage that is found.
     named: Messages,
+    pub(super) away: Away,
+}
+
+/// What the store could not be asked about, told once for a shard.
+#[derive(Default)]
+pub(super) struct Away {
+    /// Without an answer since the last one that came.
+    in_a_row: u32,
+    objects: u64,
+    messages: u64,
+    first: Option<(ObjectId, String)>,
+}
+
+impl Away {
+    /// Why nothing more is asked.
+    pub(super) fn given_up(&self) -> Option<&str> {
+        let (_, why) = self.first.as_ref()?;
+        (self.in_a_row >= UNANSWERED_MAX).then_some(why)
+    }
+
+    fn add(&mut self, object: ObjectId, why: &str, messages: usize) {
+        self.in_a_row += 1;
+        self.objects += 1;
+        self.messages += u64::try_from(messages).unwrap_or(u64::MAX);
+        self.first.get_or_insert_with(|| (object, why.to_owned()));
+    }
+}
+
+/// The messages that no copy gives. Where the store was not asked, what is damaged here counts as lost: it cannot be read now.
+fn lost(local: Option<&Copy>, stored: Option<&Copy>, messages: &Messages) -> Messages {
+    match (local, stored) {
+        (None, None) => messages.clone(),
+        (None, Some(copy)) | (Some(copy), None) => copy.lost.clone(),
+        (Some(local), Some(stored)) => {
+            let gone = |m: &&(_, _)| stored.lost.contains(m) || stored.unasked.contains(m);
+            local.lost.iter().filter(gone).copied().collect()
+        }
+    }
 }
 
 impl<'a, 'b> ShardCheck<'a, 'b> {
@@ -40,6 +80,7 @@ impl<'a, 'b> ShardCheck<'a, 'b> {
             summary,
             report,
             named: Messages::new(),
+            away: Away::default(),
         }
     }
 
@@ -50,8 +91,7 @@ impl<'a, 'b> ShardCheck<'a, 'b> {
             objects.entry(*object).or_insert(0);
         }
         // A start with damage may know of no row at all: the files are looked at nevertheless.
-        let dir = shard_dir(&self.bench.settings.data, self.subject.shard).join("journal");
-        for file in local_segments(&*self.bench.disk, &dir)? {
+        for file in journal::files(self.bench, self.subject.shard).ours {
             let bytes = std::fs::metadata(&file.path).map_or(0, |m| m.len());
             *objects
                 .entry(ObjectId::segment(file.epoch, file.first))
@@ -72,6 +112,28 @@ impl<'a, 'b> ShardCheck<'a, 'b> {
             let done = self.summary.bytes;
             total = total.max(done);
             (self.report)(Event::Progress { done, total });
+        }
+        if let Some((object, why)) = self.away.first.take() {
+            let Away {
+                objects, messages, ..
+            } = self.away;
+            let object = Key::of(self.subject.shard, &object).to_string();
+            let what = format!(
+                "this object, and {} others, could not be asked for: {why}",
+                objects - 1
+            );
+            let entries = 0;
+            unchecked(
+                self.summary,
+                self.report,
+                Unchecked {
+                    object,
+                    what,
+                    objects,
+                    messages,
+                    entries,
+                },
+            );
         }
         Ok(())
     }
@@ -140,24 +202,17 @@ impl<'a, 'b> ShardCheck<'a, 'b> {
 
     /// One object: both its copies, and the messages that neither of them gives.
     async fn object(&mut self, object: ObjectId, messages: &Messages) -> Result<()> {
-        let mut local = self.local_copy(object, messages)?;
+        let mut local = self.local_copy(object, messages).await?;
         let mut stored = self.stored_copy(object, messages).await?;
         if local.is_none() && stored.is_none() {
             // It may have been sealed, or stored and evicted, between the two looks.
-            local = self.local_copy(object, messages)?;
+            local = self.local_copy(object, messages).await?;
             stored = self.stored_copy(object, messages).await?;
         }
         if object.kind != ObjectKind::Blob && (local.is_some() || stored.is_some()) {
             self.summary.messages += u64::try_from(messages.len()).unwrap_or(u64::MAX);
         }
-        let lost_from = |copy: &Option<Copy>| match copy {
-            Some(copy) => copy.lost.clone(),
-            None => messages.clone(),
-        };
-        let lost: Messages = lost_from(&local)
-            .intersection(&lost_from(&stored))
-            .copied()
-            .collect();
+        let lost = lost(local.as_ref(), stored.as_ref(), messages);
         if local.is_none() && stored.is_none() {
             // Whoever was purged meanwhile took the object along.
             let lost = self.still_there(lost)?;
@@ -171,6 +226,18 @@ impl<'a, 'b> ShardCheck<'a, 'b> {
                 hit: lost.clone(),
             };
             return self.tell(finding, &lost);
+        }
+        if let Some(copy) = &stored
+            && let Some(why) = &copy.away
+        {
+            let elsewhere = if local.is_some() {
+                0
+            } else {
+                copy.unasked.len()
+            };
+            self.away.add(object, why, elsewhere);
+        } else if stored.is_some() {
+            self.away.in_a_row = 0;
         }
         for finding in [local, stored]
             .into_iter()

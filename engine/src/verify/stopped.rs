@@ -1,64 +1,130 @@
 //! The hot tier of a stopped store: looked at without a change on disk; one that is missing or cannot be read is made for the time of
 //! the verification, from the journal, so that victims have names.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::fs::{self, File, TryLockError};
+use std::path::Path;
 use std::sync::Arc;
 
-use coldpost_tiers::cold::ColdStore;
-use coldpost_tiers::disk::{Disk, RealDisk};
+use coldpost_tiers::disk::ReadOnlyDisk;
 use coldpost_tiers::hot::HotTier;
+use coldpost_tiers::segment::{Lineage, SegmentReader};
 
-use super::{Event, Subject, Summary, damage};
+use super::{Event, Found, Subject, Summary, Whose, damage, in_full, rebuild};
 use crate::apply::Fold;
 use crate::error::{Error, Kind, Result};
-use crate::identity::{Claim, Identity};
-use crate::ids::{Position, ShardNo};
+use crate::identity::Identity;
+use crate::ids::{Epoch, Position, ShardNo, StoreId};
+use crate::journal::embedded::{LocalSegment, local_segments};
 use crate::local::shard_dir;
 use crate::settings::Settings;
-use crate::shard::{HotCell, rebuild_aside};
-use crate::start::open_shard;
+use crate::shard::{HotCell, is_foreign};
+use crate::start::take_lock;
 
-/// A file that lives as long as this.
-pub(crate) struct Made(PathBuf);
+/// Which store lies in the data directory. A damaged `store` file is told; what it said is then taken from the shards.
+///
+/// # Errors
+/// `NotFound` where there is no store.
+pub(super) fn identity(
+    settings: &Settings,
+    summary: &mut Summary,
+    report: &mut (dyn FnMut(Event) + Send),
+) -> Result<Found> {
+    let data = &settings.data;
+    let shards = data.join("shards");
+    let what = match Identity::read(data) {
+        Ok(Some(Identity { store, shards, .. })) => {
+            let store = Some(store);
+            return Ok(Found { store, shards });
+        }
+        Ok(None) if !shards.exists() => {
+            let text = format!("{} holds no store: check --data", data.display());
+            return Err(Error::new(Kind::NotFound, text));
+        }
+        Ok(None) => {
+            "it is missing, and there is mail in shards/: put it back from a backup".to_owned()
+        }
+        Err(e) => in_full(&e),
+    };
+    damage(summary, report, "store".to_owned(), 0, what, Vec::new());
+    let names = fs::read_dir(&shards).into_iter().flatten().flatten();
+    let numbers = names.filter_map(|entry| {
+        let name = entry.file_name();
+        u16::from_str_radix(name.to_str()?, 16).ok()
+    });
+    let last = numbers.max().unwrap_or(settings.shards);
+    let store = (0..=last).find_map(|shard| store_of(data, ShardNo(shard)));
+    Ok(Found {
+        store,
+        shards: last,
+    })
+}
 
-impl Drop for Made {
-    fn drop(&mut self) {
-        // Nobody reads it; the next verification removes it first.
-        let _ = fs::remove_file(&self.0);
+/// The store that a shard's journal says it belongs to.
+fn store_of(data: &Path, shard: ShardNo) -> Option<StoreId> {
+    let dir = shard_dir(data, shard).join("journal");
+    let files = local_segments(&ReadOnlyDisk, &dir).ok()?;
+    let read = |file: &LocalSegment| SegmentReader::open(&ReadOnlyDisk, &file.path).ok();
+    Some(files.iter().find_map(read)?.header().store)
+}
+
+/// Keeps a daemon from starting meanwhile. On a disk that is mounted read-only none can: then whatever lock there is will do.
+///
+/// # Errors
+/// `Conflict` when another process has the data directory.
+pub(super) fn lock(data: &Path) -> Result<Option<File>> {
+    let refused = match take_lock(data) {
+        Ok(lock) => return Ok(Some(lock)),
+        Err(e) if e.kind() == Kind::Conflict => return Err(e),
+        Err(e) => e,
+    };
+    match File::open(data.join("lock")) {
+        Ok(lock) => match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(another_has(data)),
+            _ => Ok(Some(lock)),
+        },
+        Err(_) => {
+            tracing::warn!("{}", in_full(&refused));
+            Ok(None)
+        }
     }
+}
+
+fn another_has(data: &Path) -> Error {
+    let data = data.display();
+    let text = format!(
+        "another coldpost process has the data directory {data}: stop it, or use another --data"
+    );
+    Error::new(Kind::Conflict, text)
 }
 
 /// What is to be verified of a shard.
 ///
 /// # Errors
-/// `Unavailable` when no hot tier can be made either.
+/// `Internal` when we failed.
 pub(super) async fn subject(
-    settings: &Settings,
-    cold: &ColdStore,
-    identity: &Identity,
+    whose: &Whose<'_>,
     shard: ShardNo,
     summary: &mut Summary,
     report: &mut (dyn FnMut(Event) + Send),
 ) -> Result<Subject> {
+    let settings = whose.settings;
     let path = shard_dir(&settings.data, shard).join("hot.redb");
     let cache = usize::try_from(settings.hot_cache).unwrap_or(usize::MAX);
     let hot = Arc::new(HotCell::default());
-    let mut made = None;
-    let (opened, damaged) = inspect(&path, cache)?;
+    // On a disk that refuses it stays, and does no harm.
+    let _ = rebuild::remove_left(&shard_dir(&settings.data, shard));
+    let (opened, damaged) = match inspect(&path, cache) {
+        (Some(hot), None) => ours(whose, shard, hot),
+        seen => seen,
+    };
     if let Some(what) = damaged {
         damage(summary, report, super::hot_name(shard), 0, what, Vec::new());
     }
-    if let Some(opened) = opened {
-        hot.replace(Some(opened));
+    let is_made = opened.is_none();
+    if is_made {
+        hot.replace(rebuild::aside(whose, shard, cache, summary, report).await?);
     } else {
-        let (journal, opened, file) = rebuilt(settings, cold, identity, shard, cache).await?;
         hot.replace(opened);
-        made = file;
-        if let Err(e) = journal {
-            let journal = format!("shards/{:04x}/journal", shard.0);
-            damage(summary, report, journal, 0, e.to_string(), Vec::new());
-        }
     }
     let applied = |state| Ok(Fold::load(&state)?.applied.position);
     let promised = hot.read().and_then(applied).unwrap_or(Position(0));
@@ -67,61 +133,52 @@ pub(super) async fn subject(
         hot,
         promised,
         is_running: false,
-        made,
+        is_made,
     })
 }
 
+/// A hot tier that opens, if it is that of this shard's journal, as the start asks.
+fn ours(whose: &Whose<'_>, shard: ShardNo, hot: HotTier) -> (Option<HotTier>, Option<String>) {
+    let Some(store) = whose.identity.store else {
+        return (Some(hot), None);
+    };
+    let dir = shard_dir(&whose.settings.data, shard);
+    let lineage = Lineage {
+        store,
+        shard,
+        epoch: Epoch(0),
+    };
+    let foreign = hot
+        .read()
+        .map_err(Error::from)
+        .and_then(|state| is_foreign(&ReadOnlyDisk, &dir, &state, lineage));
+    match foreign {
+        Ok(Some(why)) => (None, Some(why.to_string())),
+        // What cannot be read of it is told where it is looked at.
+        Ok(None) | Err(_) => (Some(hot), None),
+    }
+}
+
 /// The file's hot tier, if anything can be made of it, and what is wrong and what to do.
-fn inspect(path: &Path, cache: usize) -> Result<(Option<HotTier>, Option<String>)> {
-    use coldpost_tiers::Kind::Unavailable;
+fn inspect(path: &Path, cache: usize) -> (Option<HotTier>, Option<String>) {
     let mut hot = match HotTier::inspect(path, cache) {
         Ok(hot) => hot,
-        Err(e) if *e.kind() == Unavailable => return Err(e.into()),
-        // The start sees that as well.
         Err(e) => {
-            let what = format!("{e}; the next start makes it anew from the journal");
-            return Ok((None, Some(what)));
+            // The start sees that as well.
+            let then = match e.kind() {
+                coldpost_tiers::Kind::Unavailable => {
+                    "the shard does not start before it can be read"
+                }
+                _ => "the next start makes it anew from the journal",
+            };
+            return (None, Some(format!("{}; {then}", in_full(&e))));
         }
     };
     let what = "a page is not what was written, and the next start does not see it: move this file away, and it is made anew from the journal";
     match hot.check_integrity() {
-        Ok(true) => Ok((Some(hot), None)),
-        Ok(false) => Ok((Some(hot), Some(what.to_owned()))),
-        Err(e) if *e.kind() == Unavailable => Err(e.into()),
-        Err(_) => Ok((None, Some(what.to_owned()))),
+        Ok(true) => (Some(hot), None),
+        Ok(false) => (Some(hot), Some(what.to_owned())),
+        Err(e) if *e.kind() == coldpost_tiers::Kind::Unavailable => (None, Some(in_full(&e))),
+        Err(_) => (None, Some(what.to_owned())),
     }
-}
-
-type Rebuilt = (Result<()>, Option<HotTier>, Option<Made>);
-
-/// How far the journal could be read, and the hot tier that it gives.
-async fn rebuilt(
-    settings: &Settings,
-    cold: &ColdStore,
-    identity: &Identity,
-    shard: ShardNo,
-    cache: usize,
-) -> Result<Rebuilt> {
-    let dir = shard_dir(&settings.data, shard);
-    let claim = match Claim::read(&dir, identity.store, shard) {
-        Ok(Some(claim)) => claim,
-        // Told as damage of that file.
-        Ok(None) | Err(_) => return Ok((Ok(()), None, None)),
-    };
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    let (notices, _) = tokio::sync::mpsc::unbounded_channel();
-    let opening = open_shard(settings, &disk, cold, claim.lineage, cache, &notices);
-    let made = Made(dir.join("verify.redb"));
-    match fs::remove_file(&made.0) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            let text = format!("cannot remove {}", made.0.display());
-            return Err(Error::with_source(Kind::Unavailable, text, e));
-        }
-        _ => {}
-    }
-    let path = made.0.clone();
-    let work = tokio::task::spawn_blocking(move || rebuild_aside(&opening, &path)).await;
-    let (hot, read) =
-        work.map_err(|e| Error::with_source(Kind::Internal, "making a hot tier failed", e))??;
-    Ok((read, Some(hot), Some(made)))
 }

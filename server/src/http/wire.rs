@@ -118,7 +118,20 @@ pub enum VerifyLine {
         /// The messages that cannot be read because of it.
         victims: Vec<Victim>,
     },
-    /// The end: everything was looked at.
+    /// Something that could not be looked at.
+    Unchecked {
+        /// Key of the object or path of the file: the first of them.
+        object: String,
+        /// Why.
+        what: String,
+        /// Objects and files.
+        objects: u64,
+        /// Messages that are in nothing else.
+        messages: u64,
+        /// Entries of the journal.
+        entries: u64,
+    },
+    /// The end: everything that can be looked at was.
     Summary {
         /// Objects and files read.
         objects: u64,
@@ -130,6 +143,12 @@ pub enum VerifyLine {
         damaged: u64,
         /// Messages that cannot be read.
         victims: u64,
+        /// Objects and files that could not be looked at.
+        unchecked: u64,
+        /// Messages that are in nothing else.
+        unchecked_messages: u64,
+        /// Entries of the journal that could not be looked at.
+        unchecked_entries: u64,
     },
     /// The end: it could not go on.
     Failed {
@@ -169,6 +188,19 @@ impl From<verify::Event> for VerifyLine {
                     victims,
                 }
             }
+            verify::Event::Unchecked(verify::Unchecked {
+                object,
+                what,
+                objects,
+                messages,
+                entries,
+            }) => VerifyLine::Unchecked {
+                object,
+                what,
+                objects,
+                messages,
+                entries,
+            },
         }
     }
 }
@@ -182,12 +214,16 @@ impl From<coldpost_engine::Result<verify::Summary>> for VerifyLine {
                 messages,
                 damaged,
                 victims,
+                unchecked,
             }) => VerifyLine::Summary {
                 objects,
                 bytes,
                 messages,
                 damaged,
                 victims,
+                unchecked: unchecked.objects,
+                unchecked_messages: unchecked.messages,
+                unchecked_entries: unchecked.entries,
             },
             Err(error) => VerifyLine::Failed {
                 error: in_full(&error),

@@ -4,6 +4,7 @@
 //! [`DiskFile::sync_data`], names by [`Disk::sync_dir`].
 //! Never: buffers, caches, or takes a failed sync for a passing trouble.
 
+mod read_only;
 mod real;
 
 #[cfg(feature = "faults")]
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 #[cfg(feature = "faults")]
 pub use faulty::FaultyDisk;
+pub use read_only::ReadOnlyDisk;
 pub use real::RealDisk;
 
 use crate::{Error, Kind};

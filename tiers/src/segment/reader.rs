@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::walk::{Step, Walker, Window};
-use super::{Mark, Record};
+use super::{Mark, Record, size};
 use crate::address::Position;
 use crate::disk::{self, Disk, DiskFile};
 use crate::object::ObjectHeader;
@@ -36,6 +36,30 @@ impl SegmentReader {
         let mut window = Window::new(file, path)?;
         let (header, length) = window.header()?;
         let walker = Walker::new(window, &header, length);
+        Ok(SegmentReader {
+            header,
+            walker,
+            ended: false,
+        })
+    }
+
+    /// The same with the header that the file should have, whatever its own says: for who reads on past damage. Its `chain` is taken
+    /// from the first batch frame.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub fn behind_header(
+        file: Arc<dyn DiskFile>,
+        path: &Path,
+        header: ObjectHeader,
+    ) -> Result<SegmentReader> {
+        let length = size(header.encode().len());
+        let mut walker = Walker::new(Window::new(file, path)?, &header, length);
+        if let Some(batch) = walker.next_batch(length)?
+            && (batch.offset, batch.next) == (length, header.first)
+        {
+            walker.resume(&batch);
+        }
         Ok(SegmentReader {
             header,
             walker,

@@ -131,6 +131,24 @@ pub(super) fn decode(bytes: Bytes, seed: u32, mark: &mut Mark) -> Result<Record,
     Ok(Record { at, meta, body })
 }
 
+/// The record `bytes` at `mark` with the checksum that it states, right or not, and the place behind it; `None` when it is another one.
+pub(super) fn unchecked(bytes: Bytes, whole: usize, mark: &Mark) -> Option<(Record, Mark)> {
+    let head = Head::read(&mut Reader::new(&bytes)).ok()?;
+    let split = usize::try_from(head.counted).ok()?.checked_add(8)?;
+    if head.position != mark.next || bytes.len() < whole || !(HEAD..=whole).contains(&split) {
+        return None;
+    }
+    let (meta, body) = (bytes.slice(HEAD..split), bytes.slice(split..whole));
+    let mut behind = *mark;
+    let at = advance(
+        &mut behind,
+        &meta,
+        body.len(),
+        u32::from_le_bytes(head.checksum),
+    );
+    Some((Record { at, meta, body }, behind))
+}
+
 fn advance(mark: &mut Mark, meta: &[u8], body: usize, chain: u32) -> Placed {
     let whole = record_len(meta.len(), body);
     let end_offset = mark.offset + whole;

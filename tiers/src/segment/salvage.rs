@@ -46,6 +46,9 @@ impl Damage {
 pub enum Salvaged {
     /// A whole record in its place.
     Record(Record),
+    /// Bytes that do not fit their checksum, where everything around says that this record stands here: something in its meta or its
+    /// body is not what was written. Only given to who asks for it.
+    Suspect(Record),
     /// A range without.
     Damage(Damage),
 }
@@ -55,6 +58,7 @@ pub enum Salvaged {
 pub struct Salvage {
     walker: Walker,
     ended: bool,
+    suspects: bool,
 }
 
 impl Salvage {
@@ -63,7 +67,16 @@ impl Salvage {
         Salvage {
             walker: reader.into_walker(),
             ended: false,
+            suspects: false,
         }
+    }
+
+    /// Gives [`Salvaged::Suspect`] records too, and reads on behind them and behind a batch frame that is damaged: for who wants to know
+    /// whose mail stands there. Of what is left out then, nothing is told.
+    #[must_use]
+    pub fn with_suspects(mut self) -> Salvage {
+        self.suspects = true;
+        self
     }
 
     pub(super) fn mark(&self) -> &super::Mark {
@@ -93,7 +106,17 @@ impl Salvage {
                 Step::Record(record) => return Ok(Some(Salvaged::Record(record))),
                 Step::Batch(_) => {}
                 Step::End | Step::Index => self.ended = true,
-                Step::Misfit(why) => return self.damage(why).map(|d| Some(Salvaged::Damage(d))),
+                Step::Misfit(why) => {
+                    if self.suspects {
+                        if let Some(record) = self.walker.behind_frame()? {
+                            return Ok(Some(Salvaged::Record(record)));
+                        }
+                        if let Some(record) = self.walker.suspect()? {
+                            return Ok(Some(Salvaged::Suspect(record)));
+                        }
+                    }
+                    return self.damage(why).map(|d| Some(Salvaged::Damage(d)));
+                }
             }
         }
         Ok(None)

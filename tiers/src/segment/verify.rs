@@ -45,6 +45,8 @@ impl SealedSegment {
                     damage.next_whole = damage.next_whole.or(Some(after));
                     found.damage.push(damage);
                 }
+                // Not asked for.
+                Salvaged::Suspect(_) => {}
                 Salvaged::Record(record) => {
                     found.records += 1;
                     // Entries of records that are lost are lost with them.

@@ -175,6 +175,36 @@ impl Walker {
         }
     }
 
+    /// At a misfit: the next record, when only the batch frame before it is damaged.
+    pub(super) fn behind_frame(&mut self) -> Result<Option<Record>> {
+        let before = self.mark;
+        self.mark.offset += size(batch::LENGTH);
+        if let Step::Record(record) = self.step()? {
+            return Ok(Some(record));
+        }
+        self.mark = before;
+        Ok(None)
+    }
+
+    /// At a misfit: the record that stands here but for some of its bytes. What follows it must fit the checksum that it states: so
+    /// its length, its position and that checksum are what was written.
+    pub(super) fn suspect(&mut self) -> Result<Option<Record>> {
+        let before = self.mark;
+        let head = self.window.at(before.offset, batch::LENGTH)?;
+        let begins = head.starts_with(&frame::RECORD.to_le_bytes());
+        let Some(whole) = record::whole_len(&head).ok().filter(|_| begins) else {
+            return Ok(None);
+        };
+        let bytes = self.window.at(before.offset, whole)?;
+        let Some((record, behind)) = record::unchecked(bytes, whole, &before) else {
+            return Ok(None);
+        };
+        self.mark = behind;
+        let follows = matches!(self.step()?, Step::Record(_) | Step::Batch(_) | Step::Index);
+        self.mark = if follows { behind } else { before };
+        Ok(follows.then_some(record))
+    }
+
     /// The first whole batch frame from `from` on.
     pub(super) fn next_batch(&mut self, from: u64) -> Result<Option<Batch>> {
         self.window.next_batch(self.seeds.segment, from)

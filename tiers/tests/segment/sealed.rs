@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use crate::kit::*;
 use coldpost_tiers::address::Position;
-use coldpost_tiers::disk::FaultyDisk;
+use coldpost_tiers::disk::{Disk, FaultyDisk};
 use coldpost_tiers::limits::RECORD_MAX;
 use coldpost_tiers::segment::{
     Placed, RecordParts, Salvage, Salvaged, SealedSegment, SegmentReader, record_len,
@@ -170,6 +170,64 @@ fn every_flipped_bit_of_a_sealed_segment_is_found_and_every_other_batch_read() {
     }
 }
 
+/// What is known of the entries of a segment with a damaged byte in its records: their positions, and whether each is whole.
+fn known(mut items: Salvage) -> Vec<(u64, bool)> {
+    let mut known = Vec::new();
+    for item in items.by_ref() {
+        match item.unwrap() {
+            Salvaged::Record(record) => known.push((record.at.position.0, true)),
+            Salvaged::Suspect(record) => known.push((record.at.position.0, false)),
+            Salvaged::Damage(_) => {}
+        }
+    }
+    known
+}
+
+#[test]
+fn a_flipped_bit_in_a_record_leaves_its_place_known_and_its_neighbours_whole() {
+    const HEAD: u64 = 24;
+    let (disk, whole, placed) = sealed(&six());
+    let bytes = read(&disk, &sealed_path());
+    let begin = header().encode().len();
+    let end = usize::try_from(whole.footer().index_offset).unwrap();
+    for at in begin..end {
+        let mut bad = bytes.clone();
+        bad[at] ^= 1 << (at % 8);
+        let disk = disk_with(&sealed_path(), &bad);
+        let reader = SegmentReader::open(&disk, &sealed_path()).unwrap();
+        let known = known(Salvage::new(reader).with_suspects());
+        let place = size(at);
+        let hit = placed
+            .iter()
+            .find(|p| (p.record_offset..p.end_offset).contains(&place));
+        let expected = |p: &Placed| (p.position.0, Some(p) != hit);
+        match hit {
+            // What is not behind its beginning may cost its batch.
+            Some(p) if place < p.record_offset + HEAD => assert!(known.len() >= 4, "byte {at}"),
+            _ => assert_eq!(
+                known,
+                placed.iter().map(expected).collect::<Vec<_>>(),
+                "byte {at}"
+            ),
+        }
+    }
+}
+
+#[test]
+fn behind_a_damaged_header_every_record_is_read() {
+    let (disk, _, placed) = sealed(&six());
+    let mut bytes = read(&disk, &sealed_path());
+    bytes[20] ^= 1;
+    let disk = disk_with(&sealed_path(), &bytes);
+    assert!(SegmentReader::open(&disk, &sealed_path()).is_err());
+    let file = disk.open(&sealed_path()).unwrap();
+    let mut known_header = header();
+    known_header.chain = 0;
+    let reader = SegmentReader::behind_header(file, &sealed_path(), known_header).unwrap();
+    let all: Vec<_> = placed.iter().map(|p| (p.position.0, true)).collect();
+    assert_eq!(known(Salvage::new(reader)), all);
+}
+
 fn size(n: usize) -> u64 {
     u64::try_from(n).unwrap()
 }
@@ -177,7 +235,7 @@ fn size(n: usize) -> u64 {
 fn record_of(item: Result<Salvaged>) -> Option<coldpost_tiers::segment::Record> {
     match item.unwrap() {
         Salvaged::Record(record) => Some(record),
-        Salvaged::Damage(_) => None,
+        Salvaged::Suspect(_) | Salvaged::Damage(_) => None,
     }
 }
 
