@@ -174,6 +174,8 @@ fn a_data_directory_that_lost_a_shard_or_is_older_than_its_bucket_is_refused() {
     is_refused(&older, "has a later one", "Put the newest copy back");
     assert_eq!(files(&cold), bucket, "the bucket is untouched");
     put(&whole, &shard, &shard);
+    // What is no segment of ours says nothing about it.
+    fs::write(segments.join("00000001/Thumbs.db"), b"x").must("writing a stray file");
     daemon.restart();
     let mut imap = daemon.imap(USER);
     assert_eq!(

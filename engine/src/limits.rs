@@ -112,8 +112,10 @@ pub const SEARCH_LARGE: usize = SEARCH_MEMORY / 8;
 pub const SEARCH_TEXTS_MAX: usize = 100;
 /// Seconds that one search may take.
 pub const SEARCH_SECONDS_MAX: u64 = 120;
-/// Milliseconds that a start waits for the object store.
+/// Milliseconds that a start waits for each of two answers of the object store: whose it is, and what it has of the journals.
 pub const START_CHECK_MS: u64 = 500;
+/// The same where no shard may begin without that answer: at the first start, and where a journal is empty.
+pub const START_NEEDS_MS: u64 = 20_000;
 /// Milliseconds between two looks of an upkeep task.
 pub const UPKEEP_TICK_MS: u64 = 500;
 /// Bytes of a copy that `verify` reads at once.

@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use crate::error::{Error, Kind, Result};
 use crate::identity::{self, Claim, Identity};
 use crate::ids::{Epoch, Position, ShardNo, StoreId};
-use crate::limits::{DURABLE_EVERY_MS, READ_AHEAD_HELD, START_CHECK_MS};
+use crate::limits::{DURABLE_EVERY_MS, READ_AHEAD_HELD, START_CHECK_MS, START_NEEDS_MS};
 use crate::local::{LocalStore, shard_dir};
 use crate::op::{LEVEL, Op};
 use crate::open::{Engine, Inner};
@@ -142,15 +142,13 @@ impl Engine {
     async fn check_ends(&self, standing: Standing, ended: &[Ended]) -> Result<Standing> {
         let why = match standing {
             Standing::Confirmed => {
-                let check = async {
-                    for e in ended {
-                        identity::check_end(&self.inner.cold, &e.claim, e.unsealed).await?;
-                    }
-                    Ok::<(), Error>(())
-                };
-                let patience = Duration::from_millis(START_CHECK_MS);
-                match tokio::time::timeout(patience, check).await {
-                    Ok(Ok(())) => return Ok(Standing::Confirmed),
+                let checks = ended
+                    .iter()
+                    .map(|e| identity::check_end(&self.inner.cold, &e.claim, e.unsealed));
+                let check = futures::future::try_join_all(checks);
+                let is_needed = ended.iter().any(|e| e.is_empty);
+                match tokio::time::timeout(patience(is_needed), check).await {
+                    Ok(Ok(_)) => return Ok(Standing::Confirmed),
                     Ok(Err(e)) if e.kind() != Kind::Unavailable => return Err(e),
                     Ok(Err(e)) => e.to_string(),
                     Err(_) => format!("the object store {} does not answer", self.inner.cold.url()),
@@ -165,6 +163,7 @@ impl Engine {
             );
             return Err(Error::new(Kind::Unavailable, text));
         }
+        tracing::warn!("{why}: mail is taken, nothing is uploaded or evicted until it does");
         Ok(Standing::Unknown(why))
     }
 
@@ -264,6 +263,14 @@ async fn first_start(settings: &Settings, cold: &ColdStore) -> Result<Identity> 
     Identity::make(&settings.data, settings.shards)
 }
 
+/// How long a start waits for an answer that it needs, or could do without.
+fn patience(is_needed: bool) -> Duration {
+    Duration::from_millis(match is_needed {
+        true => START_NEEDS_MS,
+        false => START_CHECK_MS,
+    })
+}
+
 /// Puts claims that were never confirmed and compares those that were; a store that does not answer is asked again later.
 async fn check_claims(settings: &Settings, cold: &ColdStore, claims: &[Claim]) -> Result<Standing> {
     let unconfirmed = claims.iter().any(|claim| !claim.claimed);
@@ -273,12 +280,12 @@ async fn check_claims(settings: &Settings, cold: &ColdStore, claims: &[Claim]) -
         }
         Ok::<(), Error>(())
     };
-    let patience = Duration::from_millis(if unconfirmed {
-        START_CHECK_MS * 40
-    } else {
-        START_CHECK_MS
-    });
-    match tokio::time::timeout(patience, check).await {
+    let has_mail = |claim: &Claim| {
+        let journal = shard_dir(&settings.data, claim.lineage.shard).join("journal");
+        std::fs::read_dir(journal).is_ok_and(|mut files| files.next().is_some())
+    };
+    let is_needed = unconfirmed || !claims.iter().all(has_mail);
+    match tokio::time::timeout(patience(is_needed), check).await {
         Ok(Ok(())) => Ok(Standing::Confirmed),
         Ok(Err(e)) if e.kind() != Kind::Unavailable => Err(e),
         answer if unconfirmed => {
@@ -299,7 +306,6 @@ async fn check_claims(settings: &Settings, cold: &ColdStore, claims: &[Claim]) -
                 Ok(Err(e)) => e.to_string(),
                 _ => format!("the object store {} does not answer", cold.url()),
             };
-            tracing::warn!("{why}: mail is taken, nothing is uploaded or evicted until it does");
             Ok(Standing::Unknown(why))
         }
     }

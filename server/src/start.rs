@@ -137,9 +137,11 @@ impl Server {
 /// `protocol` with no more connections than its `quarters` of the open files that the store does not need: silent clients of one
 /// protocol must not take the descriptors of the journal, or of the other protocol.
 fn within(protocol: Protocol, open_files: usize, quarters: usize) -> Protocol {
-    let connections = open_files - FILES_LEFT.min(open_files / 2);
+    // A message in its file is a descriptor more.
+    let connections = (open_files - FILES_LEFT.min(open_files / 2)) / 2;
+    let share = (connections / 4 * quarters).max(1);
     Protocol {
-        connections_max: protocol.connections_max.min(connections / 4 * quarters),
+        connections_max: protocol.connections_max.min(share),
         ..protocol
     }
 }
@@ -226,11 +228,12 @@ mod tests {
     #[test]
     fn connections_leave_the_store_its_files() {
         let most = |files| within(IMAP, files, 3).connections_max;
-        assert_eq!(most(64), 24);
-        assert_eq!(most(1_024), 384);
-        assert_eq!(most(4_096), 2_688);
+        assert_eq!(most(64), 12);
+        assert_eq!(most(1_024), 192);
+        assert_eq!(most(4_096), 1_344);
         assert_eq!(most(1 << 20), IMAP_CONNECTIONS_MAX);
         assert_eq!(most(usize::MAX), IMAP_CONNECTIONS_MAX);
-        assert_eq!(within(IMAP, 64, 1).connections_max, 8);
+        assert_eq!(within(IMAP, 64, 1).connections_max, 4);
+        assert_eq!(within(IMAP, 4, 1).connections_max, 1);
     }
 }

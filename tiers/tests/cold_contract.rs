@@ -327,8 +327,9 @@ fn an_address_that_is_none_is_refused_in_words() {
 async fn a_directory_that_is_not_there_is_empty_and_is_made_by_the_check_alone() {
     let scratch = TempDir::new().unwrap();
     let root = scratch.path().join("a b/c%20d #1");
+    fs::create_dir(scratch.path().join("x")).unwrap();
     let settings = ColdSettings {
-        url: format!("file://{}", root.display()),
+        url: format!("file://{}/x/../a b/c%20d #1", scratch.path().display()),
         ..ColdSettings::default()
     };
     let store = ColdStore::open(&settings).unwrap();

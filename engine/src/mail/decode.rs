@@ -222,14 +222,12 @@ fn with_encoded_equal_signs(line: &[u8]) -> Vec<u8> {
 fn base64_body(raw: &[u8], reader: &mut CharsetReader, each: &mut dyn FnMut(&str) -> bool) -> bool {
     let mut quads = Vec::with_capacity(CHUNK.min(raw.len()) + 4);
     for chunk in raw.chunks(CHUNK) {
+        let mut decoded = Vec::with_capacity(chunk.len());
         // Padding ends a text; what follows is another one, as when encoded texts were put one behind the other.
         for (n, run) in chunk.split(|&b| b == b'=').enumerate() {
             if n > 0 {
-                let decoded = base64_decode(&quads).unwrap_or_default();
+                decoded.extend(base64_decode(&quads).unwrap_or_default());
                 quads.clear();
-                if !reader.read(&decoded, false, each) {
-                    return false;
-                }
             }
             quads.extend(
                 run.iter()
@@ -237,11 +235,11 @@ fn base64_body(raw: &[u8], reader: &mut CharsetReader, each: &mut dyn FnMut(&str
                     .filter(|b| b.is_ascii_alphanumeric() || *b == b'+' || *b == b'/'),
             );
             let whole = quads.len() / 4 * 4;
-            let decoded = base64_decode(&quads[..whole]).unwrap_or_default();
+            decoded.extend(base64_decode(&quads[..whole]).unwrap_or_default());
             quads.drain(..whole);
-            if !reader.read(&decoded, false, each) {
-                return false;
-            }
+        }
+        if !reader.read(&decoded, false, each) {
+            return false;
         }
     }
     let decoded = base64_decode(&quads).unwrap_or_default();

@@ -70,8 +70,8 @@ impl Writer<'_> {
     /// Leaves of the contents only what the grammar needs, and only short tokens of it: of the last ones, as many as must be.
     fn shorten(&mut self) {
         let whole = self.own_bytes();
-        let contents = self.contents.clone();
-        self.contents = contents.iter().map(shortened).collect();
+        let contents: Vec<Content> = self.contents.iter().map(shortened).collect();
+        let contents = std::mem::replace(&mut self.contents, contents);
         self.short_from = 0;
         let short = self.own_bytes();
         let mut bytes: usize = short.iter().sum();

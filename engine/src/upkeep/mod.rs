@@ -17,7 +17,8 @@ use coldpost_tiers::address::BlobId;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::identity;
+use crate::error::{Error, Kind};
+use crate::identity::{self, Claim};
 use crate::ids::{Position, ShardNo};
 use crate::limits::UPKEEP_TICK_MS;
 use crate::local::shard_dir;
@@ -169,6 +170,15 @@ pub(crate) fn tick() -> Duration {
     Duration::from_millis(UPKEEP_TICK_MS)
 }
 
+/// Mail that is taken by an older copy of the store would be taken under UIDs that were given before.
+fn set_down(engine: &Engine, claim: &Claim, error: &Error) {
+    if error.kind() == Kind::Conflict
+        && let Ok(shard) = engine.shard(claim.lineage.shard)
+    {
+        shard.set_down(error.to_string());
+    }
+}
+
 /// Asks the bucket until it says whether it is ours.
 async fn confirm(engine: Engine, claims: Vec<Ended>, progress: Arc<Progress>) {
     loop {
@@ -181,7 +191,9 @@ async fn confirm(engine: Engine, claims: Vec<Ended>, progress: Arc<Progress>) {
             let dir = shard_dir(engine.data(), claim.lineage.shard);
             answer = async {
                 identity::check(&engine.inner.cold, claim, &dir).await?;
-                identity::check_end(&engine.inner.cold, claim, *unsealed).await
+                identity::check_end(&engine.inner.cold, claim, *unsealed)
+                    .await
+                    .inspect_err(|e| set_down(&engine, claim, e))
             }
             .await;
             if answer.is_err() {
@@ -194,7 +206,7 @@ async fn confirm(engine: Engine, claims: Vec<Ended>, progress: Arc<Progress>) {
                 progress.confirmed.store(true, Ordering::Release);
                 return;
             }
-            Err(e) if e.kind() == crate::error::Kind::Unavailable => {
+            Err(e) if e.kind() == Kind::Unavailable => {
                 *progress.unconfirmed() = e.to_string();
             }
             Err(e) => {

@@ -54,14 +54,12 @@ pub(super) async fn run(
             ),
         }
     }
-    let mut last = ShardNo(0);
     loop {
         let count: usize = waiting.values().map(Vec::len).sum();
         progress
             .waiting_uploads
             .store(u64::try_from(count).unwrap_or(0), Ordering::Relaxed);
-        if let Some((shard, item)) = next(&waiting, last) {
-            last = shard;
+        if let Some((shard, item)) = next(&waiting) {
             match ship(&engine, &uploader, &mut done, shard, &item).await {
                 Ok(()) => forget(&mut waiting, shard, &item),
                 Err(e) if e.kind() == Kind::Unavailable => {
@@ -109,12 +107,9 @@ fn forget(waiting: &mut BTreeMap<ShardNo, Vec<Item>>, shard: ShardNo, item: &Ite
     }
 }
 
-/// The shards take turns: what one of them cannot put now holds up no other.
-fn next(waiting: &BTreeMap<ShardNo, Vec<Item>>, last: ShardNo) -> Option<(ShardNo, Item)> {
-    use std::ops::Bound::{Excluded, Unbounded};
-    let behind = waiting.range((Excluded(last), Unbounded));
-    behind
-        .chain(waiting.range(..=last))
+fn next(waiting: &BTreeMap<ShardNo, Vec<Item>>) -> Option<(ShardNo, Item)> {
+    waiting
+        .iter()
         .find_map(|(shard, items)| items.iter().min().map(|item| (*shard, item.clone())))
 }
 

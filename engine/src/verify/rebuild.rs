@@ -140,7 +140,7 @@ fn tell(
     if ends_too_early(&made.lanes) {
         let last = made.expected.0 - 1;
         let what = format!(
-            "the file with the newest entries, those after entry {last}, is not there: nobody knows how many these are"
+            "a file with newer entries, those after entry {last}, is not there, if there was one: nobody knows how many these are"
         );
         not_read(&journal, what);
     }

@@ -32,8 +32,12 @@ pub(crate) struct Directory {
 impl Directory {
     /// Names it, whether it is there or not: a store may be mounted later.
     pub(crate) fn open(root: &Path) -> Result<Directory> {
+        let root = &resolved(root);
         let prefix = object_store::path::Path::from_absolute_path(root).map_err(|e| {
-            let words = format!("`file://{}` is no directory", root.display());
+            let words = format!(
+                "`file://{}` is no name for a directory: write it without `..`",
+                root.display()
+            );
             Error::with_source(Kind::Invalid, words, e)
         })?;
         let files = Arc::new(LocalFileSystem::new().with_fsync(true));
@@ -135,6 +139,20 @@ impl Backend for Directory {
     fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Failure>> {
         self.files.delete(name)
     }
+}
+
+/// Without `..` and symbolic links, as far as it is there.
+fn resolved(root: &Path) -> PathBuf {
+    let there = |above: &Path| {
+        Some((
+            fs::canonicalize(above).ok()?,
+            root.strip_prefix(above).ok()?,
+        ))
+    };
+    let found = root
+        .ancestors()
+        .find_map(|above| there(above).map(|(real, below)| real.join(below)));
+    found.unwrap_or_else(|| root.to_owned())
 }
 
 fn link(file: &Path, path: &Path, root: &Path) -> Result<Linked, Failure> {

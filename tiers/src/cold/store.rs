@@ -79,10 +79,10 @@ pub(super) struct Inner {
 }
 
 impl ColdStore {
-    /// Opens a store; nothing is asked of an S3 store yet, the directory of a `file://` store is made.
+    /// Opens a store; nothing is asked of it yet, and a directory may be missing until [`ColdStore::check`] makes it.
     ///
     /// # Errors
-    /// `Invalid`: says which setting; `Unavailable`: the directory cannot be made or read.
+    /// `Invalid`: says which setting.
     pub fn open(settings: &ColdSettings) -> Result<ColdStore> {
         Ok(ColdStore::over(backend(settings)?, settings.url.clone()))
     }
