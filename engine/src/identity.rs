@@ -252,14 +252,16 @@ pub(crate) async fn check(cold: &ColdStore, claim: &Claim, dir: &Path) -> Result
             Said::Same => Ok(()),
             Said::Other => Err(other(cold, claim)),
             // A page of a gateway, or damage: nothing is concluded, and nothing is written there.
-            Said::Nothing => Err(Error::new(
-                Kind::Unavailable,
-                format!(
+            Said::Nothing => {
+                let text = format!(
                     "{} in {} cannot be read: the store answers wrongly, or the object is damaged (put it back from a copy)",
                     claim.key(),
                     cold.url()
-                ),
-            )),
+                );
+                let name = claim.key().to_string();
+                let cause = coldpost_tiers::Error::corrupt(name, 0, "it is no claim of this store");
+                Err(Error::with_source(Kind::Unavailable, text, cause))
+            }
         },
         // A bucket that was lost, another one, or a directory that is not mounted: the same.
         Err(e) if *e.kind() == coldpost_tiers::Kind::NotFound => Err(Error::with_source(

@@ -82,10 +82,14 @@ async fn unclaimed(cold: &ColdStore, claim: &Claim, dir: &Path) -> Result<()> {
     }
 }
 
-/// Whether the store did not answer: that an object is not there is an answer.
+/// Whether the store did not answer: that an object is not there, or is damaged, is an answer.
 fn is_away(error: &Error) -> bool {
     let below = std::error::Error::source(error)
         .and_then(|e| e.downcast_ref::<coldpost_tiers::Error>())
         .map(coldpost_tiers::Error::kind);
-    error.kind() == Kind::Unavailable && below != Some(&coldpost_tiers::Kind::NotFound)
+    let has_answered = matches!(
+        below,
+        Some(coldpost_tiers::Kind::NotFound | coldpost_tiers::Kind::Corrupt { .. })
+    );
+    error.kind() == Kind::Unavailable && !has_answered
 }
