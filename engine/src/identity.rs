@@ -252,16 +252,7 @@ pub(crate) async fn check(cold: &ColdStore, claim: &Claim, dir: &Path) -> Result
             Said::Same => Ok(()),
             Said::Other => Err(other(cold, claim)),
             // A page of a gateway, or damage: nothing is concluded, and nothing is written there.
-            Said::Nothing => {
-                let text = format!(
-                    "{} in {} cannot be read: the store answers wrongly, or the object is damaged (put it back from a copy)",
-                    claim.key(),
-                    cold.url()
-                );
-                let name = claim.key().to_string();
-                let cause = coldpost_tiers::Error::corrupt(name, 0, "it is no claim of this store");
-                Err(Error::with_source(Kind::Unavailable, text, cause))
-            }
+            Said::Nothing => Err(unreadable(cold, claim)),
         },
         // A bucket that was lost, another one, or a directory that is not mounted: the same.
         Err(e) if *e.kind() == coldpost_tiers::Kind::NotFound => Err(Error::with_source(
@@ -277,6 +268,25 @@ pub(crate) async fn check(cold: &ColdStore, claim: &Claim, dir: &Path) -> Result
     }
 }
 
+fn unreadable(cold: &ColdStore, claim: &Claim) -> Error {
+    let name = claim.key().to_string();
+    let text = format!(
+        "{name} in {} cannot be read: the store answers wrongly, or the object is damaged (put it back from a copy)",
+        cold.url()
+    );
+    let cause = coldpost_tiers::Error::corrupt(name, 0, "it is no claim of this store");
+    Error::with_source(Kind::Unavailable, text, cause)
+}
+
+fn lost(cold: &ColdStore, dir: &Path) -> Error {
+    let text = format!(
+        "{} is missing, and {} has this store's shard: put the shard's directory back as it was",
+        dir.join("epoch").display(),
+        cold.url()
+    );
+    Error::new(Kind::Conflict, text)
+}
+
 fn other(cold: &ColdStore, claim: &Claim) -> Error {
     let text = format!(
         "{} belongs to another store than this data directory (store {}): check [cold] url and --data; nothing was changed",
@@ -290,22 +300,17 @@ fn other(cold: &ColdStore, claim: &Claim) -> Error {
 async fn first_claim(cold: &ColdStore, claim: &Claim, dir: &Path) -> Result<()> {
     let Lineage { store, shard, .. } = claim.lineage;
     if Claim::read(dir, store, shard)?.is_none() {
-        let found = match cold.get(&claim.key(), Caller::Epoch).await {
-            Err(e) if *e.kind() == coldpost_tiers::Kind::NotFound => None,
-            found => Some(found?),
-        };
-        if let Some(found) = found {
-            let ours = ObjectHeader::decode(&found, &claim.key().to_string())
-                .is_ok_and(|(header, _)| header.store == store);
-            let lost = || {
-                let text = format!(
-                    "{} is missing, and {} has this store's shard: put the shard's directory back as it was",
-                    dir.join("epoch").display(),
-                    cold.url()
-                );
-                Error::new(Kind::Conflict, text)
-            };
-            return Err(if ours { lost() } else { other(cold, claim) });
+        match cold.get(&claim.key(), Caller::Epoch).await {
+            Err(e) if *e.kind() == coldpost_tiers::Kind::NotFound => {}
+            Err(e) => return Err(e.into()),
+            Ok(found) => {
+                let key = claim.key().to_string();
+                return Err(match ObjectHeader::decode(&found, &key) {
+                    Ok((header, _)) if header.store == store => lost(cold, dir),
+                    Ok(_) => other(cold, claim),
+                    Err(_) => unreadable(cold, claim),
+                });
+            }
         }
         claim.write(dir)?;
     }

@@ -221,14 +221,16 @@ pub(crate) fn take_lock(data: &Path) -> Result<File> {
         .write(true)
         .open(&path)
         .map_err(failed)?;
-    lock.try_lock().map_err(|_| {
-        let text = format!(
-            "another coldpost process has the data directory {}: stop it, or use another --data",
-            data.display()
-        );
-        Error::new(Kind::Conflict, text)
-    })?;
+    lock.try_lock().map_err(|_| another_has(data))?;
     Ok(lock)
+}
+
+pub(crate) fn another_has(data: &Path) -> Error {
+    let text = format!(
+        "another coldpost process has the data directory {}: stop it, or use another --data",
+        data.display()
+    );
+    Error::new(Kind::Conflict, text)
 }
 
 /// Makes a store: only in a directory without one, and on a bucket without one.

@@ -78,7 +78,7 @@ pub const IMAP_BODIES_AHEAD: usize = 256 * 1024;
 pub const IMAP_APPEND_IN_MEMORY: usize = 64 * 1024;
 /// Connections of the IMAP listener at a time.
 pub const IMAP_CONNECTIONS_MAX: usize = 10_000;
-/// Open files that connections of LMTP and IMAP leave to the store, the bucket and HTTP (of a limit below twice that, half); of the rest IMAP has three quarters.
+/// Open files that connections of LMTP and IMAP leave to the store, the bucket and HTTP (of a limit below twice that, half). Each connection counts as two of the rest, as its message may lie in a file; IMAP has three quarters of them.
 pub const FILES_LEFT: usize = 512;
 /// Bytes of the longest text that is sent as a quoted string.
 pub const IMAP_QUOTED_MAX: usize = 1_000;

@@ -288,12 +288,15 @@ async fn faults_on_the_wire_are_called_by_their_names(weed: &SeaweedFs) {
     for mode in [Mode::Status(409), Mode::Status(412), Mode::Page] {
         proxy.set(mode);
         let put = store.put_new(&key, signed(1), Caller::Upload).await;
-        let found = store.head(&key, Caller::Read).await.map(drop);
-        let got = store.get(&key, Caller::Upload).await.map(drop);
-        let answers = [put.map(drop), found, got];
-        for answer in answers.into_iter().filter_map(Result::err) {
-            assert_eq!(*answer.kind(), Kind::Unavailable, "{mode:?}: {answer}");
+        assert_eq!(*put.unwrap_err().kind(), Kind::Unavailable, "{mode:?}");
+        if mode == Mode::Page {
+            // What a page says can only be told by who knows what should stand there.
+            continue;
         }
+        let found = store.head(&key, Caller::Read).await;
+        assert_eq!(*found.unwrap_err().kind(), Kind::Unavailable, "{mode:?}");
+        let got = store.get(&key, Caller::Upload).await;
+        assert_eq!(*got.unwrap_err().kind(), Kind::Unavailable, "{mode:?}");
     }
 
     let (_, key) = segment(50);

@@ -100,7 +100,7 @@ fn parsed_date(value: &[u8]) -> Option<(i64, i32)> {
     date.is_valid().then(|| (date.to_timestamp(), day))
 }
 
-/// A date as the parser wants it: no comments, short names, seconds, a zone (RFC 5322, 3.3 leaves the seconds out if it likes, 4.3 knows zones by
+/// A date as the parser wants it, mended rather than read by hand or by a stricter parser, which takes none without a zone: no comments, short names, seconds, a zone (RFC 5322, 3.3 leaves the seconds out if it likes, 4.3 knows zones by
 /// name; many programs leave the zone out).
 fn tidy_date(value: &[u8]) -> Vec<u8> {
     let mut text = Vec::new();

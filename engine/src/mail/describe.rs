@@ -18,7 +18,7 @@ use crate::mail::text::floor_char_boundary;
 use crate::mail::thread;
 use crate::mail::tree::{self, Node};
 
-/// Version of the rules below; goes up when the same bytes would be described otherwise.
+/// Version of the rules below; from the first release on it goes up when the same bytes would be described otherwise.
 pub const PARSER_VERSION: u8 = 1;
 
 /// The eight fields whose decoded text is kept for searching.

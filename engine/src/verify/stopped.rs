@@ -18,7 +18,7 @@ use crate::journal::embedded::{LocalSegment, local_segments};
 use crate::local::shard_dir;
 use crate::settings::Settings;
 use crate::shard::{HotCell, is_foreign};
-use crate::start::take_lock;
+use crate::start::{another_has, take_lock};
 
 /// Which store lies in the data directory. A damaged `store` file is told; what it said is then taken from the shards.
 ///
@@ -87,14 +87,6 @@ pub(super) fn lock(data: &Path) -> Result<Option<File>> {
             Ok(None)
         }
     }
-}
-
-fn another_has(data: &Path) -> Error {
-    let data = data.display();
-    let text = format!(
-        "another coldpost process has the data directory {data}: stop it, or use another --data"
-    );
-    Error::new(Kind::Conflict, text)
 }
 
 /// What is to be verified of a shard.
