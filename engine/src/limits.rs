@@ -98,6 +98,8 @@ pub const QUEUE_ENTRIES_MAX: usize = 1_024;
 pub const REPLAY_BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// Frames that one read asks for at most: 8 MiB of mail, one request to the store.
 pub const READ_AHEAD_FRAMES: usize = 32;
+/// Raw bytes of bodies that a FETCH reads ahead for a batch of messages.
+pub const BATCH_AHEAD_BYTES: usize = 4 * 1024 * 1024;
 /// Frames that all readers together hold ahead of themselves: 48 MiB of mail.
 pub const READ_AHEAD_HELD: usize = 192;
 /// Bytes of a part below which its leaving does not help an entry to fit.

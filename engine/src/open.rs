@@ -17,7 +17,7 @@ use crate::ids::{AccountRef, MailboxId, ShardNo};
 use crate::limits::MAIL_RESERVE;
 use crate::local::LocalStore;
 use crate::mail::part::{Located, filter_header, locate};
-use crate::mail::{Section, SectionText, main_field};
+use crate::mail::{Section, SectionText};
 use crate::search::SearchMemory;
 use crate::settings::{MinFree, Settings};
 use crate::shard::Shard;
@@ -256,10 +256,8 @@ impl Engine {
     /// `NotFound` when one was purged; `Unavailable` after an I/O error; `Corrupt` for a row that cannot be read.
     pub fn messages(&self, account: AccountRef, entries: &[Entry]) -> Result<Vec<Message>> {
         let state = self.shard(account.shard)?.hot.read()?;
-        entries
-            .iter()
-            .map(|entry| message::read(&state, account, entry.message))
-            .collect()
+        let ids: Vec<_> = entries.iter().map(|entry| entry.message).collect();
+        message::read(&state, account, &ids)
     }
 
     /// A reader of raw ranges.
@@ -272,8 +270,7 @@ impl Engine {
             self.inner.fetcher.clone(),
             Arc::clone(&self.inner.read_ahead),
             &shard,
-            message.address.clone(),
-            message.size,
+            message,
         )
     }
 
@@ -287,15 +284,15 @@ impl Engine {
         section: &Section,
         partial: Option<(u64, u64)>,
     ) -> Result<Option<SectionReader>> {
-        let d = &message.description;
-        if let (SectionText::HeaderFields(names), true) = (&section.text, section.path.is_empty())
-            && d.main_fields_complete
-            && names.iter().all(|n| main_field::is_main(n))
+        let row = &message.row;
+        if let SectionText::HeaderFields(names) = &section.text
+            && section.is_main_fields()
+            && row.main_fields_complete()
         {
-            let bytes = filter_header(&d.main_fields, names, true);
+            let bytes = filter_header(row.main_fields(), names, true);
             return Ok(Some(SectionReader::memory(cut(bytes, partial))));
         }
-        match locate(&d.parts, section) {
+        match locate(&row.parts()?, section) {
             Located::Absent => Ok(None),
             Located::Range(range) => {
                 let range = match partial {

@@ -7,16 +7,18 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
 use crate::limits::{SEARCH_LARGE, SEARCH_MEMORY, SEARCH_SECONDS_MAX};
-use crate::mail::{SearchField, decode, main_field};
+use crate::mail::{SearchField, Stored, decode, main_field};
 use crate::open::Engine;
 use crate::query::{Candidate, Query, Verdict, decide, plan, settle};
 use crate::uidset::UidSet;
-use crate::view::{Entry, MailboxView, Message};
+use crate::view::{Entry, MailboxView, Message, Reach, message};
 pub(crate) use needles::FoldedFields;
 use needles::Needles;
 
 /// Entries read at a time.
 const STRIDE: usize = 256;
+/// Rows read at a time.
+const ROWS: usize = 64;
 /// Longest work between two moments at which others may run.
 const TURN: Duration = Duration::from_millis(10);
 
@@ -63,17 +65,9 @@ impl Engine {
             let Some(last) = entries.last().map(|e| e.uid) else {
                 return Ok(found);
             };
-            for entry in &entries {
-                if self.matches(view, &work, entry).await? {
-                    found.push(entry.uid);
-                }
-                if Instant::now() > work.deadline {
-                    return Err(too_long());
-                }
-                if turn.elapsed() > TURN {
-                    tokio::task::yield_now().await;
-                    turn = Instant::now();
-                }
+            for batch in entries.chunks(ROWS) {
+                self.search_batch(view, &work, batch, &mut found, &mut turn)
+                    .await?;
             }
             let Some(next) = last.checked_add(1) else {
                 return Ok(found);
@@ -82,32 +76,120 @@ impl Engine {
         }
     }
 
-    async fn matches(&self, view: &MailboxView, work: &Work, entry: &Entry) -> Result<bool> {
+    /// Adds the UIDs of those entries that match.
+    async fn search_batch(
+        &self,
+        view: &MailboxView,
+        work: &Work,
+        batch: &[Entry],
+        found: &mut UidSet,
+        turn: &mut Instant,
+    ) -> Result<()> {
         let fields = FoldedFields::default();
-        let mut candidate = Candidate {
+        let candidate = |entry| Candidate {
             entry,
             keywords: view.keywords(),
             recent: view.recent().contains(entry.uid),
+            row: None,
             message: None,
             fields: &fields,
         };
-        let mut verdict = decide(&work.query, &candidate);
-        let message;
-        if verdict == Verdict::NeedsRow {
-            message = self.row_of(view, entry)?;
-            candidate.message = Some(&message);
-            verdict = decide(&work.query, &candidate);
-            if verdict == Verdict::NeedsText {
-                return self.ask_text(work, &candidate, &message).await;
+        let verdicts: Vec<Verdict> = batch
+            .iter()
+            .map(|entry| decide(&work.query, &candidate(entry)))
+            .collect();
+        let mut rows = self.rows(view, &of_verdict(batch, &verdicts, &[Verdict::NeedsRow]))?;
+        let mut messages = self.whole_messages(view, batch, &verdicts).await?;
+        rows.reverse();
+        messages.reverse();
+        for (entry, verdict) in batch.iter().zip(verdicts) {
+            let gone = || Error::new(Kind::Internal, "a message without a row");
+            let yes = match verdict {
+                Verdict::NeedsRow => {
+                    let row = rows.pop().ok_or_else(gone)?;
+                    self.matches(view, work, candidate(entry), Known::Row(row))
+                        .await?
+                }
+                Verdict::NeedsPlace | Verdict::NeedsText => {
+                    let message = Box::new(messages.pop().ok_or_else(gone)?);
+                    self.matches(view, work, candidate(entry), Known::Message(message))
+                        .await?
+                }
+                verdict => verdict == Verdict::Yes,
+            };
+            if yes {
+                found.push(entry.uid);
+            }
+            let now = Instant::now();
+            if now > work.deadline {
+                return Err(too_long());
+            }
+            if now.duration_since(*turn) > TURN {
+                tokio::task::yield_now().await;
+                *turn = Instant::now();
             }
         }
-        Ok(verdict == Verdict::Yes)
+        Ok(())
     }
 
-    fn row_of(&self, view: &MailboxView, entry: &Entry) -> Result<Message> {
-        let mut rows = self.messages(view.account(), std::slice::from_ref(entry))?;
-        rows.pop()
-            .ok_or_else(|| Error::new(Kind::Internal, "a message without a row"))
+    /// The messages of which more than the row is needed; their bytes come along where text is.
+    async fn whole_messages(
+        &self,
+        view: &MailboxView,
+        batch: &[Entry],
+        verdicts: &[Verdict],
+    ) -> Result<Vec<Message>> {
+        let wanted = [Verdict::NeedsPlace, Verdict::NeedsText];
+        let messages = self.messages(view.account(), &of_verdict(batch, verdicts, &wanted))?;
+        Ok(if verdicts.contains(&Verdict::NeedsText) {
+            self.read_ahead(messages, Reach::Whole).await
+        } else {
+            messages
+        })
+    }
+
+    async fn matches(
+        &self,
+        view: &MailboxView,
+        work: &Work,
+        candidate: Candidate<'_>,
+        mut known: Known,
+    ) -> Result<bool> {
+        let fields = FoldedFields::default();
+        loop {
+            let (row, message) = match &known {
+                Known::Row(row) => (row, None),
+                Known::Message(message) => (&message.row, Some(&**message)),
+            };
+            let candidate = Candidate {
+                row: Some(row),
+                message,
+                fields: &fields,
+                ..candidate
+            };
+            let verdict = decide(&work.query, &candidate);
+            match (verdict, message) {
+                (Verdict::Yes | Verdict::No, _) => return Ok(verdict == Verdict::Yes),
+                (_, Some(message)) => return self.ask_text(work, &candidate, message).await,
+                (_, None) => known = Known::Message(self.message_of(view, candidate.entry)?),
+            }
+        }
+    }
+
+    fn message_of(&self, view: &MailboxView, entry: &Entry) -> Result<Box<Message>> {
+        let mut messages = self.messages(view.account(), std::slice::from_ref(entry))?;
+        let gone = || Error::new(Kind::Internal, "a message without a row");
+        messages.pop().map(Box::new).ok_or_else(gone)
+    }
+
+    fn rows(&self, view: &MailboxView, entries: &[Entry]) -> Result<Vec<Stored>> {
+        if entries.is_empty() {
+            return Ok(Vec::new());
+        }
+        let account = view.account();
+        let state = self.shard(account.shard)?.hot.read()?;
+        let ids: Vec<_> = entries.iter().map(|entry| entry.message).collect();
+        message::read_rows(&state, account, &ids)
     }
 
     /// Reads the message and settles what rows could not.
@@ -128,7 +210,8 @@ impl Engine {
         let share = u32::try_from(size.min(SEARCH_MEMORY)).unwrap_or(u32::MAX);
         let _share = memory.bytes.acquire_many(share).await.map_err(closed)?;
         let raw = self.bytes(message, 0..message.size).await?;
-        let parts = &message.description.parts;
+        // Whatever is wrong with its row is said here, and no answer is guessed from what is left of it.
+        let parts = &message.row.description()?.parts;
         tokio::task::block_in_place(|| {
             let hits = work.needles.find(&raw, parts, work.deadline)?;
             let end = parts.first().map_or(0, |root| root.body);
@@ -158,19 +241,32 @@ fn too_long() -> Error {
     Error::new(Kind::Limit, text)
 }
 
-/// Whether the main fields of a message decide about a header search, and how. The needle is folded.
+/// What was read of a message.
+enum Known {
+    Row(Stored),
+    Message(Box<Message>),
+}
+
+fn of_verdict(batch: &[Entry], verdicts: &[Verdict], wanted: &[Verdict]) -> Vec<Entry> {
+    let both = batch.iter().zip(verdicts);
+    both.filter(|(_, verdict)| wanted.contains(verdict))
+        .map(|(entry, _)| entry.clone())
+        .collect()
+}
+
+/// Whether the main fields of a message decide about a header search, and how. The needle is folded. A damaged row decides nothing.
 pub(crate) fn header_in_row(
-    message: &Message,
+    row: &Stored,
     fields: &FoldedFields,
     name: &str,
     needle: &str,
 ) -> Option<bool> {
-    let d = &message.description;
-    if !d.main_fields_complete || !main_field::is_main(name) {
+    if !row.main_fields_complete() || !main_field::is_main(name) {
         return None;
     }
-    Some(fields.has(name, needle, || match SearchField::named(name) {
-        Some(field) => d.search_texts(field),
-        None => decode::header_text(&d.main_fields, name),
-    }))
+    let texts = || match SearchField::named(name) {
+        Some(field) => row.search_texts(field),
+        None => Ok(decode::header_text(row.main_fields(), name)),
+    };
+    fields.has(name, needle, texts).ok()
 }

@@ -6,6 +6,8 @@
 //!
 //! Promises: `decode(encode(d)) == d`; bytes that are not of this format give an error, never a panic or a large allocation.
 
+use std::borrow::Cow;
+
 use coldpost_tiers::codec::{Malformed, Reader, Writer};
 
 use crate::error::{Error, Kind, Result};
@@ -57,49 +59,88 @@ pub fn encode(description: &Description) -> Vec<u8> {
 /// # Errors
 /// `Corrupt` when they are not of a known version or not whole.
 pub fn decode(bytes: &[u8]) -> Result<Description> {
-    read(&mut Reader::new(bytes)).map_err(|malformed| {
-        Error::with_source(
-            Kind::Corrupt,
-            format!("message description of {} bytes: {malformed}", bytes.len()),
-            malformed,
-        )
-    })
+    read(&mut Reader::new(bytes)).map_err(|malformed| damaged(bytes, malformed))
+}
+
+pub(super) fn damaged(bytes: &[u8], malformed: Malformed) -> Error {
+    Error::with_source(
+        Kind::Corrupt,
+        format!("message description of {} bytes: {malformed}", bytes.len()),
+        malformed,
+    )
 }
 
 fn read(input: &mut Reader<'_>) -> Result<Description, Malformed> {
-    let parser = input.u8()?;
-    if parser != PARSER_VERSION {
-        return Err(input.malformed("a parser version that this Coldpost knows"));
-    }
-    let flags = input.u8()?;
-    let main_fields = input.bytes()?.to_vec();
-    let envelope = input.bytes()?.to_vec();
-    let bodystructure = input.bytes()?.to_vec();
-    let body = if flags & BODY_IS_DERIVED == 0 {
-        input.bytes()?.to_vec()
-    } else {
-        let derived = body_item::from_bodystructure(&bodystructure);
-        derived.ok_or_else(|| input.malformed("a BODYSTRUCTURE"))?
-    };
+    let head = Head::read(input)?;
     let parts = read_parts(input)?;
-    let sort = read_sort(input, flags)?;
+    let sort = read_sort(input, head.flags)?;
     let mut search = Vec::new();
     for _ in 0..input.count()? {
-        search.push((read_search_field(input)?, input.text()?.to_owned()));
+        let (field, text) = read_search_text(input)?;
+        search.push((field, text.to_owned()));
     }
     input.end()?;
-    let main_fields_complete = flags & MAIN_FIELDS_COMPLETE != 0;
+    let body = head
+        .body()
+        .ok_or_else(|| input.malformed("a BODYSTRUCTURE"))?;
     Ok(Description {
-        parser,
-        main_fields,
-        main_fields_complete,
-        envelope,
-        body,
-        bodystructure,
+        parser: PARSER_VERSION,
+        main_fields: head.main_fields.to_vec(),
+        main_fields_complete: main_fields_complete(head.flags),
+        envelope: head.envelope.to_vec(),
+        body: body.into_owned(),
+        bodystructure: head.bodystructure.to_vec(),
         parts,
-        sort,
+        sort: sort.into(),
         search,
     })
+}
+
+/// What comes first: the items that listings copy.
+#[derive(Clone, Copy)]
+pub(super) struct Head<'a> {
+    pub(super) flags: u8,
+    pub(super) main_fields: &'a [u8],
+    pub(super) envelope: &'a [u8],
+    pub(super) bodystructure: &'a [u8],
+    body: Option<&'a [u8]>,
+}
+
+impl<'a> Head<'a> {
+    pub(super) fn read(input: &mut Reader<'a>) -> Result<Head<'a>, Malformed> {
+        let parser = input.u8()?;
+        if parser != PARSER_VERSION {
+            return Err(input.malformed("a parser version that this Coldpost knows"));
+        }
+        let flags = input.u8()?;
+        let main_fields = input.bytes()?;
+        let envelope = input.bytes()?;
+        let bodystructure = input.bytes()?;
+        let body = if flags & BODY_IS_DERIVED == 0 {
+            Some(input.bytes()?)
+        } else {
+            None
+        };
+        Ok(Head {
+            flags,
+            main_fields,
+            envelope,
+            bodystructure,
+            body,
+        })
+    }
+
+    /// `None`: it cannot be made out of a BODYSTRUCTURE that is none.
+    pub(super) fn body(&self) -> Option<Cow<'a, [u8]>> {
+        match self.body {
+            Some(body) => Some(Cow::Borrowed(body)),
+            None => body_item::from_bodystructure(self.bodystructure).map(Cow::Owned),
+        }
+    }
+}
+
+pub(super) fn main_fields_complete(flags: u8) -> bool {
+    flags & MAIN_FIELDS_COMPLETE != 0
 }
 
 fn flag(is_set: bool, bit: u8) -> u8 {
@@ -124,12 +165,21 @@ fn write_parts(out: &mut Writer, parts: &[Part]) {
     }
 }
 
-fn read_parts(input: &mut Reader<'_>) -> Result<Vec<Part>, Malformed> {
+pub(super) fn read_parts(input: &mut Reader<'_>) -> Result<Vec<Part>, Malformed> {
+    let mut parts = Vec::new();
+    each_part(input, |part| parts.push(part))?;
+    Ok(parts)
+}
+
+/// Hands every part to `take`.
+pub(super) fn each_part(
+    input: &mut Reader<'_>,
+    mut take: impl FnMut(Part),
+) -> Result<(), Malformed> {
     let count = input.count()?;
     if count > PARTS_MAX {
         return Err(input.malformed("fewer parts"));
     }
-    let mut parts = Vec::with_capacity(count);
     let mut last = 0u64;
     for index in (0u64..).take(count) {
         let bits = input.u8()?;
@@ -153,9 +203,9 @@ fn read_parts(input: &mut Reader<'_>) -> Result<Vec<Part>, Malformed> {
             encoded: bits & IS_ENCODED != 0,
         };
         last = after(&part);
-        parts.push(part);
+        take(part);
     }
-    Ok(parts)
+    Ok(())
 }
 
 /// From one offset to another; negative only in descriptions that no message has.
@@ -198,7 +248,17 @@ fn write_sort(out: &mut Writer, sort: &SortKeys) {
     }
 }
 
-fn read_sort(input: &mut Reader<'_>, flags: u8) -> Result<SortKeys, Malformed> {
+/// Sort keys where they lie.
+pub(super) struct SortView<'a> {
+    date: Option<i64>,
+    pub(super) sent_day: Option<i32>,
+    is_reply: bool,
+    keys: [&'a str; 6],
+    message_id: u64,
+    references: Vec<u64>,
+}
+
+pub(super) fn read_sort<'a>(input: &mut Reader<'a>, flags: u8) -> Result<SortView<'a>, Malformed> {
     let date = if flags & HAS_DATE != 0 {
         Some(input.zigzag()?)
     } else {
@@ -209,9 +269,9 @@ fn read_sort(input: &mut Reader<'_>, flags: u8) -> Result<SortKeys, Malformed> {
         let day = input.zigzag()?.wrapping_add(day_of(date));
         sent_day = Some(i32::try_from(day).map_err(|_| input.malformed("a day"))?);
     }
-    let mut keys: [String; 6] = Default::default();
+    let mut keys = [""; 6];
     for key in &mut keys {
-        *key = input.text()?.to_owned();
+        *key = input.text()?;
     }
     let message_id = if flags & HAS_MESSAGE_ID != 0 {
         input.u64()?
@@ -226,21 +286,33 @@ fn read_sort(input: &mut Reader<'_>, flags: u8) -> Result<SortKeys, Malformed> {
     for _ in 0..count {
         references.push(input.u64()?);
     }
-    let [subject, from, to, cc, display_from, display_to] = keys;
-    let is_reply = flags & IS_REPLY != 0;
-    Ok(SortKeys {
+    Ok(SortView {
         date,
         sent_day,
-        subject,
-        is_reply,
-        from,
-        to,
-        cc,
-        display_from,
-        display_to,
+        is_reply: flags & IS_REPLY != 0,
+        keys,
         message_id,
         references,
     })
+}
+
+impl From<SortView<'_>> for SortKeys {
+    fn from(view: SortView<'_>) -> SortKeys {
+        let [subject, from, to, cc, display_from, display_to] = view.keys.map(str::to_owned);
+        SortKeys {
+            date: view.date,
+            sent_day: view.sent_day,
+            subject,
+            is_reply: view.is_reply,
+            from,
+            to,
+            cc,
+            display_from,
+            display_to,
+            message_id: view.message_id,
+            references: view.references,
+        }
+    }
 }
 
 /// The day in UTC, from which the day as written differs by one at most.
@@ -248,10 +320,14 @@ fn day_of(date: Option<i64>) -> i64 {
     date.unwrap_or(0).div_euclid(SECONDS_A_DAY)
 }
 
-fn read_search_field(input: &mut Reader<'_>) -> Result<SearchField, Malformed> {
+/// A search field and its decoded text.
+pub(super) fn read_search_text<'a>(
+    input: &mut Reader<'a>,
+) -> Result<(SearchField, &'a str), Malformed> {
     let number = input.u8()?;
     let field = SearchField::ALL
         .into_iter()
         .find(|field| *field as u8 == number);
-    field.ok_or_else(|| input.malformed("the number of a search field"))
+    let field = field.ok_or_else(|| input.malformed("the number of a search field"))?;
+    Ok((field, input.text()?))
 }

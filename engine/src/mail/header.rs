@@ -50,7 +50,7 @@ impl<'m> Iterator for Fields<'m> {
         self.at = end;
         let field = trim_line_end(&self.header[start..end]);
         let first_line = trim_line_end(&self.header[start..start + line_length(rest)]);
-        let (name, value) = match first_line.iter().position(|&b| b == b':') {
+        let (name, value) = match memchr::memchr(b':', first_line) {
             None => (&[][..], field),
             Some(colon) => {
                 let name = trim_end(&field[..colon]);
@@ -78,10 +78,7 @@ impl<'m> Iterator for Fields<'m> {
 
 /// Bytes of the line at the start of `bytes`, line end included.
 pub(crate) fn line_length(bytes: &[u8]) -> usize {
-    bytes
-        .iter()
-        .position(|&b| b == b'\n')
-        .map_or(bytes.len(), |at| at + 1)
+    memchr::memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1)
 }
 
 /// Whether `bytes` begin with an empty line (CRLF or LF).

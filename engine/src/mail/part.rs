@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use crate::mail::header;
+use crate::mail::{header, main_field};
 
 /// What a part is; decides how its sections are numbered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,14 @@ pub struct Section {
     pub path: Vec<u32>,
     /// What of it.
     pub text: SectionText,
+}
+
+impl Section {
+    /// Whether it is made of main fields alone, which the row has unless there are too many.
+    pub fn is_main_fields(&self) -> bool {
+        matches!(&self.text, SectionText::HeaderFields(names)
+            if self.path.is_empty() && names.iter().all(|name| main_field::is_main(name)))
+    }
 }
 
 /// Where the bytes of a section lie.

@@ -3,6 +3,7 @@
 use coldpost_search::fold::fold_collapsed;
 
 use super::ast::{DateField, Query, SizeBound};
+use crate::mail::Stored;
 use crate::search::{FoldedFields, header_in_row};
 use crate::view::{Entry, Message};
 
@@ -16,6 +17,8 @@ pub struct Candidate<'a> {
     /// Whether it is \Recent in the session.
     pub recent: bool,
     /// Its row, once it was read.
+    pub row: Option<&'a Stored>,
+    /// Row and place, once both were read.
     pub message: Option<&'a Message>,
     /// Its folded fields, once they were asked for.
     pub(crate) fields: &'a FoldedFields,
@@ -28,13 +31,15 @@ pub enum Verdict {
     Yes,
     /// It does not.
     No,
-    /// The row decides, or says that text is needed.
+    /// The row decides, or says that more is needed.
     NeedsRow,
+    /// Its place decides: size, dates and ids that it was given.
+    NeedsPlace,
     /// Only header or body can tell.
     NeedsText,
 }
 
-use Verdict::{NeedsRow, NeedsText, No, Yes};
+use Verdict::{NeedsPlace, NeedsRow, NeedsText, No, Yes};
 
 fn verdict(yes: bool) -> Verdict {
     if yes { Yes } else { No }
@@ -108,36 +113,48 @@ fn evaluate(query: &Query, c: &Candidate<'_>, hit: &dyn Fn(&Query) -> Option<boo
             let day = i32::try_from(c.entry.save_date.div_euclid(86_400)).unwrap_or(i32::MAX);
             verdict(within(day, *from, *until))
         }
-        _ => match c.message {
+        Query::Header(..)
+        | Query::Days {
+            field: DateField::Sent,
+            ..
+        } => match c.row {
             None => NeedsRow,
-            Some(message) => of_row(query, message, c.fields, hit),
+            Some(row) => of_row(query, row, c.fields).unwrap_or_else(|| ask(query, hit)),
+        },
+        Query::Body(_) | Query::Text(_) => ask(query, hit),
+        _ => match c.message {
+            None => NeedsPlace,
+            Some(message) => of_place(query, message),
         },
     }
 }
 
-fn of_row(
-    query: &Query,
-    message: &Message,
-    fields: &FoldedFields,
-    hit: &dyn Fn(&Query) -> Option<bool>,
-) -> Verdict {
+fn ask(query: &Query, hit: &dyn Fn(&Query) -> Option<bool>) -> Verdict {
+    hit(query).map_or(NeedsText, verdict)
+}
+
+/// What the row says; `None` when only the text can tell. Of a damaged row too: whoever reads the text meets the damage and says so.
+fn of_row(query: &Query, row: &Stored, fields: &FoldedFields) -> Option<Verdict> {
     match query {
-        Query::Days { field, from, until } => {
-            let day = match field {
-                DateField::Sent => message.description.sort.sent_day,
-                _ => Some(local_day(message.internal_date)),
-            };
-            verdict(day.is_some_and(|day| within(day, *from, *until)))
+        Query::Header(name, needle) => header_in_row(row, fields, name, needle).map(verdict),
+        Query::Days { from, until, .. } => {
+            let day = row.sent_day().ok()?;
+            Some(verdict(day.is_some_and(|day| within(day, *from, *until))))
+        }
+        _ => None,
+    }
+}
+
+fn of_place(query: &Query, message: &Message) -> Verdict {
+    match query {
+        Query::Days { from, until, .. } => {
+            verdict(within(local_day(message.internal_date), *from, *until))
         }
         Query::Size(SizeBound::Larger, octets) => verdict(message.size > *octets),
         Query::Size(SizeBound::Smaller, octets) => verdict(message.size < *octets),
         Query::EmailId(id) => verdict(message.email_id.text() == *id),
         Query::ThreadId(id) => verdict(message.thread_id.text() == *id),
-        Query::Header(name, needle) => match header_in_row(message, fields, name, needle) {
-            Some(yes) => verdict(yes),
-            None => hit(query).map_or(NeedsText, verdict),
-        },
-        _ => hit(query).map_or(NeedsText, verdict),
+        _ => No,
     }
 }
 
@@ -159,13 +176,14 @@ fn not(verdict: Verdict) -> Verdict {
     }
 }
 
-/// No if one is; else what is needed, the row before the text; else yes.
+/// No if one is; else what is needed, the place and the row before the text; else yes.
 fn all(verdicts: impl Iterator<Item = Verdict>) -> Verdict {
     let mut result = Yes;
     for verdict in verdicts {
         match (verdict, result) {
             (No, _) => return No,
-            (NeedsRow, _) => result = NeedsRow,
+            (NeedsPlace, _) => result = NeedsPlace,
+            (NeedsRow, Yes | NeedsText) => result = NeedsRow,
             (NeedsText, Yes) => result = NeedsText,
             _ => {}
         }

@@ -3,7 +3,6 @@
 //! Promises: every text is decoded and folded once a message, however much is looked for; a needle of any length is found wherever it
 //! stands; the clock is looked at for each needle and piece.
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -160,29 +159,54 @@ impl Stream {
 
 /// Folded values of a message's fields, kept while one message is looked at.
 #[derive(Default)]
-pub(crate) struct FoldedFields(Mutex<BTreeMap<String, Arc<Vec<String>>>>);
+pub(crate) struct FoldedFields(Mutex<Vec<Folded>>);
+
+struct Folded {
+    name: String,
+    values: Arc<Vec<String>>,
+}
 
 impl FoldedFields {
     /// Whether a field `name` has the folded `needle`; `values` are asked for once a name.
+    ///
+    /// # Errors
+    /// Those of `values`.
     pub(crate) fn has(
         &self,
         name: &str,
         needle: &str,
-        values: impl FnOnce() -> Vec<String>,
-    ) -> bool {
+        values: impl FnOnce() -> Result<Vec<String>>,
+    ) -> Result<bool> {
+        let values = self.values(name, values)?;
+        Ok(values.iter().any(|value| contains(value, needle)))
+    }
+
+    fn values(
+        &self,
+        name: &str,
+        values: impl FnOnce() -> Result<Vec<String>>,
+    ) -> Result<Arc<Vec<String>>> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let folded = kept.entry(name.to_ascii_lowercase()).or_insert_with(|| {
-            let values = values();
-            Arc::new(values.iter().map(|value| fold_collapsed(value)).collect())
+        if let Some(folded) = kept.iter().find(|f| f.name.eq_ignore_ascii_case(name)) {
+            return Ok(Arc::clone(&folded.values));
+        }
+        let values = values()?
+            .iter()
+            .map(|value| fold_collapsed(value))
+            .collect();
+        let values = Arc::new(values);
+        kept.push(Folded {
+            name: name.to_owned(),
+            values: Arc::clone(&values),
         });
-        let folded = Arc::clone(folded);
-        drop(kept);
-        folded.iter().any(|value| contains(value, needle))
+        Ok(values)
     }
 
     /// The same for the raw header of the message.
     pub(super) fn has_in(&self, header: &[u8], name: &str, needle: &str) -> bool {
-        self.has(name, needle, || decode::header_text(header, name))
+        // A header at hand cannot fail.
+        self.has(name, needle, || Ok(decode::header_text(header, name)))
+            .unwrap_or(false)
     }
 }
 

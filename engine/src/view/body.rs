@@ -15,6 +15,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::error::{Error, Kind, Result};
 use crate::limits::READ_AHEAD_FRAMES;
 use crate::shard::Shard;
+use crate::view::Message;
+use crate::view::ahead::Ahead as BatchAhead;
 
 /// A blob that the message names, as the hot tier knew it when the reader was made.
 struct BlobPlace {
@@ -41,6 +43,8 @@ pub struct BodyReader {
     fetcher: Fetcher,
     budget: Arc<Semaphore>,
     ahead: Mutex<VecDeque<Ahead>>,
+    /// What was read ahead of a batch of messages.
+    batch: Option<Arc<BatchAhead>>,
     shard: ShardNo,
     address: Address,
     size: u64,
@@ -54,9 +58,9 @@ impl BodyReader {
         fetcher: Fetcher,
         budget: Arc<Semaphore>,
         shard: &Shard,
-        address: Address,
-        size: u64,
+        message: &Message,
     ) -> Result<BodyReader> {
+        let address = message.address.clone();
         let mut frames = Vec::new();
         let mut blobs = Vec::new();
         for extent in &address.extents {
@@ -70,9 +74,10 @@ impl BodyReader {
             fetcher,
             budget,
             ahead: Mutex::default(),
+            batch: message.ahead.clone(),
             shard: shard.no,
             address,
-            size,
+            size: message.size,
             frames,
             blobs,
         })
@@ -200,6 +205,14 @@ impl BodyReader {
         index: usize,
     ) -> Result<Bytes> {
         if let Some(frame) = self.ahead().iter().find_map(|a| a.frame(object, index)) {
+            return Ok(frame);
+        }
+        if let Some(batch) = &self.batch
+            && let Some(frame) = batch
+                .held
+                .get(self.shard, object, offset, frames, index)
+                .map_err(away)?
+        {
             return Ok(frame);
         }
         let until = frames.len().min(index + READ_AHEAD_FRAMES);

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::kinds::{Changes, Entry, MailboxStatus};
 use crate::error::{Error, Kind, Result};
-use crate::flags::{Flags, SystemFlags};
+use crate::flags::SystemFlags;
 use crate::ids::{AccountRef, MailboxId, ModSeq, Uid};
 use crate::shard::Shard;
 use crate::shard::registry::Picture;
@@ -312,16 +312,17 @@ impl MailboxView {
         Ok(())
     }
 
-    /// Flags of an entry with the keywords spelled out.
-    pub fn flags(&self, entry: &Entry) -> Flags {
-        let set = (0..128).filter(|bit| entry.keywords & (1_u128 << bit) != 0);
-        let keywords = set
-            .filter_map(|bit| self.keywords.get(bit).cloned())
-            .collect();
-        Flags {
-            system: entry.system,
-            keywords,
+    /// The keywords of an entry spelled out, in alphabetical order.
+    pub fn keywords_of(&self, entry: &Entry) -> Vec<&str> {
+        let mut keywords = Vec::new();
+        let mut bits = entry.keywords;
+        while bits != 0 {
+            let bit = usize::try_from(bits.trailing_zeros()).unwrap_or(usize::MAX);
+            keywords.extend(self.keywords.get(bit).map(String::as_str));
+            bits &= bits - 1;
         }
+        keywords.sort_unstable();
+        keywords
     }
 
     /// What happened since; `None` when nothing did. Does not change the picture.

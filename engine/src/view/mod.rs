@@ -2,11 +2,13 @@
 //!
 //! Never: appends to the journal.
 
+pub(crate) mod ahead;
 pub(crate) mod body;
 mod kinds;
 pub(crate) mod mailbox;
 pub(crate) mod message;
 
+pub use ahead::Reach;
 pub use body::{BodyReader, SectionReader};
 pub use kinds::{Changes, Entry, MailboxInfo, MailboxStatus, SpecialUse};
 pub use mailbox::MailboxView;

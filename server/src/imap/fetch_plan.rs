@@ -1,6 +1,7 @@
 //! What a FETCH needs of each message, decided once before the first one is read.
 
 use coldpost_engine::mail::{Section, SectionText};
+use coldpost_engine::view::Reach;
 
 use crate::imap::ast::{Fetch, FetchItem, FetchSection, Numbers, Partial};
 
@@ -11,6 +12,8 @@ pub(crate) struct FetchPlan {
     pub(crate) items: Vec<Item>,
     /// Whether rows of the hot tier are needed; flags and numbers do without.
     pub(crate) rows: bool,
+    /// How much of the messages' bytes is read.
+    pub(crate) reach: Reach,
     /// Whether \Seen is set on messages whose bodies are sent.
     pub(crate) sets_seen: bool,
 }
@@ -44,9 +47,11 @@ impl FetchPlan {
         let sets_seen = !read_only && asked.iter().any(reads_aloud);
         let items: Vec<Item> = asked.into_iter().map(Item::new).collect();
         let rows = items.iter().any(Item::needs_row);
+        let reach = items.iter().map(Item::reach).max();
         FetchPlan {
             items,
             rows,
+            reach: reach.unwrap_or(Reach::Nothing),
             sets_seen,
         }
     }
@@ -75,6 +80,20 @@ impl Item {
             _ => return Item::Plain(item),
         };
         Item::Octets(item, section.0, section.1)
+    }
+
+    fn reach(&self) -> Reach {
+        match self {
+            Item::Plain(_) => Reach::Nothing,
+            Item::Octets(_, section, _) if section.is_main_fields() => Reach::Nothing,
+            Item::Octets(_, section, None)
+                if section.path.is_empty()
+                    && matches!(section.text, SectionText::All | SectionText::Text) =>
+            {
+                Reach::Whole
+            }
+            Item::Octets(..) => Reach::Start,
+        }
     }
 
     fn needs_row(&self) -> bool {

@@ -14,6 +14,7 @@ mod capability;
 mod command;
 mod completion;
 mod context;
+mod fetch_batch;
 mod fetch_octets;
 mod fetch_plan;
 mod input;

@@ -78,11 +78,9 @@ impl Selected {
 
     /// Adds FLAGS of `entry` to a FETCH answer, with \Recent where it holds in this session.
     pub(crate) fn flags(&self, line: &mut FetchLine, buffer: &mut Vec<u8>, entry: &Entry) {
-        line.flags(
-            buffer,
-            &self.view.flags(entry),
-            self.view.recent().contains(entry.uid),
-        );
+        let recent = self.view.recent().contains(entry.uid);
+        let keywords = self.view.keywords_of(entry);
+        line.flags(buffer, entry.system, keywords.into_iter(), recent);
     }
 
     /// The entries of `uids`; the caller bounds how many it asks for.

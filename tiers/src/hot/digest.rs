@@ -2,7 +2,7 @@
 
 use super::row::{BlobRow, ObjectRow, Place, Row};
 use super::schema::TableName;
-use super::store::Snapshot;
+use super::snapshot::Snapshot;
 use crate::error::Result;
 
 /// Which columns take part.

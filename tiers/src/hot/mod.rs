@@ -11,8 +11,10 @@ pub mod key;
 mod overlay;
 pub mod row;
 mod schema;
+mod snapshot;
 mod store;
 
 pub use guard::{OBJECT, Scan};
 pub use schema::TableName;
-pub use store::{Batch, CommitKind, HotTier, Snapshot};
+pub use snapshot::Snapshot;
+pub use store::{Batch, CommitKind, HotTier};

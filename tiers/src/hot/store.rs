@@ -3,14 +3,15 @@
 //! Promises: one transaction = one applied batch; a snapshot is one state. A crash leaves the last durable commit, which opens without a scan
 //! (quick-repair). A page that redb cannot make sense of, by an error or by a panic, is `Corrupt` and remembered.
 
+use std::cell::OnceCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, Table};
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, Table, WriteTransaction};
 
 use super::guard::{Guard, OBJECT, Scan};
-use super::key::after_prefix;
 use super::schema::TableName;
+use super::snapshot::{Snapshot, bounds, slices};
 use crate::error::{Error, Kind, Result};
 
 /// Whether a commit is fsynced.
@@ -23,6 +24,7 @@ pub enum CommitKind {
 }
 
 const THERE: &str = "it is there until it is dropped";
+const OPENED: &str = "it was opened a line above";
 
 /// A shard's hot tier.
 pub struct HotTier {
@@ -31,17 +33,12 @@ pub struct HotTier {
     guard: Guard,
 }
 
-type BytesTable = ReadOnlyTable<&'static [u8], &'static [u8]>;
+type WriteTable<'t> = Table<'t, &'static [u8], &'static [u8]>;
 
-/// One state of the hot tier. Short-lived: no session keeps one between commands.
-pub struct Snapshot {
-    tables: Vec<BytesTable>,
-    guard: Guard,
-}
-
-/// A write transaction with all tables open.
+/// A write transaction; a table is opened when it is first used.
 pub struct Batch<'t> {
-    tables: Vec<Table<'t, &'static [u8], &'static [u8]>>,
+    txn: &'t WriteTransaction,
+    tables: [OnceCell<WriteTable<'t>>; TableName::ALL.len()],
     guard: Guard,
 }
 
@@ -125,7 +122,11 @@ impl HotTier {
             })?
         };
         if fresh {
-            hot.write(CommitKind::Durable, |_| Ok(()))?;
+            hot.write(CommitKind::Durable, |batch| {
+                TableName::ALL
+                    .iter()
+                    .try_for_each(|table| batch.table(*table).map(drop))
+            })?;
         }
         Ok(hot)
     }
@@ -155,12 +156,7 @@ impl HotTier {
     /// `Unavailable` after an I/O error, `Corrupt` when redb meets damage.
     pub fn read(&self) -> Result<Snapshot> {
         let read = self.guard.run("begin", || self.db().begin_read())?;
-        let tables = TableName::ALL
-            .iter()
-            .map(|t| self.guard.run(t.name(), || read.open_table(t.definition())))
-            .collect::<Result<_>>()?;
-        let guard = self.guard.clone();
-        Ok(Snapshot { tables, guard })
+        Ok(Snapshot::new(read, self.guard.clone()))
     }
 
     /// Runs `change` in one transaction and commits it; nothing of it remains when it fails.
@@ -184,12 +180,12 @@ impl HotTier {
         txn.set_durability(durability)
             .map_err(|e| Error::with_source(Kind::Internal, "hot tier: durability", e))?;
         let given = {
-            let tables = TableName::ALL
-                .iter()
-                .map(|t| guard.run(t.name(), || txn.open_table(t.definition())))
-                .collect::<Result<_>>()?;
-            let guard = guard.clone();
-            change(&mut Batch { tables, guard })
+            let mut batch = Batch {
+                txn: &txn,
+                tables: Default::default(),
+                guard: guard.clone(),
+            };
+            change(&mut batch)
         };
         match given {
             Ok(value) => {
@@ -217,110 +213,24 @@ impl Drop for HotTier {
     }
 }
 
-fn bounds(prefix: &[u8], from: &[u8]) -> (std::ops::Bound<Vec<u8>>, std::ops::Bound<Vec<u8>>) {
-    use std::ops::Bound::{Excluded, Included, Unbounded};
-    let start = if from > prefix { from } else { prefix };
-    (
-        Included(start.to_vec()),
-        after_prefix(prefix).map_or(Unbounded, Excluded),
-    )
-}
-
-fn slices(
-    b: &(std::ops::Bound<Vec<u8>>, std::ops::Bound<Vec<u8>>),
-) -> (std::ops::Bound<&[u8]>, std::ops::Bound<&[u8]>) {
-    (
-        b.0.as_ref().map(Vec::as_slice),
-        b.1.as_ref().map(Vec::as_slice),
-    )
-}
-
-impl Snapshot {
-    /// The value at `key`.
-    ///
-    /// # Errors
-    /// `Unavailable` after an I/O error.
-    pub fn get(&self, table: TableName, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let rows = &self.tables[table as usize];
-        let got = self.guard.value(table.name(), || rows.get(key))?;
-        Ok(got.map(|v| v.value().to_vec()))
-    }
-
-    /// Gives the value at `key` to `look`, without a copy.
-    ///
-    /// # Errors
-    /// As [`Snapshot::get`].
-    pub fn look<T>(
-        &self,
-        table: TableName,
-        key: &[u8],
-        look: impl FnOnce(&[u8]) -> T,
-    ) -> Result<Option<T>> {
-        let rows = &self.tables[table as usize];
-        let got = self.guard.value(table.name(), || rows.get(key))?;
-        Ok(got.map(|v| look(v.value())))
-    }
-
-    /// Rows whose keys begin with `prefix`, from `from` on.
-    ///
-    /// # Errors
-    /// As [`Snapshot::get`].
-    pub fn scan(&self, table: TableName, prefix: &[u8], from: &[u8]) -> Result<Scan<'_>> {
-        let b = bounds(prefix, from);
-        let rows = &self.tables[table as usize];
-        let rows = self
-            .guard
-            .run(table.name(), || rows.range::<&[u8]>(slices(&b)))?;
-        Ok(self.guard.copied(rows, table.name(), Iterator::next))
-    }
-
-    /// Rows whose keys begin with `prefix` and are at most `to`, the last one first.
-    ///
-    /// # Errors
-    /// As [`Snapshot::get`].
-    pub fn scan_back(&self, table: TableName, prefix: &[u8], to: &[u8]) -> Result<Scan<'_>> {
-        let rows = &self.tables[table as usize];
-        let rows = self
-            .guard
-            .run(table.name(), || rows.range::<&[u8]>(prefix..=to))?;
-        Ok(self
-            .guard
-            .copied(rows, table.name(), DoubleEndedIterator::next_back))
-    }
-
-    /// Calls `each` for rows whose keys begin with `prefix`, from `from` on, without copies, until it says stop (`false`).
-    ///
-    /// # Errors
-    /// As [`Snapshot::get`], or what `each` gives.
-    pub fn walk(
-        &self,
-        table: TableName,
-        prefix: &[u8],
-        from: &[u8],
-        mut each: impl FnMut(&[u8], &[u8]) -> Result<bool>,
-    ) -> Result<()> {
-        let b = bounds(prefix, from);
-        let rows = &self.tables[table as usize];
-        let rows = self
-            .guard
-            .run(table.name(), || rows.range::<&[u8]>(slices(&b)))?;
-        let mut rows = rows;
-        while let Some((k, v)) = self.guard.row(table.name(), || rows.next())? {
-            if !each(k.value(), v.value())? {
-                break;
-            }
+impl<'t> Batch<'t> {
+    fn table(&self, name: TableName) -> Result<&WriteTable<'t>> {
+        let cell = &self.tables[name as usize];
+        if let Some(table) = cell.get() {
+            return Ok(table);
         }
-        Ok(())
+        let opened = self
+            .guard
+            .run(name.name(), || self.txn.open_table(name.definition()))?;
+        Ok(cell.get_or_init(|| opened))
     }
-}
 
-impl Batch<'_> {
     /// The value at `key`, as this transaction left it.
     ///
     /// # Errors
     /// `Unavailable` after an I/O error.
     pub fn get(&self, table: TableName, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let rows = &self.tables[table as usize];
+        let rows = self.table(table)?;
         let got = self.guard.value(table.name(), || rows.get(key))?;
         Ok(got.map(|v| v.value().to_vec()))
     }
@@ -330,7 +240,8 @@ impl Batch<'_> {
     /// # Errors
     /// `Unavailable` after an I/O error.
     pub fn put(&mut self, table: TableName, key: &[u8], value: &[u8]) -> Result<()> {
-        let rows = &mut self.tables[table as usize];
+        self.table(table)?;
+        let rows = self.tables[table as usize].get_mut().expect(OPENED);
         self.guard
             .run(table.name(), || rows.insert(key, value).map(drop))
     }
@@ -340,7 +251,8 @@ impl Batch<'_> {
     /// # Errors
     /// `Unavailable` after an I/O error.
     pub fn remove(&mut self, table: TableName, key: &[u8]) -> Result<bool> {
-        let rows = &mut self.tables[table as usize];
+        self.table(table)?;
+        let rows = self.tables[table as usize].get_mut().expect(OPENED);
         let removed = || rows.remove(key).map(|old| old.is_some());
         self.guard.run(table.name(), removed)
     }
@@ -351,7 +263,7 @@ impl Batch<'_> {
     /// `Unavailable` after an I/O error.
     pub fn scan(&self, table: TableName, prefix: &[u8], from: &[u8]) -> Result<Scan<'_>> {
         let b = bounds(prefix, from);
-        let rows = &self.tables[table as usize];
+        let rows = self.table(table)?;
         let rows = self
             .guard
             .run(table.name(), || rows.range::<&[u8]>(slices(&b)))?;
@@ -368,7 +280,7 @@ impl Batch<'_> {
         prefix: &[u8],
         to: &[u8],
     ) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
-        let rows = &self.tables[table as usize];
+        let rows = self.table(table)?;
         let mut rows = self
             .guard
             .run(table.name(), || rows.range::<&[u8]>(prefix..=to))?;

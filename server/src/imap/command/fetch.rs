@@ -11,13 +11,14 @@ use coldpost_engine::write;
 
 use crate::imap::ast::{Fetch, FetchItem, Numbers};
 use crate::imap::completion::{Completion, Outcome};
+use crate::imap::fetch_batch::{Batch, Batches};
 use crate::imap::fetch_octets::Octets;
 use crate::imap::fetch_plan::{FetchPlan, Item};
 use crate::imap::out::Out;
 use crate::imap::reply::{Code, FetchLine};
-use crate::imap::selected::{Expunges, Selected, pieces};
+use crate::imap::selected::{Expunges, Selected};
 use crate::imap::session::Session;
-use crate::limits::{IMAP_BODIES_AHEAD, IMAP_ENTRIES_BATCH, IMAP_ROWS_BATCH};
+use crate::limits::IMAP_BODIES_AHEAD;
 
 /// A message whose bodies were opened.
 struct Ready {
@@ -25,6 +26,8 @@ struct Ready {
     message: Option<Message>,
     /// One for each item with octets, in the plan's order.
     octets: Vec<Octets>,
+    /// BODY, which the row does not have as it is sent.
+    body: Vec<u8>,
     /// FLAGS stand in the answer though not asked for: \Seen was set.
     tells_flags: bool,
 }
@@ -49,19 +52,9 @@ pub(super) async fn run(session: &mut Session, fetch: Fetch, out: &mut Out<'_>) 
     let uids = selected.resolve(&fetch.set, fetch.numbers)?;
     let plan = FetchPlan::new(&fetch, selected.read_only);
     let mut missing = Missing::default();
-    let batch = if plan.rows {
-        IMAP_ROWS_BATCH
-    } else {
-        IMAP_ENTRIES_BATCH
-    };
-    for piece in pieces(&uids, batch) {
-        let mut entries = session.selected()?.entries(&piece)?;
-        if let Some(since) = fetch.changed_since {
-            entries.retain(|entry| entry.modseq > since);
-        }
-        if !entries.is_empty() {
-            fetch_batch(session, &plan, fetch.numbers, entries, &mut missing, out).await?;
-        }
+    let mut batches = Batches::of(&fetch, &plan, &uids);
+    while let Some(batch) = batches.next(session).await? {
+        fetch_batch(session, &plan, fetch.numbers, batch, &mut missing, out).await?;
     }
     Ok(match missing {
         Missing { bodies: 0, rows: 0 } => Completion::ok("Fetch completed"),
@@ -80,15 +73,11 @@ async fn fetch_batch(
     session: &mut Session,
     plan: &FetchPlan,
     numbers: Numbers,
-    entries: Vec<Entry>,
+    batch: Batch,
     missing: &mut Missing,
     out: &mut Out<'_>,
 ) -> Outcome<()> {
-    let rows = if plan.rows {
-        session.ctx.engine.messages(session.account()?, &entries)?
-    } else {
-        Vec::new()
-    };
+    let Batch { entries, rows } = batch;
     let mut rows = rows.into_iter().peekable();
     let mut group: Vec<Ready> = Vec::new();
     let mut in_hand = 0;
@@ -99,7 +88,7 @@ async fn fetch_batch(
             missing.rows += 1;
             continue;
         }
-        let ready = open(session, plan, entry, message, missing).await;
+        let ready = open(session, plan, entry, message, missing).await?;
         in_hand += ready.octets.iter().map(Octets::in_hand).sum::<usize>();
         group.push(ready);
         // \Seen is set on as many messages together as bodies may wait for it.
@@ -119,7 +108,11 @@ async fn open(
     entry: Entry,
     message: Option<Message>,
     missing: &mut Missing,
-) -> Ready {
+) -> Outcome<Ready> {
+    let body = match &message {
+        Some(message) if plan.has(&FetchItem::Body) => message.row.body()?.into_owned(),
+        _ => Vec::new(),
+    };
     let mut octets = Vec::new();
     let mut in_hand = 0;
     if let Some(message) = &message {
@@ -142,12 +135,13 @@ async fn open(
         .filter(|octets| matches!(octets, Octets::Away))
         .count();
     missing.bodies += u64::try_from(away).unwrap_or(u64::MAX);
-    Ready {
+    Ok(Ready {
         entry,
         message,
         octets,
+        body,
         tells_flags: false,
-    }
+    })
 }
 
 async fn send_group(
@@ -262,14 +256,18 @@ async fn send_message(
     for item in &plan.items {
         match item {
             Item::Plain(item) => {
-                plain_item(
-                    selected,
-                    item,
-                    &ready.entry,
-                    ready.message.as_ref(),
-                    &mut line,
-                    out.buffer(),
-                );
+                let message = ready.message.as_ref();
+                match item {
+                    FetchItem::Body => line.body(out.buffer(), &ready.body),
+                    _ => plain_item(
+                        selected,
+                        item,
+                        &ready.entry,
+                        message,
+                        &mut line,
+                        out.buffer(),
+                    ),
+                }
                 out.relieve().await?;
             }
             Item::Octets(item, section, partial) => {
@@ -287,7 +285,7 @@ async fn send_message(
     Ok(gone)
 }
 
-/// An item that needs no octets of the message. Those of the row are there whenever the plan asks for them.
+/// An item that needs no octets of the message, but for BODY. Those of the row are there whenever the plan asks for them.
 fn plain_item(
     selected: &Selected,
     item: &FetchItem,
@@ -301,15 +299,16 @@ fn plain_item(
         (FetchItem::Flags, _) => selected.flags(line, buffer, entry),
         (FetchItem::ModSeq, _) => line.modseq(buffer, entry.modseq),
         (FetchItem::SaveDate, _) => line.save_date(buffer, entry.save_date),
-        (FetchItem::InternalDate, Some(row)) => line.internal_date(buffer, row.internal_date),
-        (FetchItem::Rfc822Size, Some(row)) => line.size(buffer, row.size),
-        (FetchItem::Envelope, Some(row)) => line.envelope(buffer, &row.description.envelope),
-        (FetchItem::Body, Some(row)) => line.body(buffer, &row.description.body),
-        (FetchItem::BodyStructure, Some(row)) => {
-            line.body_structure(buffer, &row.description.bodystructure)
+        (FetchItem::InternalDate, Some(message)) => {
+            line.internal_date(buffer, message.internal_date)
         }
-        (FetchItem::EmailId, Some(row)) => line.email_id(buffer, &row.email_id.text()),
-        (FetchItem::ThreadId, Some(row)) => line.thread_id(buffer, &row.thread_id.text()),
+        (FetchItem::Rfc822Size, Some(message)) => line.size(buffer, message.size),
+        (FetchItem::Envelope, Some(message)) => line.envelope(buffer, message.row.envelope()),
+        (FetchItem::BodyStructure, Some(message)) => {
+            line.body_structure(buffer, message.row.bodystructure())
+        }
+        (FetchItem::EmailId, Some(message)) => line.email_id(buffer, &message.email_id.text()),
+        (FetchItem::ThreadId, Some(message)) => line.thread_id(buffer, &message.thread_id.text()),
         (item, _) => unreachable!("{item:?} has octets, or its row was left out"),
     }
 }

@@ -1,13 +1,13 @@
 //! A FETCH answer, item by item (RFC 3501, 7.4.2).
 
-use coldpost_engine::flags::Flags;
+use coldpost_engine::flags::SystemFlags;
 use coldpost_engine::ids::{ModSeq, Uid};
 use coldpost_engine::mail::{Section, SectionText};
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
 
-use super::mailbox::flag_list;
-use super::string::{astring, literal_mark};
+use super::mailbox::list_of_flags;
+use super::string::{astring, decimal, literal_mark};
 use crate::imap::ast::{FetchItem, FetchSection};
 
 /// A FETCH line under way. The buffer is handed to every call, so that it can be sent between two pieces of a literal.
@@ -20,42 +20,55 @@ pub struct FetchLine {
 impl FetchLine {
     /// `* n FETCH (`
     pub fn begin(out: &mut Vec<u8>, number: u32) -> FetchLine {
-        out.extend_from_slice(format!("* {number} FETCH (").as_bytes());
+        out.extend_from_slice(b"* ");
+        decimal(out, number.into());
+        out.extend_from_slice(b" FETCH (");
         FetchLine { empty: true }
     }
 
     /// `UID n`
     pub fn uid(&mut self, out: &mut Vec<u8>, uid: Uid) {
-        self.item(out, &format!("UID {uid}"));
+        self.item(out, "UID ");
+        decimal(out, uid.into());
     }
 
     /// `FLAGS (…)`
-    pub fn flags(&mut self, out: &mut Vec<u8>, flags: &Flags, recent: bool) {
+    pub fn flags<'k>(
+        &mut self,
+        out: &mut Vec<u8>,
+        system: SystemFlags,
+        keywords: impl Iterator<Item = &'k str>,
+        recent: bool,
+    ) {
         self.item(out, "FLAGS ");
-        flag_list(out, flags, recent);
+        list_of_flags(out, system, keywords, recent.then_some("\\Recent"));
     }
 
     /// `INTERNALDATE "…"`: seconds since 1970 and the zone in minutes east.
     pub fn internal_date(&mut self, out: &mut Vec<u8>, (seconds, zone): (i64, i16)) {
-        self.item(
-            out,
-            &format!("INTERNALDATE \"{}\"", date_time(seconds, zone)),
-        );
+        self.item(out, "INTERNALDATE \"");
+        date_time(out, seconds, zone);
+        out.push(b'"');
     }
 
     /// `SAVEDATE "…"` (RFC 8514), seconds since 1970.
     pub fn save_date(&mut self, out: &mut Vec<u8>, seconds: i64) {
-        self.item(out, &format!("SAVEDATE \"{}\"", date_time(seconds, 0)));
+        self.item(out, "SAVEDATE \"");
+        date_time(out, seconds, 0);
+        out.push(b'"');
     }
 
     /// `RFC822.SIZE n`, octets.
     pub fn size(&mut self, out: &mut Vec<u8>, size: u64) {
-        self.item(out, &format!("RFC822.SIZE {size}"));
+        self.item(out, "RFC822.SIZE ");
+        decimal(out, size);
     }
 
     /// `MODSEQ (n)`
     pub fn modseq(&mut self, out: &mut Vec<u8>, modseq: ModSeq) {
-        self.item(out, &format!("MODSEQ ({modseq})"));
+        self.item(out, "MODSEQ (");
+        decimal(out, modseq);
+        out.push(b')');
     }
 
     /// `EMAILID (id)`
@@ -163,20 +176,42 @@ fn section_label(out: &mut Vec<u8>, fetched: &FetchSection) {
 
 /// `date-time` without its quotes, in the zone in which it was given: every one that the grammar takes comes back as it was. Years that
 /// four digits cannot hold, and zones of a day and more, are written as the nearest that can be.
-fn date_time(seconds: i64, zone: i16) -> String {
+fn date_time(out: &mut Vec<u8>, seconds: i64, zone: i16) {
     const FIRST: i64 = -62_167_219_200; // 0000-01-01 00:00:00
     const LAST: i64 = 253_402_300_799; // 9999-12-31 23:59:59
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
     let zone = zone.clamp(-1_439, 1_439);
     let local = seconds
         .saturating_add(i64::from(zone) * 60)
         .clamp(FIRST, LAST);
     let time =
         DateTime::constant(1970, 1, 1, 0, 0, 0, 0).saturating_add(SignedDuration::from_secs(local));
-    let (sign, minutes) = (if zone < 0 { '-' } else { '+' }, zone.unsigned_abs());
-    format!(
-        "{} {sign}{:02}{:02}",
-        time.strftime("%d-%b-%Y %H:%M:%S"),
-        minutes / 60,
-        minutes % 60
-    )
+    let month = usize::from(time.month().unsigned_abs()).saturating_sub(1);
+    two_digits(out, time.day().unsigned_abs());
+    out.push(b'-');
+    out.extend_from_slice(MONTHS.get(month).unwrap_or(&"Jan").as_bytes());
+    out.push(b'-');
+    let year = time.year().unsigned_abs();
+    for part in [year / 100, year % 100] {
+        two_digits(out, u8::try_from(part).unwrap_or(0));
+    }
+    for (before, part) in [
+        (b' ', time.hour()),
+        (b':', time.minute()),
+        (b':', time.second()),
+    ] {
+        out.push(before);
+        two_digits(out, part.unsigned_abs());
+    }
+    let minutes = zone.unsigned_abs();
+    out.extend_from_slice(if zone < 0 { b" -" } else { b" +" });
+    for part in [minutes / 60, minutes % 60] {
+        two_digits(out, u8::try_from(part).unwrap_or(0));
+    }
+}
+
+fn two_digits(out: &mut Vec<u8>, number: u8) {
+    out.extend_from_slice(&[b'0' + number / 10 % 10, b'0' + number % 10]);
 }

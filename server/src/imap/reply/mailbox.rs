@@ -143,18 +143,18 @@ fn status_item(item: StatusItem) -> &'static str {
 /// `* FLAGS (…)`
 pub fn flags(out: &mut Vec<u8>, flags: &Flags) {
     out.extend_from_slice(b"* FLAGS ");
-    flag_list(out, flags, false);
+    flag_list(out, flags);
     out.extend_from_slice(b"\r\n");
 }
 
-/// A list of flags in parentheses, with \Recent when `recent`: a piece of FETCH and FLAGS.
-pub fn flag_list(out: &mut Vec<u8>, flags: &Flags, recent: bool) {
-    list_of_flags(out, flags, recent.then_some("\\Recent"));
+fn flag_list(out: &mut Vec<u8>, flags: &Flags) {
+    let keywords = flags.keywords.iter().map(String::as_str);
+    list_of_flags(out, flags.system, keywords, None);
 }
 
 /// A list of flags as PERMANENTFLAGS has it, with `\*` when keywords can be made.
 pub(super) fn permanent_flag_list(out: &mut Vec<u8>, flags: &Flags, new_keywords: bool) {
-    list_of_flags(out, flags, None);
+    flag_list(out, flags);
     if new_keywords {
         out.pop();
         out.extend_from_slice(if out.ends_with(b"(") {
@@ -165,17 +165,21 @@ pub(super) fn permanent_flag_list(out: &mut Vec<u8>, flags: &Flags, new_keywords
     }
 }
 
-fn list_of_flags(out: &mut Vec<u8>, flags: &Flags, recent: Option<&str>) {
+/// A list of flags in parentheses, with `recent` behind those of the system: a piece of FETCH and FLAGS.
+pub(super) fn list_of_flags<'k>(
+    out: &mut Vec<u8>,
+    system: SystemFlags,
+    keywords: impl Iterator<Item = &'k str>,
+    recent: Option<&'k str>,
+) {
     let system = SYSTEM_FLAGS
         .iter()
-        .filter(|(flag, _)| flags.system.contains(*flag))
+        .filter(|(flag, _)| system.contains(*flag))
         .map(|(_, name)| *name);
-    let names = system
-        .chain(recent)
-        .chain(flags.keywords.iter().map(String::as_str));
     out.push(b'(');
-    for (i, name) in names.enumerate() {
-        if i > 0 {
+    let mut is_first = true;
+    for name in system.chain(recent).chain(keywords) {
+        if !std::mem::take(&mut is_first) {
             out.push(b' ');
         }
         out.extend_from_slice(name.as_bytes());

@@ -10,8 +10,8 @@ mod string;
 
 pub use fetch::FetchLine;
 pub use mailbox::{
-    ListName, StatusValue, capability, enabled, exists, expunge, flag_list, flags, id, list, lsub,
-    namespace, recent, status, vanished,
+    ListName, StatusValue, capability, enabled, exists, expunge, flags, id, list, lsub, namespace,
+    recent, status, vanished,
 };
 pub use search::{Esearch, esearch, search};
 pub use status::{Code, Refusal, Status, continuation, tagged, untagged};

@@ -14,6 +14,11 @@ pub fn string(out: &mut Vec<u8>, text: &[u8]) {
     octets(out, text);
 }
 
+/// A number in decimal.
+pub(super) fn decimal(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
 /// A quoted string; `text` holds no 8-bit, NUL, CR, LF.
 pub fn quoted(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');

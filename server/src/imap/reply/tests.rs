@@ -299,7 +299,9 @@ fn fetch_items_stand_in_one_line() {
             let mut line = FetchLine::begin(out, 12);
             assert!(line.is_empty());
             line.uid(out, 4827);
-            line.flags(out, &some_flags(), true);
+            let flags = some_flags();
+            let keywords = flags.keywords.iter().map(String::as_str);
+            line.flags(out, flags.system, keywords, true);
             line.internal_date(out, (1_044_066_906, 90));
             line.internal_date(out, (i64::MAX, i16::MIN));
             line.internal_date(out, (i64::MIN, i16::MAX));
