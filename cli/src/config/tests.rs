@@ -168,8 +168,7 @@ fn an_unknown_key_is_named_with_the_nearest_one() {
 fn a_key_whose_feature_is_not_there_is_an_error() {
     for (section, key) in [
         ("lmtp", "tls_listen"),
-        ("imap", "proxies"),
-        ("auth", "passwd_file"),
+        ("auth", "ldap"),
         ("journal", "durability"),
         ("cold", "retention"),
         ("hot", "headers"),
