@@ -51,6 +51,7 @@ fn without_a_file_everything_has_its_default() {
 
         [imap]
         listen = "127.0.0.1:1143"
+        proxies = []
 
         [http]
         listen = "127.0.0.1:8143"
