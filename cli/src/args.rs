@@ -33,7 +33,7 @@ pub(crate) enum Command {
     Serve,
     /// Say how the store is
     Status,
-    /// Add and list accounts
+    /// Add, list, rename and delete accounts; give them passwords
     #[command(subcommand)]
     Account(Account),
     /// Read everything and compare it with its checksums; damage gives exit code 3, what could not be read gives 1
@@ -46,13 +46,40 @@ pub(crate) enum Command {
 /// `coldpost account`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Account {
-    /// Make an account (one that is there already is left as it is)
+    /// Make an account (one that is there already is left as it is, with the password that it has)
     Add {
         /// Its name: an address such as anna@example.org
+        #[arg(required_unless_present = "stdin", conflicts_with = "stdin")]
+        name: Option<String>,
+        /// Ask for a password of its own (without a terminal it is read as a line of standard input)
+        #[arg(long, conflicts_with = "stdin")]
+        password: bool,
+        /// Read accounts from standard input, a line each: NAME, NAME:PASSWORD or NAME:{SCHEME}HASH
+        #[arg(long)]
+        stdin: bool,
+    },
+    /// List all accounts with their messages and bytes
+    List,
+    /// Give an account a password, or another one
+    Password {
+        /// Its name
         name: String,
     },
-    /// List all accounts
-    List,
+    /// Give an account another name; mail, password and open sessions stay
+    Rename {
+        /// Its name
+        old: String,
+        /// Its name from then on
+        new: String,
+    },
+    /// Delete an account with all its mail; without --apply only say what would go
+    Delete {
+        /// Its name
+        name: String,
+        /// Do it
+        #[arg(long)]
+        apply: bool,
+    },
 }
 
 /// `coldpost config`

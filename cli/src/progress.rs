@@ -26,13 +26,33 @@ impl Progress {
         }
     }
 
+    /// Progress in lines, of a number that nobody knows.
+    pub(crate) fn of_lines() -> Progress {
+        let progress = Progress::new();
+        let style = ProgressStyle::with_template("{pos} lines {per_sec}");
+        progress
+            .bar
+            .set_style(style.expect("the template is right"));
+        progress
+    }
+
+    /// So many lines.
+    pub(crate) fn at_line(&self, done: u64) {
+        self.show();
+        self.bar.set_position(done);
+    }
+
     /// So many of so many bytes.
     pub(crate) fn at(&self, done: u64, total: u64) {
+        self.show();
+        self.bar.set_length(total);
+        self.bar.set_position(done);
+    }
+
+    fn show(&self) {
         if self.bar.is_hidden() && self.begun.elapsed() > PATIENCE {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
-        self.bar.set_length(total);
-        self.bar.set_position(done);
     }
 
     /// Runs `say` with the bar out of its way.

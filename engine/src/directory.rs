@@ -1,6 +1,12 @@
 //! Shard 0: account name → number, shard. An account is open in its mail shard before the directory names it.
+//!
+//! A crash leaves: an account without a name, or a name that is marked; the next start finishes either.
 
-use coldpost_tiers::hot::row::{AccountRow, AccountState, NameRow, NameState, Row};
+mod changes;
+
+use coldpost_tiers::hot::row::{
+    AccountRow, AccountState, MailboxRow, MailboxState, NameRow, NameState, Row,
+};
 use coldpost_tiers::hot::{TableName, key};
 
 use crate::account::AccountName;
@@ -88,6 +94,7 @@ impl Engine {
         if let Some(account) = self.account(name)? {
             return Ok((account, false));
         }
+        self.is_free(name)?;
         let shard = self.shard_for(name);
         // An opening that a failure or a client's leaving cut short is finished first: its number may be in the mail shard already.
         if let Some(begun) = half_open.get(&shard) {
@@ -109,6 +116,49 @@ impl Engine {
             .await?;
         half_open.remove(&shard);
         Ok((account, true))
+    }
+
+    /// Whether nobody has the name, not even for a moment more.
+    fn is_free(&self, name: &AccountName) -> Result<()> {
+        let state = self.shard(ShardNo(0))?.hot.read()?;
+        match state.get(TableName::Names, name.as_str().as_bytes())? {
+            None => Ok(()),
+            Some(_) => Err(Error::new(
+                Kind::Unavailable,
+                "an account of this name is being renamed or deleted; try again in a moment",
+            )),
+        }
+    }
+
+    /// Whether an account that was there still is: its sessions end when it is not.
+    ///
+    /// # Errors
+    /// `Unavailable` after an I/O error.
+    pub fn is_open(&self, account: AccountRef) -> Result<bool> {
+        let state = self.shard(account.shard)?.hot.read()?;
+        let value = state.get(TableName::Accounts, &key::account(account.number))?;
+        let row = value
+            .map(|v| AccountRow::decode("accounts", &v))
+            .transpose()?;
+        Ok(row.is_some_and(|row| row.state == AccountState::Open))
+    }
+
+    /// Messages in all its mailboxes and their octets.
+    ///
+    /// # Errors
+    /// `Unavailable` after an I/O error.
+    pub fn usage(&self, account: AccountRef) -> Result<(u64, u64)> {
+        let state = self.shard(account.shard)?.hot.read()?;
+        let prefix = key::account(account.number);
+        let mut sum = (0, 0);
+        state.walk(TableName::Mailboxes, &prefix, &prefix, |_, value| {
+            let row = MailboxRow::decode("mailboxes", value)?;
+            if row.state == MailboxState::Live {
+                sum = (sum.0 + u64::from(row.exists), sum.1 + row.bytes);
+            }
+            Ok(true)
+        })?;
+        Ok(sum)
     }
 
     /// Both steps, the first of which may have been done before.

@@ -48,6 +48,8 @@ pub(crate) struct Inner {
     pub(crate) upkeep: Mutex<Option<Upkeep>>,
     /// One account is opened at a time, so that a name is never opened twice; at most one a shard is left half open.
     pub(crate) opening: tokio::sync::Mutex<BTreeMap<ShardNo, HalfOpen>>,
+    /// An account's change stopped between two steps: upkeep goes on with it.
+    pub(crate) unfinished: tokio::sync::Notify,
     /// Searches that read bodies hold a share of it.
     pub(crate) search_memory: SearchMemory,
     /// Frames that readers of bodies hold ahead of themselves.

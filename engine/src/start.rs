@@ -101,6 +101,7 @@ impl Engine {
                 threads: Mutex::new(threads),
                 upkeep: Mutex::new(None),
                 opening: tokio::sync::Mutex::default(),
+                unfinished: tokio::sync::Notify::new(),
                 search_memory: Default::default(),
                 read_ahead: Arc::new(tokio::sync::Semaphore::new(READ_AHEAD_HELD)),
                 lock,
@@ -182,6 +183,7 @@ impl Engine {
             }
         }
         crate::upkeep::sweep_blobs(self)?;
+        self.finish_changes().await?;
         self.check_directory().await?;
         for shard in self.mail_shards() {
             for (account, group) in shard::open_groups(shard)? {

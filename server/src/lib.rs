@@ -1,5 +1,6 @@
 //! Protocols on sockets. Decides nothing about storage.
 
+pub mod accounts;
 pub mod answer;
 pub mod auth;
 pub mod budget;

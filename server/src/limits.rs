@@ -39,13 +39,41 @@ pub const IMAP_FLAGS_MAX: usize = coldpost_engine::limits::KEYWORDS_MAX + 5;
 
 /// Bytes of a configured password.
 pub const PASSWORD_MAX: usize = 1_024;
-/// Addresses whose failed logins are remembered.
+/// Bytes of a file of users: `[auth] passwd_file`, and ours.
+pub const PASSWD_FILE_MAX: usize = 16 * 1024 * 1024;
+/// Users of such a file.
+pub const PASSWD_USERS_MAX: usize = 100_000;
+/// Bytes of one of its lines.
+pub const PASSWD_LINE_MAX: usize = 4 * 1024;
+/// Broken lines that are logged each time it is read.
+pub const PASSWD_COMPLAINTS_MAX: usize = 20;
+/// Memory of an argon2 hash that is run, KiB: what Dovecot makes with `-r 3`.
+pub const ARGON2_MEMORY_KIB_MAX: u32 = 256 * 1024;
+/// Passes of an argon2 hash that is run.
+pub const ARGON2_PASSES_MAX: u32 = 16;
+/// Lanes of an argon2 hash that is run.
+pub const ARGON2_LANES_MAX: u32 = 16;
+/// Cost of a bcrypt hash that is run; each step doubles the time.
+pub const BCRYPT_COST_MAX: u32 = 14;
+/// Rounds of a SHA-crypt hash that are run.
+pub const SHA_CRYPT_ROUNDS_MAX: u32 = 1_000_000;
+/// Passwords that are hashed or compared with their hash at a time.
+pub const CHECKS_AT_ONCE: usize = 2;
+/// Logins that wait for such a check; more are told to try again.
+pub const CHECKS_WAITING_MAX: usize = 200;
+/// Time for which a login waits for its check.
+pub const CHECK_WAIT: Duration = Duration::from_secs(20);
+/// Time for which a password that was right is known without running its hash.
+pub const CHECK_KEPT: Duration = Duration::from_secs(60);
+/// Right passwords that are known so.
+pub const CHECKS_KEPT_MAX: usize = 10_000;
+/// Addresses and accounts whose failed logins are remembered.
 pub const ATTEMPT_SOURCES_MAX: usize = 4_096;
-/// What each failed login of an address adds to the delay of its refusal.
+/// What each failed login of an address or account adds to the delay of its refusal.
 pub const ATTEMPT_DELAY_STEP: Duration = Duration::from_secs(2);
 /// The longest delay of a refused login.
 pub const ATTEMPT_DELAY_MAX: Duration = Duration::from_secs(16);
-/// After this time without a failure an address starts anew.
+/// After this time without a failure an address or account starts anew.
 pub const ATTEMPT_FORGET: Duration = Duration::from_secs(600);
 
 /// Time for a client to log in.

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use coldpost_engine::Engine;
 use tokio::task::JoinSet;
 
-use crate::auth::{self, AccountPolicy, AuthSettings, Authenticator, Users};
+use crate::accounts::Accounts;
+use crate::auth::{self, AccountPolicy, AuthSettings, Authenticator, Files, Users};
 use crate::budget::Budget;
 use crate::limits::{FILES_LEFT, IMAP_CONNECTIONS_MAX};
 use crate::listen::{Address, Listener, Peer, Protocol, Stream, Watch};
@@ -38,6 +39,8 @@ pub struct ServerSettings {
     pub auth: AuthSettings,
     /// `[auth] accounts`
     pub accounts: AccountPolicy,
+    /// `[auth] passwd_file`
+    pub passwd_file: Option<PathBuf>,
     /// Message bytes in flight, all sessions together.
     pub mail_memory: u64,
     /// A directory on the data disk for messages that come in.
@@ -77,6 +80,7 @@ impl Server {
             .mode(0o700)
             .create(&settings.spool)
             .map_err(|error| no_spool(&settings.spool, &error))?;
+        let files = Files::open(engine.data(), settings.passwd_file.as_deref())?;
         let lmtp = Listener::bind(&settings.listen.lmtp, "lmtp").await?;
         let imap = Listener::bind(&settings.listen.imap, "imap").await?;
         let http = Listener::bind(&settings.listen.http, "http").await?;
@@ -88,16 +92,19 @@ impl Server {
         metrics::register();
         let (trigger, shutdown) = shutdown::channel();
         let mut listeners = JoinSet::new();
-        let users = Arc::new(Users::new(
-            engine.clone(),
-            settings.accounts,
-            &settings.lmtp.recipient_delimiter,
-        ));
+        let delimiter = &settings.lmtp.recipient_delimiter;
+        let users = Users::new(engine.clone(), settings.accounts, delimiter);
+        let users = Arc::new(users.with_files(files.clone()));
+        let accounts = Accounts::new(engine.clone(), files, delimiter);
+        if let Err(error) = accounts.settle().await {
+            tracing::warn!("the file of users has names of before: {error}");
+        }
         let budget = Budget::new(settings.mail_memory);
         let watch = Watch::default();
         let run_http = http::run(
             http,
             engine.clone(),
+            accounts,
             settings.http.clone(),
             budget.clone(),
             watch.clone(),

@@ -1,6 +1,7 @@
 //! The commands, a file each.
 
 mod account;
+mod bulk;
 mod config;
 mod serve;
 mod status;
@@ -27,8 +28,7 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<ExitCode, Failure> {
     match &args.command {
         Command::Serve => serve::run(&config, checked, *output)?,
         Command::Status => status::run(&checked, *output)?,
-        Command::Account(args::Account::Add { name }) => account::add(&checked, name, *output)?,
-        Command::Account(args::Account::List) => account::list(&checked, *output)?,
+        Command::Account(what) => account::run(&checked, what, *output)?,
         Command::Verify => return verify::run(&checked, *output),
         Command::Config(args::Config::Show) => config::show(&config, *output)?,
     }

@@ -136,11 +136,11 @@ async fn begin(
         http: http::Settings {
             token: password(&token, "http.token")?,
             instance: instance.clone(),
-            recipient_delimiter: checked.lmtp.recipient_delimiter.clone(),
         },
         lmtp: checked.lmtp,
         auth,
         accounts: checked.accounts,
+        passwd_file: checked.passwd_file,
         mail_memory: checked.engine.mail_memory,
         spool: data.join("spool"),
         open_files: open_files(),

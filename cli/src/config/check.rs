@@ -48,6 +48,8 @@ pub(crate) struct Checked {
     pub(crate) make_dev_password: bool,
     /// Who may have an account.
     pub(crate) accounts: AccountPolicy,
+    /// Users with passwords of their own.
+    pub(crate) passwd_file: Option<PathBuf>,
     /// The token that was given.
     pub(crate) http_token: Option<String>,
 }
@@ -68,7 +70,9 @@ impl Config {
                 self.data.display()
             ))
         })?;
-        let (auth, make_dev_password) = self.auth.check(&self.imap.listen.0)?;
+        let (mut auth, make_dev_password) = self.auth.check(&self.imap.listen.0)?;
+        let proxies = self.imap.proxies.0.iter();
+        auth.unslowed = proxies.map(|network| network.0).collect();
         let accounts = match &self.auth.accounts {
             Some(Value(Accounts::Listed)) => AccountPolicy::Listed,
             Some(Value(Accounts::Create)) => AccountPolicy::Create,
@@ -106,6 +110,7 @@ impl Config {
             auth,
             make_dev_password,
             accounts,
+            passwd_file: self.auth.passwd_file.clone(),
             http_token,
         })
     }
@@ -274,7 +279,18 @@ impl Auth {
         };
         let dev_password = password("auth.dev_password", &self.dev_password)?;
         let backend_password = password("auth.backend_password", &self.backend_password)?;
-        let make_dev_password = dev_password.is_none() && backend_password.is_none();
+        if self
+            .passwd_file
+            .as_ref()
+            .is_some_and(|file| file.as_os_str().is_empty())
+        {
+            return wrong(
+                "auth.passwd_file",
+                "an empty name names no file; leave the key out",
+            );
+        }
+        let make_dev_password =
+            dev_password.is_none() && backend_password.is_none() && self.passwd_file.is_none();
         if !imap.is_local() {
             return wrong(
                 "imap.listen",

@@ -94,12 +94,15 @@ impl Default for Lmtp {
 struct Imap {
     /// Where IMAP listens.
     listen: Value<Address>,
+    /// Networks whose clients are not slowed by failed logins.
+    proxies: List<Network>,
 }
 
 impl Default for Imap {
     fn default() -> Imap {
         Imap {
             listen: loopback(1143),
+            proxies: List(Vec::new()),
         }
     }
 }
@@ -127,6 +130,8 @@ impl Default for Http {
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 struct Auth {
+    /// Users with their passwords, in Dovecot's format.
+    passwd_file: Option<PathBuf>,
     /// Any user, for front ends; loopback and unix sockets only.
     backend_password: Option<Value<Secret>>,
     /// Any user; loopback listeners only.

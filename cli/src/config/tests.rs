@@ -51,6 +51,7 @@ fn without_a_file_everything_has_its_default() {
 
         [imap]
         listen = "127.0.0.1:1143"
+        proxies = []
 
         [http]
         listen = "127.0.0.1:8143"
@@ -168,8 +169,7 @@ fn an_unknown_key_is_named_with_the_nearest_one() {
 fn a_key_whose_feature_is_not_there_is_an_error() {
     for (section, key) in [
         ("lmtp", "tls_listen"),
-        ("imap", "proxies"),
-        ("auth", "passwd_file"),
+        ("auth", "ldap"),
         ("journal", "durability"),
         ("cold", "retention"),
         ("hot", "headers"),

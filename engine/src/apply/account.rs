@@ -1,12 +1,15 @@
-//! `open account` in a mail shard, `name account` in the directory.
+//! `open account` in a mail shard, `name account` in the directory; the steps of `rename account` and `delete account` in both.
 
 use coldpost_tiers::Result;
-use coldpost_tiers::hot::row::{AccountRow, AccountState, NameRow, NameState, Row};
+use coldpost_tiers::hot::row::{
+    AccountRow, AccountState, MailboxRow, MailboxState, NameRow, NameState, Row,
+};
 use coldpost_tiers::hot::{TableName, key};
 
-use super::Step;
-use crate::ids::{AccountId, ShardNo};
-use crate::op::{Outcome, Refusal};
+use super::{Step, no_account};
+use crate::ids::{AccountId, MailboxId, ShardNo};
+use crate::limits::OP_MESSAGES_MAX;
+use crate::op::{AccountStep, Outcome, Refusal};
 
 impl Step<'_, '_> {
     /// The account and its INBOX.
@@ -63,5 +66,180 @@ impl Step<'_, '_> {
         self.batch
             .put(TableName::Names, name.as_bytes(), &row.encode())?;
         Ok(Outcome::Account { account, shard })
+    }
+
+    fn name_row(&self, name: &str) -> Result<Option<NameRow>> {
+        let value = self.batch.get(TableName::Names, name.as_bytes())?;
+        value.map(|v| NameRow::decode("names", &v)).transpose()
+    }
+
+    /// The name of this account in this state.
+    fn name_in(&self, name: &str, account: AccountId, state: NameState) -> Result<Option<NameRow>> {
+        let row = self.name_row(name)?;
+        Ok(row.filter(|row| row.account == account && row.state == state))
+    }
+
+    fn put_name(&mut self, name: &str, row: &NameRow) -> Result<()> {
+        self.batch
+            .put(TableName::Names, name.as_bytes(), &row.encode())
+    }
+
+    /// Each step may come again: it then changes nothing.
+    pub(super) fn rename_account(
+        &mut self,
+        account: AccountId,
+        from: &str,
+        to: &str,
+        step: AccountStep,
+    ) -> Result<Outcome> {
+        match step {
+            AccountStep::Marked => return self.mark_renaming(account, from, to),
+            AccountStep::Done => {
+                let Some(mut row) = self.account(account)? else {
+                    return Ok(no_account());
+                };
+                row.name = to.to_owned();
+                self.put_account(account, &row)?;
+            }
+            AccountStep::Closed => {
+                let old = self.name_in(from, account, NameState::Renaming)?;
+                if let Some(mut row) = old.filter(|row| row.other == to) {
+                    self.batch.remove(TableName::Names, from.as_bytes())?;
+                    row.state = NameState::Named;
+                    row.other = String::new();
+                    self.put_name(to, &row)?;
+                }
+            }
+            AccountStep::Swept => {}
+        }
+        Ok(Outcome::Done { modseq: 0 })
+    }
+
+    fn mark_renaming(&mut self, account: AccountId, from: &str, to: &str) -> Result<Outcome> {
+        let marked = self.name_in(from, account, NameState::Renaming)?;
+        if marked.is_some_and(|row| row.other == to) {
+            return Ok(Outcome::Done { modseq: 0 });
+        }
+        let Some(mut row) = self.name_in(from, account, NameState::Named)? else {
+            return Ok(no_account());
+        };
+        if self.name_row(to)?.is_some() {
+            let text = format!("the name {to} is taken");
+            return Ok(Outcome::refused(Refusal::Exists, text));
+        }
+        let reserved = NameRow {
+            state: NameState::Reserved,
+            other: from.to_owned(),
+            ..row.clone()
+        };
+        row.state = NameState::Renaming;
+        row.other = to.to_owned();
+        self.put_name(from, &row)?;
+        self.put_name(to, &reserved)?;
+        Ok(Outcome::Done { modseq: 0 })
+    }
+
+    /// Each step may come again: it then changes nothing.
+    pub(super) fn delete_account(
+        &mut self,
+        account: AccountId,
+        name: &str,
+        erase: bool,
+        step: AccountStep,
+    ) -> Result<Outcome> {
+        match step {
+            AccountStep::Marked => {
+                if self.name_in(name, account, NameState::Deleting)?.is_some() {
+                    return Ok(Outcome::Done { modseq: 0 });
+                }
+                let Some(mut row) = self.name_in(name, account, NameState::Named)? else {
+                    return Ok(no_account());
+                };
+                (row.state, row.erase) = (NameState::Deleting, erase);
+                self.put_name(name, &row)?;
+            }
+            AccountStep::Done => {
+                if let Some(row) = self.account(account)? {
+                    self.close_account(account, row, erase)?;
+                }
+            }
+            AccountStep::Closed => {
+                if self.name_in(name, account, NameState::Deleting)?.is_some() {
+                    self.batch.remove(TableName::Names, name.as_bytes())?;
+                }
+            }
+            AccountStep::Swept => return self.sweep_account(account),
+        }
+        Ok(Outcome::Done { modseq: 0 })
+    }
+
+    /// From here on nothing comes in; its mailboxes go like deleted ones, by `purge`.
+    fn close_account(
+        &mut self,
+        account: AccountId,
+        mut row: AccountRow,
+        erase: bool,
+    ) -> Result<()> {
+        (row.state, row.erase, row.deleted_at) = (AccountState::Deleting, erase, self.now);
+        row.modseq += 1;
+        let prefix = key::account(account);
+        let mailboxes: Vec<_> = self
+            .batch
+            .scan(TableName::Mailboxes, &prefix, &prefix)?
+            .collect::<Result<_>>()?;
+        for (mailbox_key, value) in mailboxes {
+            let mailbox = MailboxRow::decode("mailboxes", &value)?;
+            if mailbox.state == MailboxState::Live {
+                let id = MailboxId(key::mailbox_of(&mailbox_key));
+                self.delete_mailbox(account, id, mailbox, row.modseq)?;
+            }
+        }
+        let groups = key::pending(1, account, &[]);
+        for (table, prefix) in [
+            (TableName::Subscriptions, &prefix),
+            (TableName::Pending, &groups),
+        ] {
+            let rows: Vec<_> = self
+                .batch
+                .scan(table, prefix, prefix)?
+                .collect::<Result<_>>()?;
+            for (key, _) in rows {
+                self.batch.remove(table, &key)?;
+            }
+        }
+        self.batch
+            .put(TableName::Pending, &key::pending(3, account, &[]), &[1])?;
+        self.put_account(account, &row)
+    }
+
+    /// Some threads, and with the last row of anything of its the account's own. Counts the rows.
+    fn sweep_account(&mut self, account: AccountId) -> Result<Outcome> {
+        let prefix = key::account(account);
+        let Some(value) = self.batch.get(TableName::Accounts, &prefix)? else {
+            return Ok(Outcome::Counted(0));
+        };
+        if AccountRow::decode("accounts", &value)?.state != AccountState::Deleting {
+            return Ok(Outcome::Counted(0));
+        }
+        let threads: Vec<_> = self
+            .batch
+            .scan(TableName::Threads, &prefix, &prefix)?
+            .take(OP_MESSAGES_MAX)
+            .collect::<Result<_>>()?;
+        for (key, _) in &threads {
+            self.batch.remove(TableName::Threads, key)?;
+        }
+        let mut swept = u64::try_from(threads.len()).unwrap_or(u64::MAX);
+        let mut is_empty = threads.len() < OP_MESSAGES_MAX;
+        for table in [TableName::Mailboxes, TableName::Expunged, TableName::Places] {
+            is_empty &= self.batch.scan(table, &prefix, &prefix)?.next().is_none();
+        }
+        if is_empty {
+            self.batch.remove(TableName::Accounts, &prefix)?;
+            self.batch
+                .remove(TableName::Pending, &key::pending(3, account, &[]))?;
+            swept += 1;
+        }
+        Ok(Outcome::Counted(swept))
     }
 }

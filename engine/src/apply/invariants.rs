@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use coldpost_tiers::Result;
 use coldpost_tiers::address::Extent;
 use coldpost_tiers::hot::row::{
-    BlobRow, Counted, ExpungedRow, MailboxRow, ObjectRow, Place, Row, Run,
+    AccountRow, AccountState, BlobRow, Counted, ExpungedRow, MailboxRow, MailboxState, NameRow,
+    NameState, ObjectRow, Place, Row, Run,
 };
 use coldpost_tiers::hot::{Snapshot, TableName, key};
 
@@ -76,6 +77,67 @@ pub fn violations(state: &Snapshot) -> Result<Vec<String>> {
             .map(|k| format!("an entry names message {k:02x?}, which is not there")),
     );
     wrong.extend(objects(state, &places)?);
+    wrong.extend(names(state)?);
+    wrong.extend(closed_accounts(state)?);
+    Ok(wrong)
+}
+
+/// A name that is given away and the one that is kept for it name one another.
+fn names(state: &Snapshot) -> Result<Vec<String>> {
+    let mut wrong = Vec::new();
+    state.walk(TableName::Names, &[], &[], |k, value| {
+        let row = NameRow::decode("names", value)?;
+        let partner = match row.state {
+            NameState::Named | NameState::Deleting => return Ok(true),
+            NameState::Renaming => NameState::Reserved,
+            NameState::Reserved => NameState::Renaming,
+        };
+        let other = state.get(TableName::Names, row.other.as_bytes())?;
+        let other = other.map(|v| NameRow::decode("names", &v)).transpose()?;
+        let agrees = |other: &NameRow| {
+            (other.account, other.state, other.other.as_bytes()) == (row.account, partner, k)
+        };
+        if !other.as_ref().is_some_and(agrees) {
+            let name = String::from_utf8_lossy(k);
+            wrong.push(format!("name {name}: {row:?}, the other is {other:?}"));
+        }
+        Ok(true)
+    })?;
+    Ok(wrong)
+}
+
+/// An account that is being deleted shows nothing, and upkeep knows of it.
+fn closed_accounts(state: &Snapshot) -> Result<Vec<String>> {
+    let mut wrong = Vec::new();
+    state.walk(TableName::Accounts, &[], &[], |k, value| {
+        if AccountRow::decode("accounts", value)?.state == AccountState::Open {
+            return Ok(true);
+        }
+        let pending = key::pending(3, key::account_of(k), &[]);
+        if state.get(TableName::Pending, &pending)?.is_none() {
+            wrong.push(format!("account {k:02x?} is being deleted by nobody"));
+        }
+        for table in [TableName::MailboxNames, TableName::Subscriptions] {
+            state.walk(table, k, k, |_, _| {
+                wrong.push(format!(
+                    "account {k:02x?} is being deleted and has {}",
+                    table.name()
+                ));
+                Ok(false)
+            })?;
+        }
+        state.walk(TableName::Mailboxes, k, k, |_, value| {
+            let row = MailboxRow::decode("mailboxes", value)?;
+            if row.state == MailboxState::Live {
+                wrong.push(format!(
+                    "account {k:02x?} is being deleted and shows {}",
+                    row.name
+                ));
+            }
+            Ok(true)
+        })?;
+        Ok(true)
+    })?;
     Ok(wrong)
 }
 

@@ -84,7 +84,7 @@ impl Step<'_, '_> {
         let Some(mut row) = self.account(account)? else {
             return Ok(no_account());
         };
-        let Some(mut gone) = self.mailbox(account, mailbox)? else {
+        let Some(gone) = self.mailbox(account, mailbox)? else {
             return Ok(no_mailbox());
         };
         if gone.name == "INBOX" {
@@ -94,21 +94,32 @@ impl Step<'_, '_> {
             ));
         }
         row.modseq += 1;
+        self.delete_mailbox(account, mailbox, gone, row.modseq)?;
+        self.put_account(account, &row)?;
+        Ok(Outcome::Done { modseq: row.modseq })
+    }
+
+    /// The name is free at once; entries go by `purge`, the row with the last of them.
+    pub(super) fn delete_mailbox(
+        &mut self,
+        account: AccountId,
+        mailbox: MailboxId,
+        mut gone: MailboxRow,
+        modseq: u64,
+    ) -> Result<()> {
         self.batch
             .remove(TableName::MailboxNames, &key::name(account, &gone.name))?;
-        gone.state = MailboxState::Deleted;
-        gone.deleted_at = self.now;
-        gone.highest_modseq = row.modseq;
         if gone.exists == 0 {
             self.batch
                 .remove(TableName::Mailboxes, &key::mailbox(account, mailbox.0))?;
-        } else {
-            self.put_mailbox(account, mailbox, &gone)?;
-            let pending = key::pending(2, account, &mailbox.0.to_be_bytes());
-            self.batch.put(TableName::Pending, &pending, &[1])?;
+            return Ok(());
         }
-        self.put_account(account, &row)?;
-        Ok(Outcome::Done { modseq: row.modseq })
+        gone.state = MailboxState::Deleted;
+        gone.deleted_at = self.now;
+        gone.highest_modseq = modseq;
+        self.put_mailbox(account, mailbox, &gone)?;
+        let pending = key::pending(2, account, &mailbox.0.to_be_bytes());
+        self.batch.put(TableName::Pending, &pending, &[1])
     }
 
     pub(super) fn rename(&mut self, account: AccountId, from: &str, to: &str) -> Result<Outcome> {

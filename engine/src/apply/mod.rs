@@ -211,6 +211,18 @@ impl Step<'_, '_> {
                 account,
                 shard,
             } => self.name_account(name, *account, *shard),
+            Op::RenameAccount {
+                account,
+                from,
+                to,
+                step,
+            } => self.rename_account(*account, from, to, *step),
+            Op::DeleteAccount {
+                account,
+                name,
+                erase,
+                step,
+            } => self.delete_account(*account, name, *erase, *step),
             Op::Cut => Ok(Outcome::Done { modseq: 0 }),
             Op::Level {
                 level,

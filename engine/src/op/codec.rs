@@ -10,8 +10,8 @@ use coldpost_tiers::hot::row::Origin;
 
 use super::kind::LEVEL;
 use super::kind::{
-    Add, Carried, CopyUids, Entry, EpochOp, ExpungeUids, GroupId, How, NewMessage, Op, OpId,
-    Placed, SetFlags, Stored, Target,
+    AccountStep, Add, Carried, CopyUids, Entry, EpochOp, ExpungeUids, GroupId, How, NewMessage, Op,
+    OpId, Placed, SetFlags, Stored, Target,
 };
 use super::uids::{read_uids, write_uids};
 use crate::flags::{FlagAction, Flags, SystemFlags};
@@ -82,6 +82,8 @@ fn kind_of(op: &Op) -> u8 {
         Op::Subscribe { .. } => 12,
         Op::OpenAccount { .. } => 13,
         Op::NameAccount { .. } => 14,
+        Op::RenameAccount { .. } => 15,
+        Op::DeleteAccount { .. } => 16,
         Op::Cut => 17,
         Op::Level { .. } => 18,
         Op::Stored(_) => 19,
@@ -148,6 +150,23 @@ fn write_op(w: &mut Writer, op: &Op) {
             shard,
         } => {
             w.text(name).u64(account.0).u16(shard.0);
+        }
+        Op::RenameAccount {
+            account,
+            from,
+            to,
+            step,
+        } => {
+            w.u64(account.0).text(from).text(to).u8(*step as u8);
+        }
+        Op::DeleteAccount {
+            account,
+            name,
+            erase,
+            step,
+        } => {
+            w.u64(account.0).text(name).u8(u8::from(*erase));
+            w.u8(*step as u8);
         }
         Op::Cut => {}
         Op::Level {
@@ -313,6 +332,18 @@ fn read_op(r: &mut Reader<'_>, kind: u8, meta: &Bytes) -> Result<Option<Op>, Mal
             account: AccountId(r.u64()?),
             shard: ShardNo(r.u16()?),
         },
+        15 => Op::RenameAccount {
+            account: AccountId(r.u64()?),
+            from: r.text()?.to_owned(),
+            to: r.text()?.to_owned(),
+            step: read_step(r)?,
+        },
+        16 => Op::DeleteAccount {
+            account: AccountId(r.u64()?),
+            name: r.text()?.to_owned(),
+            erase: r.u8()? != 0,
+            step: read_step(r)?,
+        },
         17 => Op::Cut,
         18 => {
             let (level, segment_size) = (r.varint()?, r.varint()?);
@@ -347,6 +378,17 @@ fn read_op(r: &mut Reader<'_>, kind: u8, meta: &Bytes) -> Result<Option<Op>, Mal
         }),
         _ => return Ok(None),
     }))
+}
+
+fn read_step(r: &mut Reader<'_>) -> Result<AccountStep, Malformed> {
+    let at = r.malformed("step 0 to 3");
+    Ok(match r.u8()? {
+        0 => AccountStep::Done,
+        1 => AccountStep::Marked,
+        2 => AccountStep::Closed,
+        3 => AccountStep::Swept,
+        _ => return Err(at),
+    })
 }
 
 fn read_add(r: &mut Reader<'_>, meta: &Bytes) -> Result<Add, Malformed> {

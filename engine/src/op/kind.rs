@@ -89,6 +89,20 @@ pub enum Op {
         account: AccountId,
         shard: ShardNo,
     },
+    /// A step of giving an account another name.
+    RenameAccount {
+        account: AccountId,
+        from: String,
+        to: String,
+        step: AccountStep,
+    },
+    /// A step of deleting an account.
+    DeleteAccount {
+        account: AccountId,
+        name: String,
+        erase: bool,
+        step: AccountStep,
+    },
     /// Ends the segment.
     Cut,
     /// Rules of apply and segment size from here on.
@@ -97,6 +111,20 @@ pub enum Op {
     Stored(Stored),
     /// A new epoch begins.
     Epoch(EpochOp),
+}
+
+/// Where the renaming or deleting of an account is, in this order but for the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum AccountStep {
+    /// In the mail shard it is done.
+    Done = 0,
+    /// In the directory it is marked, before that.
+    Marked = 1,
+    /// In the directory it is closed, after that.
+    Closed = 2,
+    /// In the mail shard some of the rows that only the account kept go (deleting only).
+    Swept = 3,
 }
 
 /// One message, read and compressed by its maker.
@@ -260,6 +288,12 @@ impl Op {
             | Op::Rename { account, .. }
             | Op::Subscribe { account, .. }
             | Op::OpenAccount { account, .. } => vec![*account],
+            Op::RenameAccount { account, step, .. } | Op::DeleteAccount { account, step, .. } => {
+                match step {
+                    AccountStep::Done | AccountStep::Swept => vec![*account],
+                    AccountStep::Marked | AccountStep::Closed => Vec::new(),
+                }
+            }
             Op::NameAccount { .. } | Op::Cut | Op::Level { .. } | Op::Stored(_) | Op::Epoch(_) => {
                 Vec::new()
             }
@@ -283,7 +317,15 @@ impl Op {
     pub fn makes_cut_due(&self) -> bool {
         !matches!(
             self,
-            Op::Cut | Op::Stored(_) | Op::Level { .. } | Op::Purge { .. } | Op::EndGroup { .. }
+            Op::Cut
+                | Op::Stored(_)
+                | Op::Level { .. }
+                | Op::Purge { .. }
+                | Op::EndGroup { .. }
+                | Op::DeleteAccount {
+                    step: AccountStep::Swept,
+                    ..
+                }
         )
     }
 }

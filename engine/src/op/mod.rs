@@ -7,8 +7,8 @@ pub mod uids;
 
 pub use codec::{EntryError, decode, encode};
 pub use kind::{
-    Add, Carried, CopyUids, Entry, EpochOp, ExpungeUids, GroupId, How, LEVEL, NewMessage, Op, OpId,
-    Placed, SetFlags, Stored, Target,
+    AccountStep, Add, Carried, CopyUids, Entry, EpochOp, ExpungeUids, GroupId, How, LEVEL,
+    NewMessage, Op, OpId, Placed, SetFlags, Stored, Target,
 };
 pub use outcome::{Outcome, Refusal, TargetOutcome};
 

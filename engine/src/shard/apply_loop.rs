@@ -209,7 +209,9 @@ impl ApplyLoop {
                     .collect();
                 (!blobs.is_empty()).then_some(Notice::Blobs { shard, blobs })
             }
-            Op::Expunge(_) | Op::Move(_) | Op::Delete { .. } => Some(Notice::Purgeable),
+            Op::Expunge(_) | Op::Move(_) | Op::Delete { .. } | Op::DeleteAccount { .. } => {
+                Some(Notice::Purgeable)
+            }
             Op::Stored(_) => Some(Notice::Stored),
             _ => None,
         };

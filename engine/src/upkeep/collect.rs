@@ -1,4 +1,4 @@
-//! Purges what was expunged, once no session shows it any more, and the entries of deleted mailboxes.
+//! Purges what was expunged, once no session shows it any more, the entries of deleted mailboxes, and what deleted accounts leave.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -27,7 +27,7 @@ pub(super) async fn run(engine: Engine, mut queue: mpsc::UnboundedReceiver<Notic
         let seen = moves(&engine);
         let begun = Instant::now();
         for shard in engine.mail_shards() {
-            match purge(shard).await {
+            match collect(&engine, shard).await {
                 Ok(more) => left |= more,
                 Err(e) => {
                     failed = true;
@@ -50,6 +50,12 @@ pub(super) async fn run(engine: Engine, mut queue: mpsc::UnboundedReceiver<Notic
             return;
         }
     }
+}
+
+/// Frees what may go; whether anything is left that some session still shows.
+pub(crate) async fn collect(engine: &Engine, shard: &Arc<Shard>) -> Result<bool> {
+    let is_shown = purge(shard).await?;
+    Ok(sweep(engine, shard).await? || is_shown)
 }
 
 /// How often sessions were told of something, or left.
@@ -75,6 +81,32 @@ async fn purge(shard: &Arc<Shard>) -> Result<bool> {
         };
         shard.change(Op::Purge { account, entries }).await?;
     }
+}
+
+/// Drops what deleted accounts leave; whether one of them waits for a session that still shows its mail.
+async fn sweep(engine: &Engine, shard: &Arc<Shard>) -> Result<bool> {
+    let mut accounts = Vec::new();
+    shard
+        .hot
+        .read()?
+        .walk(TableName::Pending, &[3], &[3], |pending, _| {
+            accounts.push(key::account_of(pending.get(1..).unwrap_or_default()));
+            Ok(accounts.len() < OP_MESSAGES_MAX)
+        })?;
+    for account in &accounts {
+        while engine.sweep_account(shard.no, *account).await? > 0 {}
+    }
+    Ok(!accounts.is_empty() && {
+        let mut waits = false;
+        shard
+            .hot
+            .read()?
+            .walk(TableName::Pending, &[3], &[3], |_, _| {
+                waits = true;
+                Ok(false)
+            })?;
+        waits
+    })
 }
 
 /// Entries of one account that may go now, and whether some may not.

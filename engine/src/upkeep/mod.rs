@@ -7,6 +7,8 @@ mod cut;
 mod evict;
 mod ship;
 
+#[cfg(test)]
+pub(crate) use collect::collect;
 pub(crate) use evict::sweep_blobs;
 
 use std::sync::Arc;
@@ -111,6 +113,7 @@ impl Upkeep {
         if is_unknown {
             tasks.spawn(confirm(engine.clone(), claims, Arc::clone(&progress)));
         }
+        tasks.spawn(finish_changes(engine.clone()));
         tasks.spawn(ship::run(engine.clone(), Arc::clone(&progress), ship_queue));
         tasks.spawn(collect::run(engine.clone(), collect_queue));
         tasks.spawn(cut::run(engine.clone(), cut_queue));
@@ -163,6 +166,17 @@ impl Upkeep {
         health.figures.extend(
             figures.map(|(name, n)| (name.to_owned(), n.load(Ordering::Relaxed).to_string())),
         );
+    }
+}
+
+/// Goes on with changes of accounts that a failing shard stopped.
+async fn finish_changes(engine: Engine) {
+    loop {
+        engine.inner.unfinished.notified().await;
+        while let Err(e) = engine.finish_changes().await {
+            tracing::warn!("an account stays half changed: {e}");
+            tokio::time::sleep(tick() * 5).await;
+        }
     }
 }
 

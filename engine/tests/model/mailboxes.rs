@@ -1,5 +1,7 @@
 //! What a mail shard is, said again in maps: the measure for apply.
 
+#[path = "accounts.rs"]
+mod accounts;
 #[path = "ops.rs"]
 mod ops;
 
@@ -52,12 +54,17 @@ pub(crate) struct Account {
     pub(crate) threads: BTreeMap<u64, Message>,
     /// Size, EMAILID and THREADID of all that anything refers to.
     pub(crate) messages: BTreeMap<Message, (u64, Message, Message)>,
+    /// It is being deleted.
+    pub(crate) closed: bool,
 }
+
+/// A name of the directory: whose, its state as `docs/format.md` numbers it, the other name.
+pub(crate) type Named = (u64, u8, String);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Model {
     pub(crate) accounts: BTreeMap<u64, Account>,
-    pub(crate) names: BTreeMap<String, u64>,
+    pub(crate) names: BTreeMap<String, Named>,
     /// The shard's time.
     pub(crate) time_ms: u64,
 }
@@ -183,12 +190,25 @@ impl Model {
                 account,
                 shard,
             } => {
-                let has = *self.names.entry(name.clone()).or_insert(account.0);
+                let new = (account.0, 1, String::new());
+                let has = self.names.entry(name.clone()).or_insert(new);
                 Outcome::Account {
-                    account: coldpost_engine::ids::AccountId(has),
+                    account: coldpost_engine::ids::AccountId(has.0),
                     shard: *shard,
                 }
             }
+            Op::RenameAccount {
+                account,
+                from,
+                to,
+                step,
+            } => self.rename_account(account.0, from, to, *step),
+            Op::DeleteAccount {
+                account,
+                name,
+                step,
+                ..
+            } => self.delete_account(account.0, name, *step),
             Op::Epoch(epoch) => self.epoch(epoch),
             Op::Cut | Op::Level { .. } | Op::Stored(_) => Outcome::Done { modseq: 0 },
             op => {
@@ -196,8 +216,13 @@ impl Model {
                 match self.accounts.get_mut(&owner) {
                     None if matches!(op, Op::Purge { .. }) => Outcome::Counted(0),
                     None if matches!(op, Op::EndGroup { .. }) => Outcome::Done { modseq: 0 },
-                    None => refused(Refusal::Account),
-                    Some(account) => account.change(at, op, now),
+                    Some(account)
+                        if !account.closed
+                            || matches!(op, Op::Purge { .. } | Op::EndGroup { .. }) =>
+                    {
+                        account.change(at, op, now)
+                    }
+                    _ => refused(Refusal::Account),
                 }
             }
         }
@@ -210,8 +235,8 @@ impl Model {
                 .iter()
                 .map(|target| match self.accounts.get_mut(&target.account.0) {
                     _ if !seen.insert(target.account.0) => TargetOutcome::Refused(Refusal::Invalid),
-                    None => TargetOutcome::Refused(Refusal::Account),
-                    Some(account) => account.add(at, add, target, now),
+                    Some(account) if !account.closed => account.add(at, add, target, now),
+                    _ => TargetOutcome::Refused(Refusal::Account),
                 });
         Outcome::Added(targets.collect())
     }

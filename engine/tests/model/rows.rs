@@ -6,7 +6,8 @@ use coldpost_engine::op::uids::read_uids;
 use coldpost_tiers::address::MessageId;
 use coldpost_tiers::codec::Reader;
 use coldpost_tiers::hot::row::{
-    AccountRow, ExpungedRow, MailboxRow, MailboxState, NameRow, Origin, Place, Row, Run, RunEntry,
+    AccountRow, AccountState, ExpungedRow, MailboxRow, MailboxState, NameRow, NameState, Origin,
+    Place, Row, Run, RunEntry,
 };
 use coldpost_tiers::hot::{Snapshot, TableName, key};
 
@@ -54,15 +55,21 @@ pub(crate) fn read(state: &Snapshot, time_ms: u64) -> Model {
                 modseq,
                 uid_validity,
                 next_mailbox,
+                closed: row.state == AccountState::Deleting,
                 ..Account::default()
             },
         );
     });
     each(state, TableName::Names, |k, value| {
         let row = NameRow::decode("names", value).unwrap();
-        model
-            .names
-            .insert(String::from_utf8(k.to_vec()).unwrap(), row.account.0);
+        let state = match row.state {
+            NameState::Named => 1,
+            NameState::Renaming => 2,
+            NameState::Deleting => 3,
+            NameState::Reserved => 4,
+        };
+        let name = String::from_utf8(k.to_vec()).unwrap();
+        model.names.insert(name, (row.account.0, state, row.other));
     });
     let mut named = BTreeSet::new();
     each(state, TableName::MailboxNames, |k, value| {
@@ -144,6 +151,10 @@ fn entries(state: &Snapshot, model: &mut Model) {
         let account = model.accounts.get_mut(&owner).unwrap();
         if k[0] == 2 {
             deleted.insert((owner, u32::from_be_bytes(k[9..].try_into().unwrap())));
+            return;
+        }
+        if k[0] == 3 {
+            assert!(account.closed, "{owner} is pending and open");
             return;
         }
         let mut r = Reader::new(&value[1..]);

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use coldpost_engine::flags::{FlagAction, Flags, SystemFlags};
 use coldpost_engine::ids::{AccountId, Epoch, MailboxId, Position, ShardNo};
 use coldpost_engine::op::{
-    Add, Carried, CopyUids, EpochOp, ExpungeUids, GroupId, How, NewMessage, Op, Placed, SetFlags,
-    Stored, Target,
+    AccountStep, Add, Carried, CopyUids, EpochOp, ExpungeUids, GroupId, How, NewMessage, Op,
+    Placed, SetFlags, Stored, Target,
 };
 use coldpost_engine::uidset::UidSet;
 use coldpost_tiers::address::{BlobId, BlobRecord, Extent, FrameRef, MessageId, ObjectId, Recode};
@@ -39,6 +39,8 @@ pub(crate) enum Kind {
     Subscribe,
     Open,
     Name,
+    RenameAccount,
+    DeleteAccount,
     Stored,
     Level,
     Epoch,
@@ -48,8 +50,8 @@ pub(crate) enum Kind {
 
 pub(crate) fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
     use Kind::{
-        Add, Again, Begin, Copy, Create, Delete, End, Epoch, Expunge, Flags, Level, Move, Name,
-        Open, Purge, Rename, Stored, Subscribe,
+        Add, Again, Begin, Copy, Create, Delete, DeleteAccount, End, Epoch, Expunge, Flags, Level,
+        Move, Name, Open, Purge, Rename, RenameAccount, Stored, Subscribe,
     };
     let often = [
         Add, Add, Add, Add, Flags, Flags, Flags, Expunge, Expunge, Copy, Copy, Move, Purge, Purge,
@@ -57,11 +59,23 @@ pub(crate) fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
     let seldom = [
         Create, Create, Delete, Rename, Rename, Subscribe, Begin, End, Again, Again, Open,
     ];
-    let rare = [Name, Stored, Level, Epoch];
+    let rare = [
+        Name,
+        Name,
+        Name,
+        Stored,
+        Level,
+        Epoch,
+        RenameAccount,
+        RenameAccount,
+        RenameAccount,
+        DeleteAccount,
+        DeleteAccount,
+    ];
     let kind = prop_oneof![
         6 => proptest::sample::select(often.to_vec()),
         3 => proptest::sample::select(seldom.to_vec()),
-        1 => proptest::sample::select(rare.to_vec()),
+        2 => proptest::sample::select(rare.to_vec()),
     ];
     let step = (kind, any::<[u8; 8]>(), any::<i16>()).prop_map(|(kind, picks, time)| Step {
         kind,
@@ -85,6 +99,11 @@ fn account(pick: u8) -> AccountId {
     } else {
         1 + u64::from(pick % 2)
     })
+}
+
+fn account_step(pick: u8) -> AccountStep {
+    use AccountStep::{Closed, Done, Marked, Swept};
+    [Marked, Done, Closed, Swept][usize::from(pick % 4)]
 }
 
 fn mailbox(pick: u8) -> MailboxId {
@@ -326,6 +345,18 @@ impl Step {
                 name: name(b),
                 account,
                 shard: ShardNo(1),
+            },
+            Kind::RenameAccount => Op::RenameAccount {
+                account,
+                from: name(b),
+                to: name(c),
+                step: account_step(d),
+            },
+            Kind::DeleteAccount => Op::DeleteAccount {
+                account,
+                name: name(b),
+                erase: c.is_multiple_of(2),
+                step: account_step(d),
             },
             Kind::Stored => Op::Stored(Stored {
                 object: ObjectId::segment(epoch, Position(at.0 / 10 * 10 + u64::from(b % 2))),

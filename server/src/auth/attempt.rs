@@ -1,17 +1,26 @@
-//! Failed logins by address: each one makes the next refusal slower. Bounded in memory, forgets by itself.
+//! Failed logins by address and by account: each one makes the next refusal slower. Bounded in memory, forgets by itself.
+//!
+//! Never: slows a right password.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use coldpost_engine::account::AccountName;
+
 use crate::limits::{ATTEMPT_DELAY_MAX, ATTEMPT_DELAY_STEP, ATTEMPT_FORGET, ATTEMPT_SOURCES_MAX};
 
-/// How often each address failed lately.
+/// How often each address, and logins to each account, failed lately.
 #[derive(Debug, Default)]
 pub struct Attempts {
-    failures: Mutex<HashMap<IpAddr, Failures>>,
+    addresses: Table<IpAddr>,
+    accounts: Table<AccountName>,
 }
+
+#[derive(Debug)]
+struct Table<K>(Mutex<HashMap<K, Failures>>);
 
 #[derive(Clone, Copy, Debug)]
 struct Failures {
@@ -21,8 +30,30 @@ struct Failures {
 
 impl Attempts {
     /// Notes a failure at `now` and says how long to wait before it is answered.
-    pub fn failed(&self, source: IpAddr, now: Instant) -> Duration {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+    pub fn failed(&self, source: IpAddr, account: Option<&AccountName>, now: Instant) -> Duration {
+        let of_account = account.map_or(0, |name| self.accounts.failed(name.clone(), now));
+        let count = self.addresses.failed(source, now).max(of_account);
+        ATTEMPT_DELAY_STEP
+            .saturating_mul(count)
+            .min(ATTEMPT_DELAY_MAX)
+    }
+
+    /// A success: the address starts anew. The account does not: its owner would give whoever guesses a new start with each login.
+    pub fn succeeded(&self, source: IpAddr) {
+        self.addresses.forget(&source);
+    }
+}
+
+impl<K> Default for Table<K> {
+    fn default() -> Table<K> {
+        Table(Mutex::default())
+    }
+}
+
+impl<K: Hash + Eq + Clone> Table<K> {
+    /// How many failures there were lately, this one included.
+    fn failed(&self, source: K, now: Instant) -> u32 {
+        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if failures.len() >= ATTEMPT_SOURCES_MAX && !failures.contains_key(&source) {
             make_room(&mut failures, now);
         }
@@ -37,28 +68,25 @@ impl Attempts {
             entry.count.saturating_add(1)
         };
         entry.last = now;
-        ATTEMPT_DELAY_STEP
-            .saturating_mul(entry.count)
-            .min(ATTEMPT_DELAY_MAX)
+        entry.count
     }
 
-    /// A success: the address starts anew.
-    pub fn succeeded(&self, source: IpAddr) {
-        self.failures
+    fn forget(&self, source: &K) {
+        self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .remove(&source);
+            .remove(source);
     }
 }
 
-/// Drops what is forgotten anyway, else the address that was quiet longest.
-fn make_room(failures: &mut HashMap<IpAddr, Failures>, now: Instant) {
+/// Drops what is forgotten anyway, else what was quiet longest.
+fn make_room<K: Hash + Eq + Clone>(failures: &mut HashMap<K, Failures>, now: Instant) {
     failures.retain(|_, f| now.duration_since(f.last) < ATTEMPT_FORGET);
     if failures.len() >= ATTEMPT_SOURCES_MAX {
         let oldest = failures
             .iter()
             .min_by_key(|(_, f)| f.last)
-            .map(|(source, _)| *source);
+            .map(|(source, _)| source.clone());
         if let Some(oldest) = oldest {
             failures.remove(&oldest);
         }
@@ -79,21 +107,31 @@ mod tests {
     fn each_failure_is_slower_up_to_a_bound_and_a_success_forgets() {
         let attempts = Attempts::default();
         let now = Instant::now();
-        let delays: Vec<u64> = (0..10)
-            .map(|_| attempts.failed(address(1), now).as_secs())
-            .collect();
+        let failed = |n, now| attempts.failed(address(n), None, now).as_secs();
+        let delays: Vec<u64> = (0..10).map(|_| failed(1, now)).collect();
         assert_eq!(delays, [2, 4, 6, 8, 10, 12, 14, 16, 16, 16]);
-        assert_eq!(
-            attempts.failed(address(2), now).as_secs(),
-            2,
-            "another address is not slowed"
-        );
+        assert_eq!(failed(2, now), 2, "another address is not slowed");
         attempts.succeeded(address(1));
-        assert_eq!(attempts.failed(address(1), now).as_secs(), 2);
+        assert_eq!(failed(1, now), 2);
+        assert_eq!(failed(1, now + ATTEMPT_FORGET), 2);
+    }
+
+    #[test]
+    fn an_account_that_many_addresses_try_is_slow_for_each_of_them() {
+        let attempts = Attempts::default();
+        let now = Instant::now();
+        let name = |text| AccountName::normalise(text).expect("a name");
+        let (anna, ben) = (name("anna"), name("ben"));
+        let failed = |n, who, now| attempts.failed(address(n), Some(who), now).as_secs();
+        assert_eq!([1, 2, 3].map(|n| failed(n, &anna, now)), [2, 4, 6]);
+        assert_eq!(failed(4, &ben, now), 2, "another account is not slowed");
+        attempts.succeeded(address(1));
         assert_eq!(
-            attempts.failed(address(1), now + ATTEMPT_FORGET).as_secs(),
-            2
+            failed(1, &anna, now),
+            8,
+            "its owner's login gives no new start"
         );
+        assert_eq!(failed(5, &anna, now + ATTEMPT_FORGET), 2);
     }
 
     #[test]
@@ -102,14 +140,16 @@ mod tests {
         let sources = u32::try_from(ATTEMPT_SOURCES_MAX).expect("a small number");
         let start = Instant::now();
         for n in 0..sources + 100 {
-            attempts.failed(address(n), start + Duration::from_millis(n.into()));
+            attempts.failed(address(n), None, start + Duration::from_millis(n.into()));
         }
         assert_eq!(
-            attempts.failures.lock().expect("no panic").len(),
+            attempts.addresses.0.lock().expect("no panic").len(),
             ATTEMPT_SOURCES_MAX
         );
         assert_eq!(
-            attempts.failed(address(sources + 99), start).as_secs(),
+            attempts
+                .failed(address(sources + 99), None, start)
+                .as_secs(),
             4,
             "the youngest are kept"
         );

@@ -1,11 +1,16 @@
 //! Who may log in, and which account a name means.
 //!
 //! Promises: passwords are compared in constant time, whoever fails is slowed, account names go through the one
-//! normalisation. Never: logs a password, stores one.
+//! normalisation; a name that is not there costs the time of a wrong password. Never: logs a password, stores one.
 
 mod attempt;
+mod check;
+mod own;
+mod passwd;
+mod passwd_file;
 mod password;
 mod peer;
+mod scheme;
 mod users;
 
 use std::sync::Arc;
@@ -17,9 +22,15 @@ use coldpost_engine::{Error, Kind};
 use ipnet::IpNet;
 
 pub use attempt::Attempts;
+pub use check::Checks;
+pub use own::OwnUsers;
+pub use passwd_file::PasswdFile;
 pub use password::Password;
 pub use peer::Peer;
-pub use users::{AccountPolicy, Purpose, Users};
+pub use users::{AccountPolicy, Files, Purpose, Users};
+
+pub(crate) use own::Change;
+pub(crate) use scheme::Hash;
 
 /// What `[auth]` says, checked.
 #[derive(Clone, Debug, Default)]
@@ -90,11 +101,11 @@ impl Authenticator {
 
     /// Whether any password can succeed on this connection; otherwise LOGINDISABLED is announced.
     pub fn offered(&self, peer: &Peer) -> bool {
-        self.settings.dev_password.is_some() && peer.is_local()
-            || self.settings.backend_password.is_some() && peer.is_private()
+        // `coldpost account` may give somebody a password at any time.
+        peer.is_private()
     }
 
-    /// Checks a login. A refusal comes late: 2 s for each earlier failure of the same address, up to 16 s.
+    /// Checks a login. A refusal comes late: 2 s for each earlier failure of the same address or account, up to 16 s.
     ///
     /// # Errors
     /// [`Refused`]; the caller answers and may let the client try again.
@@ -109,7 +120,9 @@ impl Authenticator {
         match (&result, source) {
             (Ok(_), Some(source)) => self.attempts.succeeded(source),
             (Err(Refused::Credentials | Refused::Authorization), Some(source)) => {
-                tokio::time::sleep(self.attempts.failed(source, Instant::now())).await;
+                let name = AccountName::normalise(credentials.authentication).ok();
+                let delay = self.attempts.failed(source, name.as_ref(), Instant::now());
+                tokio::time::sleep(delay).await;
             }
             _ => {}
         }
@@ -134,20 +147,32 @@ impl Authenticator {
         );
         let is_same = |a, b| AccountName::normalise(a).ok() == AccountName::normalise(b).ok();
         let for_another = !authorization.is_empty() && !is_same(authorization, authentication);
-        let user = if backend && peer.is_private() {
-            if authorization.is_empty() {
-                authentication
-            } else {
-                authorization
-            }
-        } else if dev && peer.is_local() {
-            if for_another {
-                return Err(Refused::Authorization);
-            }
-            authentication
-        } else {
-            return Err(Refused::Credentials);
-        };
+        if backend && peer.is_private() {
+            let user = match authorization {
+                "" => authentication,
+                authorization => authorization,
+            };
+            return self.enter(user).await;
+        }
+        if dev && peer.is_local() {
+            return match for_another {
+                true => Err(Refused::Authorization),
+                false => self.enter(authentication).await,
+            };
+        }
+        let opened = self.users.opened_by(authentication, password).await;
+        let opened = opened.map_err(Refused::Unavailable)?;
+        match opened {
+            None => Err(Refused::Credentials),
+            Some(_) if for_another => Err(Refused::Authorization),
+            // The very account whose password it was, whatever has its name by now.
+            Some((name, Some(account))) => Ok(Login { name, account }),
+            Some((name, None)) => self.enter(name.as_str()).await,
+        }
+    }
+
+    /// The account of somebody whose password was right.
+    async fn enter(&self, user: &str) -> Result<Login, Refused> {
         let name = AccountName::normalise(user).map_err(|_| Refused::Credentials)?;
         match self.users.resolve(&name, Purpose::Login).await {
             Ok(Some(account)) => Ok(Login { name, account }),

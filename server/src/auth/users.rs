@@ -1,8 +1,13 @@
-//! Which account a name means, and whether one may be made for it.
+//! Which account a name means, whether one may be made for it, and which password opens it.
+
+use std::path::Path;
+use std::sync::Arc;
 
 use coldpost_engine::account::AccountName;
 use coldpost_engine::ids::AccountRef;
 use coldpost_engine::{Engine, Result};
+
+use super::{Checks, OwnUsers, PasswdFile};
 
 /// `[auth] accounts`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,9 +27,36 @@ pub enum Purpose {
     Deliver,
 }
 
+/// Who has a password of his own.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// `[auth] passwd_file`: whoever stands there may have an account, and his line counts before one of ours.
+    pub passwd: Option<Arc<PasswdFile>>,
+    /// Passwords that `coldpost account` set.
+    pub own: Arc<OwnUsers>,
+    /// Where hashes are run.
+    pub checks: Arc<Checks>,
+}
+
+impl Files {
+    /// Reads both.
+    ///
+    /// # Errors
+    /// One that cannot be read; the text names it.
+    pub fn open(data: &Path, passwd_file: Option<&Path>) -> std::io::Result<Files> {
+        Ok(Files {
+            passwd: passwd_file.map(PasswdFile::open).transpose()?.map(Arc::new),
+            own: Arc::new(OwnUsers::open(data)?),
+            checks: Arc::new(Checks::new()?),
+        })
+    }
+}
+
 /// The accounts as the protocols see them.
 pub struct Users {
     engine: Engine,
+    /// None in a server for tests of other things.
+    files: Option<Files>,
     policy: AccountPolicy,
     /// As `[lmtp]` says.
     recipient_delimiter: String,
@@ -35,8 +67,17 @@ impl Users {
     pub fn new(engine: Engine, policy: AccountPolicy, recipient_delimiter: &str) -> Users {
         Users {
             engine,
+            files: None,
             policy,
             recipient_delimiter: recipient_delimiter.to_owned(),
+        }
+    }
+
+    /// The same, with users who have passwords of their own.
+    pub fn with_files(self, files: Files) -> Users {
+        Users {
+            files: Some(files),
+            ..self
         }
     }
 
@@ -44,11 +85,11 @@ impl Users {
     ///
     /// # Errors
     /// As the engine's: `Unavailable` when accounts cannot be read now.
-    pub fn takes_mail(&self, name: &AccountName) -> Result<bool> {
-        Ok(self.engine.account(name)?.is_some() || self.policy == AccountPolicy::Create)
+    pub async fn takes_mail(&self, name: &AccountName) -> Result<bool> {
+        Ok(self.engine.account(name)?.is_some() || self.may_be_made(name).await)
     }
 
-    /// The account of `name`, made now when the policy allows it; `None` when there is none.
+    /// The account of `name`, made now when that may be; `None` when there is none.
     ///
     /// # Errors
     /// As the engine's: `Unavailable` when accounts cannot be read or made now.
@@ -60,18 +101,66 @@ impl Users {
         if let Some(account) = self.engine.account(name)? {
             return Ok(Some(account));
         }
-        match self.policy {
-            AccountPolicy::Listed => Ok(None),
-            AccountPolicy::Create if name.is_reachable(&self.recipient_delimiter).is_err() => {
-                Ok(None)
-            }
-            AccountPolicy::Create => {
-                let account = self.engine.open_account(name).await?;
-                tracing::info!(?purpose, "account made on first use");
-                tracing::debug!(account = name.as_str(), "account made on first use");
-                Ok(Some(account))
-            }
+        let is_reachable = name.is_reachable(&self.recipient_delimiter).is_ok();
+        if !is_reachable || !self.may_be_made(name).await {
+            return Ok(None);
         }
+        let account = self.engine.open_account(name).await?;
+        tracing::info!(?purpose, "account made on first use");
+        tracing::debug!(account = name.as_str(), "account made on first use");
+        Ok(Some(account))
+    }
+
+    async fn may_be_made(&self, name: &AccountName) -> bool {
+        let passwd = self.files.as_ref().and_then(|files| files.passwd.as_ref());
+        match (self.policy, passwd) {
+            (AccountPolicy::Create, _) => true,
+            (AccountPolicy::Listed, None) => false,
+            (AccountPolicy::Listed, Some(file)) => file.current().await.get(name).is_some(),
+        }
+    }
+
+    /// Who it is whose own password `shown` is: the name, and of a password of ours the account that it opens. A user who is not
+    /// there costs as much as a wrong password.
+    ///
+    /// # Errors
+    /// `Unavailable`: accounts cannot be read, or too many logins wait.
+    pub(crate) async fn opened_by(
+        &self,
+        user: &str,
+        shown: &[u8],
+    ) -> Result<Option<(AccountName, Option<AccountRef>)>> {
+        let Some(Files {
+            passwd,
+            own,
+            checks,
+        }) = &self.files
+        else {
+            return Ok(None);
+        };
+        let table = match passwd {
+            Some(file) => Some(file.current().await),
+            None => None,
+        };
+        let found = match AccountName::normalise(user) {
+            Err(_) => None,
+            Ok(name) => match table.as_ref().and_then(|table| table.get(&name)) {
+                Some(hash) => hash.map(|hash| (name, None, hash.clone())),
+                None => self.engine.account(&name)?.and_then(|account| {
+                    let hash = own.hash(account.number)?;
+                    Some((name, Some(account), hash))
+                }),
+            },
+        };
+        if let Some((name, account, hash)) = found {
+            let is_right = checks.matches(&name, hash, shown).await?;
+            return Ok(is_right.then_some((name, account)));
+        }
+        let decoy = table.and_then(|table| table.decoy().cloned());
+        if let Some(decoy) = decoy.or_else(|| own.decoy()) {
+            checks.run(decoy, shown).await?;
+        }
+        Ok(None)
     }
 }
 

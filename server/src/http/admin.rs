@@ -9,7 +9,6 @@ use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use coldpost_engine::account::AccountName;
 use coldpost_engine::{Error, Kind, verify};
 use futures::stream;
 use serde::Deserialize;
@@ -19,7 +18,10 @@ use tokio::time::timeout;
 
 use super::Http;
 use super::limits::{ACCOUNTS_MAX, ALIVE_EVERY, PROGRESS_EVERY};
-use super::wire::{Account, Accounts, AddAccount, Added, Failure, Status, VerifyLine, in_full};
+use super::wire::{
+    Accounts, AddAccount, Added, Answer, Answers, Batch, Delete, Deleted, Done, Failure, Rename,
+    SetPassword, Status, VerifyLine, in_full,
+};
 use crate::answer::answer;
 
 /// An engine error as an answer.
@@ -62,22 +64,8 @@ pub(super) async fn accounts(
     State(http): State<Arc<Http>>,
     Query(page): Query<Page>,
 ) -> Result<Json<Accounts>, Failed> {
-    let after = page
-        .after
-        .as_deref()
-        .map(AccountName::normalise)
-        .transpose()?;
-    let limit = page.limit.unwrap_or(ACCOUNTS_MAX).clamp(1, ACCOUNTS_MAX);
-    let mut found = http.engine.accounts(after.as_ref(), limit + 1)?;
-    let more = found.len() > limit;
-    found.truncate(limit);
-    Ok(Json(Accounts {
-        accounts: found
-            .iter()
-            .map(|(name, account)| Account::new(name, *account))
-            .collect(),
-        more,
-    }))
+    let limit = page.limit.unwrap_or(ACCOUNTS_MAX);
+    Ok(Json(http.accounts.page(page.after.as_deref(), limit)?))
 }
 
 /// `POST /admin/account`
@@ -85,20 +73,50 @@ pub(super) async fn add_account(
     State(http): State<Arc<Http>>,
     Json(wanted): Json<AddAccount>,
 ) -> Result<(StatusCode, Json<Added>), Failed> {
-    let name = AccountName::normalise(&wanted.name)?;
-    name.is_reachable(&http.settings.recipient_delimiter)?;
-    let (account, new) = http.engine.make_account(&name).await?;
-    let status = if new {
+    let added = http.accounts.add(vec![wanted]).await.pop();
+    let added = added.ok_or_else(|| Error::new(Kind::Internal, "no answer"))??;
+    let status = if added.new {
         StatusCode::CREATED
     } else {
         StatusCode::OK
     };
-    Ok((
-        status,
-        Json(Added {
-            account: Account::new(&name, account),
-            new,
-        }),
+    Ok((status, Json(added)))
+}
+
+/// `POST /admin/account/batch`
+pub(super) async fn add_accounts(
+    State(http): State<Arc<Http>>,
+    Json(batch): Json<Batch>,
+) -> Json<Answers> {
+    let answers = http.accounts.add(batch.accounts).await;
+    let answers = answers.into_iter().map(Answer::from).collect();
+    Json(Answers { answers })
+}
+
+/// `POST /admin/account/password`
+pub(super) async fn set_password(
+    State(http): State<Arc<Http>>,
+    Json(wanted): Json<SetPassword>,
+) -> Result<Json<Done>, Failed> {
+    let SetPassword { name, password } = wanted;
+    Ok(Json(http.accounts.set_password(&name, password).await?))
+}
+
+/// `POST /admin/account/rename`
+pub(super) async fn rename_account(
+    State(http): State<Arc<Http>>,
+    Json(wanted): Json<Rename>,
+) -> Result<Json<Done>, Failed> {
+    Ok(Json(http.accounts.rename(&wanted.from, &wanted.to).await?))
+}
+
+/// `POST /admin/account/delete`
+pub(super) async fn delete_account(
+    State(http): State<Arc<Http>>,
+    Json(wanted): Json<Delete>,
+) -> Result<Json<Deleted>, Failed> {
+    Ok(Json(
+        http.accounts.delete(&wanted.name, wanted.apply).await?,
     ))
 }
 

@@ -20,6 +20,7 @@ use axum::routing::{get, post};
 use coldpost_engine::{Engine, Health};
 use tokio::sync::Semaphore;
 
+use crate::accounts::Accounts;
 use crate::auth::Password;
 use crate::budget::Budget;
 use crate::listen::{Listener, Watch};
@@ -38,13 +39,12 @@ pub struct Settings {
     pub token: Password,
     /// Names this start of the daemon.
     pub instance: String,
-    /// As `[lmtp]` says: a name that mail cannot reach is not added.
-    pub recipient_delimiter: String,
 }
 
 /// What the routes work with.
 struct Http {
     engine: Engine,
+    accounts: Accounts,
     settings: Settings,
     /// Of message bytes; only looked at.
     budget: Budget,
@@ -67,6 +67,7 @@ impl Http {
 pub(crate) async fn run(
     listener: Listener,
     engine: Engine,
+    accounts: Accounts,
     settings: Settings,
     budget: Budget,
     watch: Watch,
@@ -74,6 +75,7 @@ pub(crate) async fn run(
 ) {
     let http = Http {
         engine,
+        accounts,
         settings,
         budget,
         watch,
@@ -101,6 +103,10 @@ fn router(http: Arc<Http>, shutdown: Shutdown) -> Router {
             "/admin/account",
             get(admin::accounts).post(admin::add_account),
         )
+        .route("/admin/account/batch", post(admin::add_accounts))
+        .route("/admin/account/password", post(admin::set_password))
+        .route("/admin/account/rename", post(admin::rename_account))
+        .route("/admin/account/delete", post(admin::delete_account))
         .route("/admin/verify", post(admin::verify))
         .route_layer(from_fn_with_state(Arc::clone(&http), bearer));
     Router::new()
@@ -175,6 +181,7 @@ fn shows_token(headers: &HeaderMap, token: &Password) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::Files;
 
     /// `/readyz` said "ready" while nobody took mail.
     #[tokio::test(flavor = "multi_thread")]
@@ -184,12 +191,13 @@ mod tests {
         let engine = Engine::open(settings).await.expect("a store");
         let (_trigger, shutdown) = crate::shutdown::channel();
         let watch = Watch::default();
+        let files = Files::open(directory.path(), None).expect("no files");
         let http = Http {
             engine: engine.clone(),
+            accounts: Accounts::new(engine.clone(), files, "+"),
             settings: Settings {
                 token: Password::new("s3same").expect("a token"),
                 instance: "one".to_owned(),
-                recipient_delimiter: "+".to_owned(),
             },
             budget: Budget::new(1 << 20),
             watch: watch.clone(),

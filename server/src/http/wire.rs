@@ -2,11 +2,16 @@
 //!
 //! Promises: field names stay; numbers of more than 53 bits are hexadecimal text.
 
-use coldpost_engine::account::AccountName;
-use coldpost_engine::ids::AccountRef;
+mod account;
+
 use coldpost_engine::{Health, verify};
 use jiff::tz::{Offset, TimeZone};
 use serde::{Deserialize, Serialize};
+
+pub use account::{
+    Account, Accounts, AddAccount, Added, Answer, Answers, Batch, Delete, Deleted, Done, Rename,
+    SetPassword,
+};
 
 /// `GET /admin/status`, `coldpost status --json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,54 +44,6 @@ impl Status {
             figures,
         }
     }
-}
-
-/// An account.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Account {
-    /// Its normalised name.
-    pub name: String,
-    /// Its number, 16 hexadecimal digits.
-    pub number: String,
-    /// Its mail shard.
-    pub shard: u16,
-}
-
-impl Account {
-    /// From the engine's types.
-    pub fn new(name: &AccountName, account: AccountRef) -> Account {
-        let (number, shard) = (format!("{:016x}", account.number.0), account.shard.0);
-        Account {
-            name: name.as_str().to_owned(),
-            number,
-            shard,
-        }
-    }
-}
-
-/// `POST /admin/account`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AddAccount {
-    /// As typed; normalised by the server.
-    pub name: String,
-}
-
-/// The answer to [`AddAccount`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Added {
-    /// The account.
-    pub account: Account,
-    /// False when it was there already.
-    pub new: bool,
-}
-
-/// `GET /admin/account`, by name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Accounts {
-    /// Some of them, from `after` on.
-    pub accounts: Vec<Account>,
-    /// Whether there are more.
-    pub more: bool,
 }
 
 /// What is answered when something failed.

@@ -24,6 +24,8 @@ use crate::limits::IMAP_BAD_COMMANDS_MAX;
 
 /// Why a session ends when another one deletes its mailbox.
 const DELETED: &str = "The selected mailbox was deleted";
+/// Why a session ends when its account is deleted.
+const GONE: &str = "The account was deleted";
 
 /// One client's session.
 pub(crate) struct Session {
@@ -155,6 +157,7 @@ impl Session {
         out: &mut Out<'_>,
     ) -> Outcome<()> {
         let started = Instant::now();
+        self.is_still_there()?;
         let traits = traits(&command.body);
         let Command { tag, body } = command;
         let outcome = match (self.allows(traits), message, body) {
@@ -186,6 +189,25 @@ impl Session {
             told => told?,
         }
         self.count_bad(completion.status == Status::Bad)
+    }
+
+    /// Whether the account that is logged in is.
+    ///
+    /// # Errors
+    /// `Bye`: it was deleted. What cannot be read now is the command's to find out.
+    pub(crate) fn is_still_there(&self) -> Outcome<()> {
+        match &self.login {
+            Some(login)
+                if self
+                    .ctx
+                    .engine
+                    .is_open(login.account)
+                    .is_ok_and(|open| !open) =>
+            {
+                Err(Failure::Bye(Completion::bye(GONE)))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether the command is allowed in this state.

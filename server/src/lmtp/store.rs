@@ -22,7 +22,7 @@ pub(crate) struct Store {
 
 impl Deliver for Store {
     async fn takes(&self, name: &AccountName) -> Result<bool> {
-        self.users.takes_mail(name)
+        self.users.takes_mail(name).await
     }
 
     async fn deliver(&self, message: Bytes, to: &[AccountName]) -> Result<Vec<Delivered>> {

@@ -1,5 +1,8 @@
 //! Opening an account touches two shards: killed or cut off after every single disk operation of it, it is there once or not at all.
 
+#[path = "changes.rs"]
+mod changes;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -211,6 +214,7 @@ fn start(disk: Arc<dyn Disk>, scratch: &Path) -> crate::Result<Engine> {
             threads: Mutex::new(threads),
             upkeep: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
+            unfinished: tokio::sync::Notify::new(),
             search_memory: Default::default(),
             read_ahead: Arc::new(tokio::sync::Semaphore::new(1)),
             lock,

@@ -38,9 +38,13 @@ pub(super) async fn run(
         tokio::select! {
             read = input.read(Patience::Idle) => read?,
             () = changed(session) => {
+                session.is_still_there()?;
                 session.tell_changes(Expunges::Told, Numbers::Sequence, &UidSet::new(), out).await?;
             }
-            _ = keep_alive.tick() => Completion::ok("Still here").untagged(out.buffer()),
+            _ = keep_alive.tick() => {
+                session.is_still_there()?;
+                Completion::ok("Still here").untagged(out.buffer());
+            }
         }
     }
 }
