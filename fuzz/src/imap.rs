@@ -262,11 +262,11 @@ async fn converse(ctx: &Arc<Context>, input: &[u8]) -> (usize, Vec<u8>) {
     heard
 }
 
-/// Every line ends, every literal is whole, nothing stands where a line begins but `*`, `+` or a tag.
+/// Every line ends, every literal is whole, nothing stands where a line begins but `*`, `+` or a tag (in which `]` is fine: RFC 3501, 9).
 fn is_in_whole_lines(said: &[u8]) {
     let mut rest = said;
     while let Some(begin) = rest.first() {
-        let is_one = begin.is_ascii_graphic() && !b"(){%\"\\]".contains(begin);
+        let is_one = begin.is_ascii_graphic() && !b"(){%\"\\".contains(begin);
         assert!(
             is_one,
             "a line begins with {:?}",

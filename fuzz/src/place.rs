@@ -50,12 +50,16 @@ impl Place {
     }
 }
 
+/// Threads for blocking work: each has contexts of zstd for as long as it lives, megabytes that no allocator of ours counts. With few of
+/// them all are there within the first tenth.
+const BLOCKING_THREADS: usize = 4;
+
 /// What sessions run on.
 pub(crate) fn runtime() -> Runtime {
     let mut builder = Builder::new_multi_thread();
     builder
         .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime")
+        .max_blocking_threads(BLOCKING_THREADS);
+    builder.thread_keep_alive(Duration::from_secs(3600));
+    builder.enable_all().build().expect("a runtime")
 }

@@ -39,7 +39,7 @@ impl Order {
 }
 
 /// What a run did.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Report {
     /// Inputs.
     pub inputs: u64,
@@ -49,10 +49,10 @@ pub struct Report {
     pub took: Duration,
     /// How long the slowest input took.
     pub slowest: Duration,
-    /// Resident bytes after the first tenth and at the end.
-    pub resident: (u64, u64),
+    /// Resident bytes after each tenth.
+    pub resident: Vec<u64>,
     /// What `live` said at the same times.
-    pub live: (u64, u64),
+    pub live: Vec<u64>,
 }
 
 /// Feeds `target` what `order` says; `live` tells the bytes that the process has allocated.
@@ -69,7 +69,7 @@ pub fn run(target: &Target, order: Order, live: fn() -> u64) -> Report {
     );
     let mut report = Report::default();
     let started = Instant::now();
-    let memory = || (resident_bytes().unwrap_or(0), live());
+    let mut tenth = 1;
     let first = only.map_or(0, |only| only - only % target.group);
     for number in first.. {
         let input = mutator.input(seed, number);
@@ -85,33 +85,32 @@ pub fn run(target: &Target, order: Order, live: fn() -> u64) -> Report {
         report.slowest = report.slowest.max(begun.elapsed());
         report.inputs += 1;
         report.bytes += u64::try_from(taken).unwrap_or(0);
-        if report.resident.0 == 0 && report.bytes >= bytes / 10 {
-            (report.resident.0, report.live.0) = memory();
+        if report.bytes >= bytes / 10 * tenth {
+            report.resident.push(resident_bytes().unwrap_or(0));
+            report.live.push(live());
+            tenth = report.bytes * 10 / bytes.max(1) + 1;
         }
         if only.map_or(report.bytes >= bytes, |only| only == number) {
             break;
         }
     }
     report.took = started.elapsed();
-    (report.resident.1, report.live.1) = memory();
     println!("{}: {report}", target.name);
     report
 }
 
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mib = |bytes: u64| bytes >> 20;
+        let mib = |bytes: &[u64]| -> Vec<u64> { bytes.iter().map(|bytes| bytes >> 20).collect() };
         write!(
             f,
-            "{} inputs, {} bytes in {:.1?}, the slowest {:.1?}; resident {} MiB after a tenth and {} at the end, allocated {} and {}",
+            "{} inputs, {} bytes in {:.1?}, the slowest {:.1?}; MiB after each tenth: {:?} resident, {:?} allocated",
             self.inputs,
             self.bytes,
             self.took,
             self.slowest,
-            mib(self.resident.0),
-            mib(self.resident.1),
-            mib(self.live.0),
-            mib(self.live.1)
+            mib(&self.resident),
+            mib(&self.live)
         )
     }
 }
