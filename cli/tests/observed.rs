@@ -28,6 +28,7 @@ const COUNTED: &[&str] = &[
     "coldpost_imap_sessions_total",
     "coldpost_imap_logins_failed_total",
     "coldpost_imap_commands_total",
+    "coldpost_lmtp_commands_total",
     // Latencies.
     "coldpost_delivery_seconds_bucket",
     "coldpost_delivery_seconds_count",
@@ -148,6 +149,11 @@ fn every_promised_metric_is_there_after_some_traffic() {
         &["durable", "applied", "hot_durable"],
     );
     has("coldpost_budget_bytes", "kind", &["used", "limit"]);
+    has(
+        "coldpost_lmtp_commands_total",
+        "command",
+        &["LHLO", "MAIL", "RCPT", "DATA"],
+    );
     has(
         "coldpost_imap_commands_total",
         "command",

@@ -31,6 +31,10 @@ static BYTES: LazyLock<IntCounter> = LazyLock::new(|| {
     let help = "Bytes of messages that came in by LMTP and were stored, trace lines included";
     register_int_counter!("coldpost_delivered_bytes_total", help).expect(ONCE)
 });
+static LMTP_COMMANDS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let help = "LMTP commands that were right where they stood and were carried out, by name";
+    register_int_counter_vec!("coldpost_lmtp_commands_total", help, &["command"]).expect(ONCE)
+});
 static REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let help = "Recipients, messages and clients refused before a delivery, by reason";
     register_int_counter_vec!("coldpost_refused_total", help, &["reason"]).expect(ONCE)
@@ -91,6 +95,11 @@ impl Refusal {
             Refusal::NotAllowed => "not_allowed",
         }
     }
+}
+
+/// Counts a command of LMTP that was carried out; `verb` comes from a table of ours.
+pub(crate) fn lmtp_command(verb: &'static str) {
+    LMTP_COMMANDS.with_label_values(&[verb]).inc();
 }
 
 /// Counts a refusal.

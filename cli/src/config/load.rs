@@ -23,14 +23,30 @@ impl Config {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
         data: Option<&Path>,
     ) -> Result<Config, Failure> {
+        let Some(file) = file else {
+            return Config::read(None, environment, data);
+        };
+        let name = file.display().to_string();
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| Failure::Usage(format!("{name} cannot be read: {error}")))?;
+        Config::read(Some((&name, &text)), environment, data)
+    }
+
+    /// The same with the name and the text of a file that was read.
+    ///
+    /// # Errors
+    /// An unknown key; a value that is none.
+    pub(crate) fn read(
+        file: Option<(&str, &str)>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        data: Option<&Path>,
+    ) -> Result<Config, Failure> {
         let mut figment = Figment::new();
-        if let Some(file) = file {
-            let name = file.display().to_string();
-            let text = std::fs::read_to_string(file)
-                .map_err(|error| Failure::Usage(format!("{name} cannot be read: {error}")))?;
+        if let Some((name, text)) = file {
             let wrong = |error| Failure::Usage(format!("{name}: {error}"));
-            no_dates(&toml::from_str(&text).map_err(wrong)?, &name)?;
-            let values = toml::from_str(&text).map_err(wrong)?;
+            no_dates(&toml::from_str(text).map_err(wrong)?, name)?;
+            let values = toml::from_str(text).map_err(wrong)?;
+            let name = name.to_owned();
             figment = figment.merge(Layer { name, values }.known()?);
         }
         let variables = Layer {

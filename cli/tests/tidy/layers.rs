@@ -11,6 +11,16 @@ const CRATES: &[(&str, &[&str])] = &[
     ("server", &["coldpost_engine"]),
     ("cli", &["coldpost_server", "coldpost_engine"]),
     ("bench", &["coldpost_testkit"]),
+    (
+        "fuzz",
+        &[
+            "coldpost_testkit",
+            "coldpost_tiers",
+            "coldpost_engine",
+            "coldpost_server",
+            "coldpost_cli",
+        ],
+    ),
 ];
 
 /// Modules that a stage must not name: (files below, forbidden, why).

@@ -35,6 +35,23 @@ pub(crate) enum Command {
     Help,
 }
 
+impl Command {
+    /// Its name, for metrics.
+    pub(crate) fn verb(&self) -> &'static str {
+        match self {
+            Command::Lhlo(_) => "LHLO",
+            Command::Mail(_) => "MAIL",
+            Command::Rcpt(_) => "RCPT",
+            Command::Data => "DATA",
+            Command::Rset => "RSET",
+            Command::Noop => "NOOP",
+            Command::Quit => "QUIT",
+            Command::Vrfy => "VRFY",
+            Command::Help => "HELP",
+        }
+    }
+}
+
 /// MAIL FROM with its parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mail {

@@ -28,7 +28,7 @@ use ipnet::IpNet;
 pub use incoming::Spool;
 pub use room::Room;
 pub use serve::Lmtp;
-pub(crate) use store::Store;
+pub use store::Store;
 #[cfg(test)]
 pub(crate) use store::tests;
 

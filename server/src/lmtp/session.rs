@@ -18,7 +18,7 @@ use super::limits::BAD_COMMANDS_MAX;
 use super::reply::{self, Reply};
 use super::trace::Envelope;
 use super::transaction::{TOO_LARGE, Transaction};
-use crate::metrics::Refusal;
+use crate::metrics::{self, Refusal};
 
 /// What the session wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -197,7 +197,15 @@ impl Session {
 
     /// Carries a command out; `Err` is its refusal.
     fn command(&mut self, line: &[u8]) -> Result<Option<Event>, Reply> {
-        let answer = match parse(line)? {
+        let command = parse(line)?;
+        let verb = command.verb();
+        let event = self.carry_out(command)?;
+        metrics::lmtp_command(verb);
+        Ok(event)
+    }
+
+    fn carry_out(&mut self, command: Command) -> Result<Option<Event>, Reply> {
+        let answer = match command {
             Command::Lhlo(name) => {
                 self.lhlo = Some(name);
                 self.transaction = None;

@@ -13,11 +13,11 @@ use super::Deliver;
 use crate::auth::{Purpose, Users};
 
 /// Delivers into an engine.
-pub(crate) struct Store {
+pub struct Store {
     /// Where mail goes.
-    pub(crate) engine: Engine,
+    pub engine: Engine,
     /// Who gets some.
-    pub(crate) users: Arc<Users>,
+    pub users: Arc<Users>,
 }
 
 impl Deliver for Store {

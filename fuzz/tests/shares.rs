@@ -1,0 +1,101 @@
+//! Each target's share of ten million bytes: nothing panics, nothing hangs, every command is reached, memory stays level.
+
+use std::alloc::System;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use cap::Cap;
+use coldpost_fuzz::{
+    Order, Report, Target, config, framing, imap, lmtp, mail, query, rows, run, segment,
+};
+
+/// Counts what is allocated.
+#[global_allocator]
+static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
+
+/// What memory may grow by between the end of the first tenth and the end.
+const GROWTH_MAX: u64 = 8 << 20;
+
+/// One target at a time, so that memory is its own also where all tests are one process.
+static TURN: Mutex<()> = Mutex::new(());
+
+fn allocated() -> u64 {
+    u64::try_from(ALLOCATOR.allocated()).unwrap_or(u64::MAX)
+}
+
+/// Feeds a target its share.
+#[track_caller]
+fn share(target: &Target, bytes: u64) -> Report {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let order = Order::from_env(bytes);
+    let report = run(target, order, allocated);
+    if order.only.is_none() {
+        assert!(report.bytes >= bytes, "{report}");
+        for memory in [&report.resident, &report.live] {
+            let (first, last) = (memory[0], memory[memory.len() - 1]);
+            assert!(last <= first + GROWTH_MAX, "memory grows: {report}");
+        }
+    }
+    report
+}
+
+/// Prints how often each was reached; fails where one never was.
+#[track_caller]
+fn all_reached((counts, missing): (BTreeMap<String, u64>, Vec<String>)) {
+    for (name, count) in &counts {
+        println!("{count:>8} {name}");
+    }
+    let is_whole_run = std::env::var_os("COLDPOST_FUZZ_ONLY").is_none();
+    assert!(
+        missing.is_empty() || !is_whole_run,
+        "never reached: {missing:?}"
+    );
+}
+
+#[test]
+fn imap_sessions_outlive_every_client_and_every_command_is_reached() {
+    share(&imap::TARGET, 5_000_000);
+    all_reached(imap::reached());
+}
+
+#[test]
+fn lmtp_sessions_outlive_every_client_and_every_command_is_reached() {
+    share(&lmtp::TARGET, 4_000_000);
+    all_reached(lmtp::reached());
+}
+
+#[test]
+fn mail_is_described_searched_and_rebuilt_whatever_it_is() {
+    share(&mail::TARGET, 6_000_000);
+}
+
+#[test]
+fn imap_framing_gives_the_same_events_however_the_bytes_are_cut() {
+    share(&framing::TARGET, 3_000_000);
+}
+
+#[test]
+fn commands_and_searches_are_parsed_or_refused_in_one_line() {
+    let report = share(&query::TARGET, 1_000_000);
+    assert!(
+        query::queries() * 100 > report.inputs,
+        "{} of {} inputs are searches",
+        query::queries(),
+        report.inputs
+    );
+}
+
+#[test]
+fn settings_are_checked_or_refused_in_words() {
+    share(&config::TARGET, 2_000_000);
+}
+
+#[test]
+fn segments_are_read_or_called_damaged_and_every_reading_ends() {
+    share(&segment::TARGET, 4_000_000);
+}
+
+#[test]
+fn rows_and_entries_are_read_as_they_are_written_or_called_damaged() {
+    share(&rows::TARGET, 1_000_000);
+}
