@@ -72,12 +72,10 @@ fn phases(daemon: &Daemon, messages: usize) -> Phases {
     phase("8 of them fetched whole by 8 sessions at once", &|| {
         at_once(|n| fetch(daemon, &(n + 1).to_string()))
     });
-    phase("all of them searched by 8 sessions at once", &|| {
-        at_once(|_| {
-            ask(
-                &mut session(daemon, USER),
-                "SEARCH TEXT \"nowhere to be found\"",
-            )
+    phase("8 of them searched by 8 sessions at once", &|| {
+        at_once(|n| {
+            let search = format!("SEARCH {} TEXT \"nowhere to be found\"", n + 1);
+            ask(&mut session(daemon, USER), &search);
         });
     });
     phase("all of it once more, together", &|| {

@@ -13,6 +13,7 @@ pub mod exact;
 pub mod fault_proxy;
 pub mod http;
 pub mod imap;
+pub mod imap_picture;
 pub mod lmtp;
 pub mod mbsync;
 pub mod must;
