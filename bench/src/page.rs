@@ -80,10 +80,10 @@ mod tests {
 
     #[test]
     fn a_table_replaces_the_one_between_its_own_markers() {
-        let page = "a\n<!-- table of `coldpost-bench one` -->\nold\n<!-- end of table -->\nb\n\
+        let page = "a\n<!-- table of `coldpost-bench one` -->\nbefore\n<!-- end of table -->\nb\n\
             <!-- table of `coldpost-bench two` -->\nkept\n<!-- end of table -->\nc\n";
-        let wanted = page.replace("old", "new");
-        assert_eq!(with_table(page, "one", "new\n"), wanted);
+        let wanted = page.replace("before", "after");
+        assert_eq!(with_table(page, "one", "after\n"), wanted);
     }
 
     #[test]
