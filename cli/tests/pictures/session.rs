@@ -292,9 +292,11 @@ impl Session {
     /// A few of the messages that are known.
     fn some(&mut self) -> BTreeSet<u32> {
         let all: Vec<u32> = self.picture.uids().into_iter().collect();
+        if all.is_empty() {
+            return BTreeSet::new();
+        }
         let count = self.dice.below(4) + 1;
-        let few = (0..count).filter_map(|_| (!all.is_empty()).then(|| *self.dice.pick(&all)));
-        few.collect()
+        (0..count).map(|_| *self.dice.pick(&all)).collect()
     }
 }
 
