@@ -1,14 +1,11 @@
 //! Runs the load on every server in turn, as often as asked, so that what disturbs one run disturbs all servers.
 
-use std::path::PathBuf;
-use std::process::Command;
-
 use coldpost_testkit::tool::{DOVECOT, NPM, ROOT, TAR};
-use coldpost_testkit::{Must, corpus, have, place};
+use coldpost_testkit::{corpus, have};
 
 use crate::peer::PEERS;
 use crate::report::{self, Measured};
-use crate::{Compare, load};
+use crate::{Compare, binary, load, page};
 
 /// Measures and prints the table.
 ///
@@ -18,12 +15,7 @@ pub(crate) fn run(arguments: &Compare) {
     if !have(&[DOVECOT, ROOT, NPM, TAR]) {
         return;
     }
-    let binary = arguments.binary.clone().unwrap_or_else(built);
-    assert!(
-        binary.is_file(),
-        "{} is not there: cargo build --release -p coldpost",
-        binary.display()
-    );
+    let binary = binary::find(arguments.everywhere.binary.as_deref());
     let mails: Vec<Vec<u8>> = corpus::spam_assassin()
         .iter()
         .take(arguments.messages)
@@ -48,21 +40,5 @@ pub(crate) fn run(arguments: &Compare) {
         }
     }
     let table = report::table(&rows, arguments.runs, mails.len());
-    println!("{table}");
-    if let Some(page) = &arguments.write {
-        report::write(page, &table);
-    }
-}
-
-/// The release build of this checkout, made now if it is not there or older than its source.
-fn built() -> PathBuf {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let build = Command::new(cargo)
-        .args(["build", "--release", "--locked", "-q", "-p", "coldpost"])
-        .current_dir(place::workspace())
-        .status()
-        .must("running cargo build --release -p coldpost");
-    assert!(build.success(), "cargo build --release -p coldpost failed");
-    let us = std::env::current_exe().must("asking for the running program's path");
-    us.with_file_name("coldpost")
+    page::give(arguments.everywhere.write.as_deref(), "compare", &table);
 }

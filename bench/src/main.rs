@@ -1,13 +1,21 @@
-//! Measures Coldpost through its sockets, beside other mail stores under the same load.
+//! Measures Coldpost through its sockets: beside other mail stores under the same load, and what it is held to.
 //!
-//! `cargo run --release -p coldpost-bench -- compare` prints the table of `docs/benchmarks.md`.
+//! `cargo run --release -p coldpost-bench -- compare` prints the table of `docs/benchmarks.md`; the other commands print theirs.
 //! Never: links a crate of ours but the test kit.
 
+mod binary;
 mod compare;
+mod idle;
+mod large;
 mod load;
 mod measure;
+mod memory;
+mod page;
 mod peer;
 mod report;
+mod slow;
+mod synthetic;
+mod writes;
 
 use std::path::PathBuf;
 
@@ -25,6 +33,27 @@ struct Arguments {
 enum Command {
     /// The same load on Coldpost and on Dovecot (maildir; mdbox with zstd), interleaved.
     Compare(Compare),
+    /// Bytes written to the disk for each byte delivered.
+    Writes(Writes),
+    /// A mailbox of many messages: SELECT, the last envelopes, all flags, the hot tier's commits, a start after kill -9.
+    Large(Large),
+    /// The daemon's largest memory, phase by phase, with the largest messages last.
+    Memory(Memory),
+    /// Sessions in IDLE: memory of each, and how soon all hear of a delivery.
+    Idle(Idle),
+    /// Honest clients beside many that send one byte a second.
+    Slow(Slow),
+}
+
+/// What every command takes.
+#[derive(Debug, clap::Args)]
+struct Everywhere {
+    /// The daemon; default: the release build of this checkout, made when it is not there.
+    #[arg(long)]
+    binary: Option<PathBuf>,
+    /// Writes the table between the command's markers of this page as well (docs/benchmarks.md).
+    #[arg(long)]
+    write: Option<PathBuf>,
 }
 
 /// Arguments of `compare`.
@@ -36,17 +65,91 @@ struct Compare {
     /// Messages of the corpus, at most 6,046.
     #[arg(long, default_value_t = 6_046)]
     messages: usize,
-    /// The daemon; default: the release build of this checkout, made when it is not there.
+    #[command(flatten)]
+    everywhere: Everywhere,
+}
+
+/// Arguments of `writes`.
+#[derive(Debug, clap::Args)]
+struct Writes {
+    /// Runs for each number of connections; the table has medians.
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+    /// Messages of the corpus, at most 6,046.
+    #[arg(long, default_value_t = 6_046)]
+    messages: usize,
+    #[command(flatten)]
+    everywhere: Everywhere,
+}
+
+/// Arguments of `large`.
+#[derive(Debug, clap::Args)]
+struct Large {
+    /// Messages of the mailbox.
+    #[arg(long, default_value_t = 200_000)]
+    messages: usize,
+    /// Starts and repetitions; the table has medians.
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+    /// A data directory that is kept: filled up to `messages` if it has fewer.
     #[arg(long)]
-    binary: Option<PathBuf>,
-    /// Writes the table between the markers of this page as well (docs/benchmarks.md).
-    #[arg(long)]
-    write: Option<PathBuf>,
+    data: Option<PathBuf>,
+    /// Only fills the directory.
+    #[arg(long, requires = "data")]
+    fill: bool,
+    #[command(flatten)]
+    everywhere: Everywhere,
+}
+
+/// Arguments of `memory`.
+#[derive(Debug, clap::Args)]
+struct Memory {
+    /// Runs; the table has the highest.
+    #[arg(long, default_value_t = 2)]
+    runs: usize,
+    /// Messages of the corpus that fill the caches, at most 6,046.
+    #[arg(long, default_value_t = 6_046)]
+    messages: usize,
+    #[command(flatten)]
+    everywhere: Everywhere,
+}
+
+/// Arguments of `idle`.
+#[derive(Debug, clap::Args)]
+struct Idle {
+    /// Sessions that wait.
+    #[arg(long, default_value_t = 1_000)]
+    sessions: usize,
+    /// Runs of each variant.
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+    /// Deliveries of a run.
+    #[arg(long, default_value_t = 20)]
+    deliveries: usize,
+    #[command(flatten)]
+    everywhere: Everywhere,
+}
+
+/// Arguments of `slow`.
+#[derive(Debug, clap::Args)]
+struct Slow {
+    /// Connections that send one byte a second.
+    #[arg(long, default_value_t = 1_000)]
+    connections: usize,
+    /// Runs; the table has medians.
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+    #[command(flatten)]
+    everywhere: Everywhere,
 }
 
 fn main() {
-    let Arguments {
-        command: Command::Compare(arguments),
-    } = Arguments::parse();
-    compare::run(&arguments);
+    match Arguments::parse().command {
+        Command::Compare(arguments) => compare::run(&arguments),
+        Command::Writes(arguments) => writes::run(&arguments),
+        Command::Large(arguments) => large::run(&arguments),
+        Command::Memory(arguments) => memory::run(&arguments),
+        Command::Idle(arguments) => idle::run(&arguments),
+        Command::Slow(arguments) => slow::run(&arguments),
+    }
 }

@@ -1,17 +1,11 @@
 //! The table: medians, their spread, ratios, and how much of it was the client.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
 use std::process::Command;
 
-use coldpost_testkit::Must;
-
 use crate::measure::{Sample, median};
+use crate::page::{machine, whole};
 use crate::peer::{PEERS, Peer};
-
-const BEGIN: &str = "<!-- table of `coldpost-bench compare` -->\n";
-const END: &str = "<!-- end of table -->";
 
 /// All samples of one row.
 #[derive(Clone, Debug)]
@@ -50,8 +44,9 @@ impl Measured {
 /// As Markdown.
 pub(crate) fn table(rows: &[Measured], runs: usize, messages: usize) -> String {
     let mut text = format!(
-        "{}; {messages} messages, {runs} runs each, interleaved. ",
-        machine()
+        "{}, Dovecot {}; {messages} messages, {runs} runs each, interleaved. ",
+        machine(),
+        dovecot()
     );
     text.push_str("Messages a second, median (lowest to highest); ratios of medians, over 1 is faster than Dovecot.\n\n");
     text.push_str("| |");
@@ -84,61 +79,16 @@ pub(crate) fn table(rows: &[Measured], runs: usize, messages: usize) -> String {
     text
 }
 
-/// Puts the table between the markers of a page.
-pub(crate) fn write(page: &Path, table: &str) {
-    let text = fs::read_to_string(page).must("reading the page for the table");
-    let parts = text
-        .split_once(BEGIN)
-        .and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
-    let (before, after) = parts.must("the markers for the table");
-    fs::write(page, format!("{before}{BEGIN}{table}{END}{after}")).must("writing the page");
-}
-
-/// Processor, memory, versions.
-fn machine() -> String {
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let value = |text: &str, key: &str| {
-        let line = text
-            .lines()
-            .find(|line| line.starts_with(key))
-            .map(str::to_owned);
-        line.and_then(|line| {
-            line.split_once(':')
-                .map(|(_, value)| value.trim().to_owned())
-        })
-        .unwrap_or_default()
-    };
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let memory = value(&read("/proc/meminfo"), "MemTotal")
-        .trim_end_matches(" kB")
-        .parse::<u64>()
-        .unwrap_or(0);
-    let dovecot = Command::new("dovecot")
+/// The version of the Dovecot beside us.
+fn dovecot() -> String {
+    let said = Command::new("dovecot")
         .arg("--version")
         .output()
         .map(|out| out.stdout)
         .unwrap_or_default();
-    let dovecot = String::from_utf8_lossy(&dovecot)
+    String::from_utf8_lossy(&said)
         .split_whitespace()
         .next()
         .unwrap_or("unknown")
-        .to_owned();
-    let model = value(&read("/proc/cpuinfo"), "model name");
-    format!(
-        "{processors} cores of {model}, {} GiB, Dovecot {dovecot}",
-        memory >> 20
-    )
-}
-
-/// With a comma every three digits.
-fn whole(value: f64) -> String {
-    let digits = format!("{value:.0}");
-    let mut out = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
+        .to_owned()
 }

@@ -99,15 +99,21 @@ pub const REPLAY_BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// Frames that one read asks for at most: 8 MiB of mail, one request to the store.
 pub const READ_AHEAD_FRAMES: usize = 32;
 /// Raw bytes of bodies that a FETCH reads ahead for a batch of messages.
-pub const BATCH_AHEAD_BYTES: usize = 4 * 1024 * 1024;
-/// Frames that all readers together hold ahead of themselves: 48 MiB of mail.
-pub const READ_AHEAD_HELD: usize = 192;
+pub const BATCH_AHEAD_BYTES: usize = 2 * 1024 * 1024;
+/// Frames that all readers together hold ahead of themselves: 16 MiB of mail.
+pub const READ_AHEAD_HELD: usize = 64;
 /// Bytes of a part below which its leaving does not help an entry to fit.
 pub const BLOB_PART_MIN: u64 = 16 * 1024;
 /// Parts of a message that leave it as blobs of their own; then the whole message does.
 pub const BLOB_PARTS_MAX: usize = 8;
 /// Bytes of message bodies that all searches together hold.
-pub const SEARCH_MEMORY: usize = 64 * 1024 * 1024;
+pub const SEARCH_MEMORY: usize = 52 * 1024 * 1024;
+/// Bytes that the bounds of the engine and of what is below it add up to, caches and message bytes in flight apart (those are settings). What is read ahead is there twice while it is unpacked.
+pub const MEMORY_BOUNDS: usize = SEARCH_MEMORY
+    + 2 * READ_AHEAD_HELD * FRAME_MAX
+    + BATCH_BYTES_MAX
+    + coldpost_tiers::limits::COLD_FETCH_MEMORY as usize
+    + coldpost_tiers::limits::UPLOAD_MEMORY as usize;
 /// A message over this many bytes is searched alone: smaller ones never wait behind two of them.
 pub const SEARCH_LARGE: usize = SEARCH_MEMORY / 8;
 /// Texts that one search may look for in bodies.

@@ -45,6 +45,12 @@ static JOURNAL_FAILED: LazyLock<IntCounter> = LazyLock::new(|| {
 });
 static APPLY_SECONDS: LazyLock<Histogram> =
     LazyLock::new(|| latency("coldpost_apply_seconds", "One transaction of the hot tier."));
+static DURABLE_SECONDS: LazyLock<Histogram> = LazyLock::new(|| {
+    latency(
+        "coldpost_hot_durable_seconds",
+        "A durable commit of the hot tier, with its fsync.",
+    )
+});
 static APPLIED: LazyLock<IntCounter> =
     LazyLock::new(|| counter("coldpost_applied_entries_total", "Journal entries applied."));
 static HOT_REOPENED: LazyLock<IntCounter> = LazyLock::new(|| {
@@ -89,6 +95,11 @@ pub(crate) fn journal_failed() {
 pub(crate) fn applied(entries: usize, took: Duration) {
     APPLY_SECONDS.observe(took.as_secs_f64());
     APPLIED.inc_by(u64::try_from(entries).unwrap_or(0));
+}
+
+/// The hot tier's last transactions are on disk.
+pub(crate) fn durable(took: Duration) {
+    DURABLE_SECONDS.observe(took.as_secs_f64());
 }
 
 /// A hot tier was closed and reopened.

@@ -104,6 +104,8 @@ pub const IMAP_STORE_BATCH: u32 = 4_096;
 pub const IMAP_BODIES_AHEAD: usize = 256 * 1024;
 /// Bytes of an appended message kept in memory while it arrives; what is over goes through a file.
 pub const IMAP_APPEND_IN_MEMORY: usize = 64 * 1024;
+/// Bytes of all of them together; where they are taken, the next message goes through a file.
+pub const IMAP_APPENDS_IN_MEMORY: usize = 4 * 1024 * 1024;
 /// Connections of the IMAP listener at a time.
 pub const IMAP_CONNECTIONS_MAX: usize = 10_000;
 /// Open files that connections of LMTP and IMAP leave to the store, the bucket and HTTP (of a limit below twice that, half). Each connection counts as two of the rest, as its message may lie in a file; IMAP has three quarters of them.

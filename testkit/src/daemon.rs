@@ -186,6 +186,17 @@ impl Daemon {
         self.process.as_mut().is_some_and(Process::alive)
     }
 
+    /// Its process id.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn pid(&self) -> u32 {
+        self.process
+            .as_ref()
+            .must("the process id of a daemon that does not run")
+            .pid()
+    }
+
     /// From exec to ready, at the last start.
     pub fn started_in(&self) -> Duration {
         self.started_in

@@ -5,6 +5,7 @@
 //! Never: links a crate of ours. It knows processes, sockets and files only, so that what it sees is what a user sees.
 
 pub mod corpus;
+pub mod crowd;
 pub mod daemon;
 pub mod dice;
 pub mod dovecot;
@@ -12,6 +13,7 @@ pub mod exact;
 pub mod fault_proxy;
 pub mod http;
 pub mod imap;
+pub mod imap_picture;
 pub mod lmtp;
 pub mod mbsync;
 pub mod must;
@@ -22,8 +24,10 @@ pub mod process;
 pub mod recorder;
 pub mod seaweedfs;
 pub mod sexp;
+pub mod sluggards;
 pub mod swaks;
 pub mod tool;
+pub mod usage;
 pub mod wait;
 
 pub use daemon::{Daemon, Options};

@@ -21,13 +21,13 @@ pub const FETCH_FRAMES_MAX: usize = 64;
 /// Stored bytes of frames that are read again, though they are there, to make one read of two.
 pub const FETCH_GAP_MAX: u64 = 256 * 1024;
 /// Stored bytes of fetches from the object store, all together.
-pub const COLD_FETCH_MEMORY: u32 = 32 * 1024 * 1024;
+pub const COLD_FETCH_MEMORY: u32 = 16 * 1024 * 1024;
 /// What the smallest fetch takes of that, so that their number is bounded too.
-pub const COLD_FETCH_SHARE: u32 = 1024 * 1024;
+pub const COLD_FETCH_SHARE: u32 = 512 * 1024;
 /// Bytes of an object that is read whole into memory.
 pub const COLD_GET_MAX: u64 = 64 * 1024 * 1024;
 /// Bytes of objects on their way to the store, all uploads together; a larger one goes alone.
-pub const UPLOAD_MEMORY: u32 = 64 * 1024 * 1024;
+pub const UPLOAD_MEMORY: u32 = 52 * 1024 * 1024;
 /// Uploads at a time.
 pub const UPLOADS_MAX: usize = 2;
 /// Uploads that wait.

@@ -18,6 +18,25 @@ use value::{Free, List, Secret, Size, Value, Whole};
 pub(crate) use word::LogFormat;
 use word::{Accounts, Network, Truth};
 
+/// Of redb, where nothing else is said.
+const HOT_CACHE: Size = Size::mib(96);
+/// Of decoded frames, where nothing else is said.
+const FRAMES: Size = Size::mib(32);
+/// Of message bytes in flight, where nothing else is said.
+const MAIL_MEMORY: Size = Size::mib(64);
+/// What the defaults and all bounds may add up to; the rest of what a process takes is its own: code, stacks, buffers of sockets.
+const MEMORY_MAX: Size = Size::mib(360);
+
+const _: () = assert!(
+    MEMORY_MAX.0
+        > HOT_CACHE.0
+            + FRAMES.0
+            + MAIL_MEMORY.0
+            + coldpost_engine::limits::MEMORY_BOUNDS as u64
+            + coldpost_server::limits::IMAP_APPENDS_IN_MEMORY as u64,
+    "the default caches and all bounds of memory together are under 360 MiB"
+);
+
 /// All of coldpost.toml.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -194,8 +213,8 @@ struct Hot {
 impl Default for Hot {
     fn default() -> Hot {
         Hot {
-            cache: Value(Size::mib(96)),
-            frames: Value(Size::mib(64)),
+            cache: Value(HOT_CACHE),
+            frames: Value(FRAMES),
             local_bodies: Value(Size::mib(1024)),
             min_free: Value(Free(MinFree::Percent(5.0))),
         }
@@ -216,7 +235,7 @@ impl Default for Mail {
     fn default() -> Mail {
         Mail {
             attachment_threshold: Value(Size::kib(64)),
-            memory: Value(Size::mib(96)),
+            memory: Value(MAIL_MEMORY),
         }
     }
 }

@@ -66,13 +66,13 @@ fn without_a_file_everything_has_its_default() {
 
         [hot]
         cache = "96MiB"
-        frames = "64MiB"
+        frames = "32MiB"
         local_bodies = "1GiB"
         min_free = "5%"
 
         [mail]
         attachment_threshold = "64KiB"
-        memory = "96MiB"
+        memory = "64MiB"
 
         [log]
         level = "info"
@@ -306,7 +306,7 @@ fn values_are_checked_against_each_other() {
         "[lmtp]\nmax_message = \"200MiB\"",
         &[],
         expect![
-            "mail.memory: 96MiB does not hold a message of lmtp.max_message; at least 204864KiB"
+            "mail.memory: 64MiB does not hold a message of lmtp.max_message; at least 204864KiB"
         ],
     );
     refused(

@@ -9,7 +9,7 @@ use coldpost_tiers::address::{BlobId, BlobRecord, Extent, ObjectId, Recode};
 use coldpost_tiers::blob::{blob_path, write_blob};
 use coldpost_tiers::cold::Key;
 use coldpost_tiers::disk::Disk;
-use coldpost_tiers::frame::{compress_message, compress_row};
+use coldpost_tiers::frame::{compress_message_within, compress_row};
 use coldpost_tiers::object::ObjectHeader;
 
 use super::{Part, PartKind, codec, describe, frame_borders};
@@ -48,14 +48,14 @@ impl Packed {
         let mut out: Vec<Range<u64>> = Vec::new();
         let mut candidates = leaves(&description.parts);
         let (extents, body) = loop {
-            let (extents, body) = assemble(raw, &borders, &out);
-            if body.len() <= room {
-                break (extents, body);
+            if let Some(fitting) = assemble(raw, &borders, &out, room) {
+                break fitting;
             }
             let whole = 0..size(raw.len());
-            if out.first() == Some(&whole) {
-                break (extents, body);
-            }
+            assert!(
+                out.first() != Some(&whole),
+                "a message that left as a blob fits"
+            );
             match candidates.pop().filter(|_| out.len() < BLOB_PARTS_MAX) {
                 Some(part) => {
                     out.push(part);
@@ -107,7 +107,13 @@ enum Stretch {
     Gap(Range<u64>),
 }
 
-fn assemble(raw: &Bytes, borders: &[u64], out: &[Range<u64>]) -> (Vec<Stretch>, Vec<u8>) {
+/// None when the frames have no room in an entry: a large message is not compressed whole into memory to learn that.
+fn assemble(
+    raw: &Bytes,
+    borders: &[u64],
+    out: &[Range<u64>],
+    room: usize,
+) -> Option<(Vec<Stretch>, Vec<u8>)> {
     let mut stretches = Vec::new();
     let mut body = Vec::new();
     let mut at = 0;
@@ -118,8 +124,11 @@ fn assemble(raw: &Bytes, borders: &[u64], out: &[Range<u64>]) -> (Vec<Stretch>, 
                 .iter()
                 .filter(|b| **b > at && **b < gap.start)
                 .map(|b| b - at);
-            let (stored, frames) =
-                compress_message(part(raw, at..gap.start), &inside.collect::<Vec<_>>());
+            let (stored, frames) = compress_message_within(
+                part(raw, at..gap.start),
+                &inside.collect::<Vec<_>>(),
+                room.checked_sub(body.len())?,
+            )?;
             body.extend_from_slice(&stored);
             stretches.extend(frames.into_iter().map(Stretch::Frame));
         }
@@ -128,7 +137,7 @@ fn assemble(raw: &Bytes, borders: &[u64], out: &[Range<u64>]) -> (Vec<Stretch>, 
             stretches.push(Stretch::Gap(gap));
         }
     }
-    (stretches, body)
+    Some((stretches, body))
 }
 
 fn write_blobs(

@@ -233,14 +233,17 @@ impl ApplyLoop {
         if self.volatile_since.is_none() || self.ended || !self.shard.has_room() {
             return;
         }
-        let fold = &self.fold;
+        let (fold, begun) = (&self.fold, Instant::now());
         let done = self
             .shard
             .hot
             .get()
             .and_then(|hot| Ok(hot.write(CommitKind::Durable, |batch| fold.save(batch))?));
         match done {
-            Ok(()) => self.is_durable(),
+            Ok(()) => {
+                metrics::durable(begun.elapsed());
+                self.is_durable();
+            }
             Err(e) => self.fall_back(Vec::new(), &e),
         }
     }

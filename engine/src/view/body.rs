@@ -38,7 +38,7 @@ struct Ahead {
 }
 
 /// Reads raw ranges of one message. Holds what it read ahead: of two objects, at most [`READ_AHEAD_FRAMES`] each, within a budget that all
-/// readers share; beyond the budget it is the cache alone that keeps them.
+/// readers share and that is taken before they are read; beyond the budget one frame at a time is read.
 pub struct BodyReader {
     fetcher: Fetcher,
     budget: Arc<Semaphore>,
@@ -215,10 +215,15 @@ impl BodyReader {
         {
             return Ok(frame);
         }
-        let until = frames.len().min(index + READ_AHEAD_FRAMES);
-        let held = until.saturating_sub(index);
+        // The reader came past what it held of this object.
+        self.ahead().retain(|a| a.object != object);
+        // Where much is held already it is fewer frames: half of what is left, and in the end this one alone.
+        let wanted = frames.len().saturating_sub(index).min(READ_AHEAD_FRAMES);
+        let held = wanted.min(self.budget.available_permits() / 2);
         let share = u32::try_from(held).unwrap_or(u32::MAX);
         let share = Arc::clone(&self.budget).try_acquire_many_owned(share).ok();
+        let held = share.as_ref().map_or(1, |_| held.max(1));
+        let until = frames.len().min(index + held);
         let got = self
             .fetcher
             .frames(self.shard, object, offset, frames, index..until)
@@ -229,7 +234,6 @@ impl BodyReader {
         })?;
         if let Some(share) = share.filter(|_| held > 1) {
             let mut ahead = self.ahead();
-            ahead.retain(|a| a.object != object);
             ahead.truncate(1);
             ahead.push_front(Ahead {
                 object,

@@ -11,16 +11,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use tokio::fs::{self, File, OpenOptions};
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
-use crate::limits::IMAP_APPEND_IN_MEMORY;
+use crate::limits::{IMAP_APPEND_IN_MEMORY, IMAP_APPENDS_IN_MEMORY};
 
 static NUMBER: AtomicU64 = AtomicU64::new(0);
+/// One for each message that may be in memory while it arrives. Nobody waits for one.
+static IN_MEMORY: Semaphore = Semaphore::const_new(IMAP_APPENDS_IN_MEMORY / IMAP_APPEND_IN_MEMORY);
 
 /// A message that is not whole yet.
 pub(crate) struct Spool<'a> {
     directory: &'a Path,
     memory: Vec<u8>,
+    /// Lets it be in memory.
+    place: Option<SemaphorePermit<'static>>,
     file: Option<File>,
     size: u64,
 }
@@ -36,6 +40,7 @@ impl<'a> Spool<'a> {
         Spool {
             directory,
             memory: Vec::new(),
+            place: IN_MEMORY.try_acquire().ok(),
             file: None,
             size: 0,
         }
@@ -49,14 +54,15 @@ impl<'a> Spool<'a> {
         self.size = self
             .size
             .saturating_add(u64::try_from(octets.len()).unwrap_or(u64::MAX));
-        if self.file.is_none() && self.memory.len() + octets.len() <= IMAP_APPEND_IN_MEMORY {
+        let fits = self.memory.len() + octets.len() <= IMAP_APPEND_IN_MEMORY;
+        if self.file.is_none() && self.place.is_some() && fits {
             self.memory.extend_from_slice(octets);
             return Ok(());
         }
         if self.file.is_none() {
             let mut file = nameless(self.directory).await?;
             file.write_all(&self.memory).await?;
-            self.memory = Vec::new();
+            (self.memory, self.place) = (Vec::new(), None);
             self.file = Some(file);
         }
         match &mut self.file {
@@ -151,6 +157,25 @@ mod tests {
                 .flat_map(|(n, size)| vec![u8::try_from(n % 250).expect("below 250"); *size])
                 .collect();
             assert_eq!(got.message, wanted);
+        }
+    }
+
+    #[tokio::test]
+    async fn where_too_many_arrive_at_once_the_next_goes_through_a_file() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let memory = Arc::new(Semaphore::new(96 * 1024));
+        let most = IMAP_APPENDS_IN_MEMORY / IMAP_APPEND_IN_MEMORY;
+        let mut arriving: Vec<Spool<'_>> = Vec::new();
+        for _ in 0..=most {
+            let mut spool = Spool::new(directory.path());
+            spool.write(b"a message").await.expect("the disk works");
+            arriving.push(spool);
+        }
+        let in_memory = arriving.iter().filter(|spool| spool.file.is_none());
+        assert!(in_memory.count() <= most);
+        for spool in arriving {
+            let got = spool.finish(&memory, 96 * 1024).await;
+            assert_eq!(got.expect("the disk works").message, &b"a message"[..]);
         }
     }
 

@@ -20,8 +20,18 @@ thread_local! {
 /// Compresses `raw` into frames that follow one another; a frame ends at every one of `borders` (ascending raw offsets) and
 /// at [`FRAME_RAW_MAX`] raw bytes. An empty message has no frame.
 pub fn compress_message(raw: &[u8], borders: &[u64]) -> (Vec<u8>, Vec<FrameRef>) {
+    let all = compress_message_within(raw, borders, usize::MAX);
+    all.expect("nothing is longer than all there is")
+}
+
+/// As [`compress_message`], but gives up, and lets go of what it has, once the frames are longer than `limit` bytes.
+pub fn compress_message_within(
+    raw: &[u8],
+    borders: &[u64],
+    limit: usize,
+) -> Option<(Vec<u8>, Vec<FrameRef>)> {
     assert!(borders.is_sorted(), "borders ascend");
-    let mut stored = Vec::with_capacity(raw.len() / 2 + 64);
+    let mut stored = Vec::with_capacity((raw.len() / 2).min(limit) + 64);
     let mut frames = Vec::with_capacity(1 + borders.len() + raw.len() / FRAME_RAW_MAX);
     let ends = borders
         .iter()
@@ -30,10 +40,13 @@ pub fn compress_message(raw: &[u8], borders: &[u64]) -> (Vec<u8>, Vec<FrameRef>)
     for end in ends.chain([raw.len()]) {
         for piece in raw[start..end].chunks(FRAME_RAW_MAX) {
             frames.push(append_frame(&mut stored, piece));
+            if stored.len() > limit {
+                return None;
+            }
         }
         start = end;
     }
-    (stored, frames)
+    Some((stored, frames))
 }
 
 /// Appends one frame of at most [`FRAME_RAW_MAX`] raw bytes.

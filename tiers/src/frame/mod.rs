@@ -7,7 +7,7 @@
 mod message;
 mod rows;
 
-pub use message::{compress_message, decompress, decompress_each};
+pub use message::{compress_message, compress_message_within, decompress, decompress_each};
 pub use rows::{compress_row, decompress_row};
 
 /// Magic number of an object header (RFC 8878, 3.1.2: a skippable frame, as are all of these).
