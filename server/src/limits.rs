@@ -68,6 +68,8 @@ pub const IMAP_OUTPUT_BUFFER: usize = 64 * 1024;
 pub const IMAP_INPUT_BUFFER: usize = 16 * 1024;
 /// Entries of a mailbox that a FETCH or SEARCH looks at together.
 pub const IMAP_ENTRIES_BATCH: u32 = 256;
+/// Ranges of UIDs in one VANISHED; more are told in further ones.
+pub const IMAP_VANISHED_RANGES: usize = 1_000;
 /// Rows of messages that a FETCH holds together.
 pub const IMAP_ROWS_BATCH: u32 = 64;
 /// Messages that a STORE hands to the engine together.

@@ -60,6 +60,7 @@ dialogues! {
     r#move,
     objectid,
     pipelining,
+    qresync,
     rename_inbox,
     search,
     select,

@@ -21,6 +21,7 @@ mod listing;
 mod metrics;
 mod out;
 mod pattern;
+mod resync;
 mod selected;
 mod serve;
 mod session;

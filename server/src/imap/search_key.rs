@@ -33,6 +33,16 @@ pub fn asks_modseq(keys: &[SearchKey]) -> bool {
     })
 }
 
+/// Whether a key has sequence numbers: they must not move while it is answered.
+pub(crate) fn asks_numbers(keys: &[SearchKey]) -> bool {
+    keys.iter().any(|key| match key {
+        SearchKey::Sequence(_) => true,
+        SearchKey::Not(key) => asks_numbers(std::slice::from_ref(key)),
+        SearchKey::And(keys) | SearchKey::Or(keys) => asks_numbers(keys),
+        _ => false,
+    })
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Charset {
     UsAscii,
