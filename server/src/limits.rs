@@ -78,6 +78,10 @@ pub const IMAP_STORE_BATCH: u32 = 4_096;
 pub const IMAP_BODIES_AHEAD: usize = 256 * 1024;
 /// Bytes of an appended message kept in memory while it arrives; what is over goes through a file.
 pub const IMAP_APPEND_IN_MEMORY: usize = 64 * 1024;
+/// Messages of one APPEND (MULTIAPPEND).
+pub const IMAP_APPEND_MESSAGES_MAX: usize = 1_000;
+/// Octets of the messages of one APPEND together, where it has more than one.
+pub const IMAP_APPEND_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Connections of the IMAP listener at a time.
 pub const IMAP_CONNECTIONS_MAX: usize = 10_000;
 /// Open files that connections of LMTP and IMAP leave to the store, the bucket and HTTP (of a limit below twice that, half). Each connection counts as two of the rest, as its message may lie in a file; IMAP has three quarters of them.

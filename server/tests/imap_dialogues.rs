@@ -58,6 +58,7 @@ dialogues! {
     login,
     lsub,
     r#move,
+    multiappend,
     objectid,
     pipelining,
     qresync,
@@ -68,6 +69,7 @@ dialogues! {
     store,
     two_sessions,
     utf7,
+    within,
 }
 
 /// A connection that is logged in as anna.

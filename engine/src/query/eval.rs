@@ -64,7 +64,7 @@ fn cost(query: &Query) -> u8 {
         Query::Not(inner) => cost(inner),
         Query::Text(_) | Query::Body(_) => 3,
         Query::Header(..) => 2,
-        Query::Size(..) | Query::EmailId(_) | Query::ThreadId(_) => 1,
+        Query::Size(..) | Query::DatedAfter(_) | Query::EmailId(_) | Query::ThreadId(_) => 1,
         Query::Days {
             field: DateField::Internal | DateField::Sent,
             ..
@@ -129,6 +129,7 @@ fn of_row(
             };
             verdict(day.is_some_and(|day| within(day, *from, *until)))
         }
+        Query::DatedAfter(second) => verdict(message.internal_date.0 > *second),
         Query::Size(SizeBound::Larger, octets) => verdict(message.size > *octets),
         Query::Size(SizeBound::Smaller, octets) => verdict(message.size < *octets),
         Query::EmailId(id) => verdict(message.email_id.text() == *id),

@@ -43,6 +43,8 @@ const TABLE: &[(&str, When)] = &[
     ("STATUS=SIZE", When::Authenticated),
     ("OBJECTID", When::Authenticated),
     ("SAVEDATE", When::Authenticated),
+    ("MULTIAPPEND", When::Authenticated),
+    ("WITHIN", When::Authenticated),
     // RFC 7889: without a number, STATUS tells it.
     ("APPENDLIMIT", When::Authenticated),
 ];
