@@ -7,15 +7,14 @@ use coldpost_tiers::hot::row::Origin;
 
 use crate::error::{Error, Kind, Result};
 use crate::flags::Flags;
-use crate::ids::{AccountId, AccountRef, ShardNo};
+use crate::ids::{AccountId, AccountRef, MailboxId, ShardNo};
 use crate::limits::{ADD_ROWS_MAX, KEYWORDS_MAX, TARGETS_BYTES_MAX};
 use crate::mail::pack::{Packed, discard};
 use crate::op::{
     Add, Carried, GroupId, How, Op, OpId, Outcome, Placed, Refusal, Target, TargetOutcome,
 };
 use crate::open::Engine;
-use crate::shard::{OpenGroup, random_id};
-use crate::view::mailbox::mailbox_id;
+use crate::shard::random_id;
 use crate::write::{Append, Appended, Delivered};
 use crate::{clock, metrics};
 
@@ -152,53 +151,11 @@ impl Engine {
         Ok(())
     }
 
-    /// APPEND: one message, or several that come all or not at all (RFC 3502).
-    ///
-    /// # Errors
-    /// `NotFound` when the mailbox is not there (TRYCREATE); `Unavailable` and `Limit` as for deliveries.
-    pub async fn append(
+    /// One message of an APPEND, of `group` where there are several.
+    pub(crate) async fn append_one(
         &self,
         account: AccountRef,
-        mailbox: &str,
-        messages: Vec<Append>,
-    ) -> Result<Appended> {
-        self.room()?;
-        let shard = self.shard(account.shard)?;
-        let mailbox = mailbox_id(&shard.hot.read()?, account, mailbox)?;
-        let group = if messages.len() > 1 {
-            Some(self.begin_group(account).await?)
-        } else {
-            None
-        };
-        let mut appended = Appended::default();
-        for message in messages {
-            let of_group = group.as_ref().map(OpenGroup::id);
-            match self.append_one(account, mailbox, message, of_group).await {
-                Ok(one) => {
-                    appended.uid_validity = one.uid_validity;
-                    appended.modseq = one.modseq;
-                    appended.uids = appended.uids.union(&one.uids);
-                }
-                Err(e) => {
-                    if let Some(group) = group {
-                        self.undo_group(account.shard, account.number, group.id())
-                            .await?;
-                        group.ended();
-                    }
-                    return Err(e);
-                }
-            }
-        }
-        if let Some(group) = group {
-            self.end_group(account, group).await?;
-        }
-        Ok(appended)
-    }
-
-    async fn append_one(
-        &self,
-        account: AccountRef,
-        mailbox: crate::ids::MailboxId,
+        mailbox: MailboxId,
         append: Append,
         group: Option<GroupId>,
     ) -> Result<Appended> {

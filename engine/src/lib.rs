@@ -23,6 +23,7 @@ mod shard;
 mod start;
 mod upkeep;
 
+pub mod append;
 pub mod apply;
 pub mod journal;
 pub mod mail;

@@ -11,9 +11,11 @@ use coldpost_tiers::disk::RealDisk;
 use coldpost_tiers::segment::SegmentReader;
 
 use crate::account::AccountName;
+use crate::append::Messages;
 use crate::flags::{FlagAction, Flags, SystemFlags};
 use crate::ids::{AccountId, AccountRef, Epoch, MailboxId, Position, ShardNo};
 use crate::journal::embedded::{decode_record, local_segments};
+use crate::limits::KEYWORDS_MAX;
 use crate::op::{CopyUids, EpochOp, Op, Outcome};
 use crate::settings::{ColdSettings, MinFree, Settings};
 use crate::uidset::UidSet;
@@ -182,6 +184,48 @@ fn a_copy_that_a_kill_left_half_done_is_undone_at_the_next_start() {
                 2,
                 "what the group copied is gone, the rest is there"
             );
+            engine.close().await;
+        }
+    });
+}
+
+#[test]
+fn an_append_of_several_messages_that_a_kill_cut_off_leaves_none_of_them() {
+    let dir = place::scratch("several");
+    block_on(async {
+        let engine = open(dir.path()).await;
+        let ann = engine.open_account(&name("ann@example.org")).await.unwrap();
+        let message = |text| append(text, Flags::default());
+        let two = || vec![message("1"), message("2")];
+        let whole = engine.append(ann, "INBOX", two()).await.unwrap();
+        assert_eq!(whole.uids.text(), "1:2");
+        let mut cut = engine
+            .begin_append(ann, "INBOX", Messages::Several)
+            .await
+            .unwrap();
+        for each in two() {
+            cut = cut.add(each).await.unwrap();
+        }
+        let kept = cut.add(message("3")).await.unwrap();
+        let failed = engine
+            .begin_append(ann, "INBOX", Messages::Several)
+            .await
+            .unwrap();
+        let failed = failed.add(message("4")).await.unwrap();
+        let keywords = (0..=KEYWORDS_MAX).map(|n| format!("k{n}"));
+        let flags = Flags {
+            keywords: keywords.collect(),
+            ..Flags::default()
+        };
+        let error = failed.add(append("5", flags)).await.err();
+        assert_eq!(error.map(|e| e.kind()), Some(Kind::Limit));
+        assert_eq!(exists(&engine, ann, "INBOX"), 5, "the fourth is undone");
+        // A kill drops nothing in order: upkeep never hears of it.
+        std::mem::forget(kept);
+        engine.close().await;
+        for _ in 0..2 {
+            let engine = open(dir.path()).await;
+            assert_eq!(exists(&engine, ann, "INBOX"), 2, "all or nothing");
             engine.close().await;
         }
     });

@@ -96,6 +96,8 @@ pub const IMAP_OUTPUT_BUFFER: usize = 64 * 1024;
 pub const IMAP_INPUT_BUFFER: usize = 16 * 1024;
 /// Entries of a mailbox that a FETCH or SEARCH looks at together.
 pub const IMAP_ENTRIES_BATCH: u32 = 256;
+/// Ranges of UIDs in one VANISHED; more are told in further ones.
+pub const IMAP_VANISHED_RANGES: usize = 1_000;
 /// Rows of messages that a FETCH holds together.
 pub const IMAP_ROWS_BATCH: u32 = 64;
 /// Messages that a STORE hands to the engine together.
@@ -106,6 +108,10 @@ pub const IMAP_BODIES_AHEAD: usize = 256 * 1024;
 pub const IMAP_APPEND_IN_MEMORY: usize = 64 * 1024;
 /// Bytes of all of them together; where they are taken, the next message goes through a file.
 pub const IMAP_APPENDS_IN_MEMORY: usize = 4 * 1024 * 1024;
+/// Messages of one APPEND (MULTIAPPEND).
+pub const IMAP_APPEND_MESSAGES_MAX: usize = 1_000;
+/// Octets of the messages of one APPEND together, where it has more than one.
+pub const IMAP_APPEND_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Connections of the IMAP listener at a time.
 pub const IMAP_CONNECTIONS_MAX: usize = 10_000;
 /// Open files that connections of LMTP and IMAP leave to the store, the bucket and HTTP (of a limit below twice that, half). Each connection counts as two of the rest, as its message may lie in a file; IMAP has three quarters of them.

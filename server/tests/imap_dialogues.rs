@@ -58,8 +58,10 @@ dialogues! {
     login,
     lsub,
     r#move,
+    multiappend,
     objectid,
     pipelining,
+    qresync,
     rename_inbox,
     search,
     select,
@@ -67,6 +69,7 @@ dialogues! {
     store,
     two_sessions,
     utf7,
+    within,
 }
 
 /// A connection that is logged in as anna.

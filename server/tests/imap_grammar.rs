@@ -237,15 +237,15 @@ fn listing() {
 fn appending() {
     check(&expect![[r#"
         > a APPEND inbox {310}
-        Append(Append { mailbox: "INBOX", messages: [AppendMessage { flags: Flags { system: SystemFlags(0), keywords: {} }, internal_date: None, size: 310 }] })
+        Append(Append { mailbox: "INBOX", messages: [AppendMessage { flags: Flags { system: SystemFlags(0), keywords: {} }, internal_date: None, size: 310, binary: false }] })
         > a APPEND {3}|a b {310+}
-        Append(Append { mailbox: "a b", messages: [AppendMessage { flags: Flags { system: SystemFlags(0), keywords: {} }, internal_date: None, size: 310 }] })
+        Append(Append { mailbox: "a b", messages: [AppendMessage { flags: Flags { system: SystemFlags(0), keywords: {} }, internal_date: None, size: 310, binary: false }] })
         > a APPEND x (\Seen $Fwd $fwd \draft) " 1-Feb-2003 04:05:06 +0130" {0}
-        Append(Append { mailbox: "x", messages: [AppendMessage { flags: Flags { system: SystemFlags(17), keywords: {"$Fwd"} }, internal_date: Some((1044066906, 90)), size: 0 }] })
+        Append(Append { mailbox: "x", messages: [AppendMessage { flags: Flags { system: SystemFlags(17), keywords: {"$Fwd"} }, internal_date: Some((1044066906, 90)), size: 0, binary: false }] })
         > a APPEND x "17-Jul-1996 02:44:25 -0700" {1}
-        Append(Append { mailbox: "x", messages: [AppendMessage { flags: Flags { system: SystemFlags(0), keywords: {} }, internal_date: Some((837596665, -420)), size: 1 }] })
+        Append(Append { mailbox: "x", messages: [AppendMessage { flags: Flags { system: SystemFlags(0), keywords: {} }, internal_date: Some((837596665, -420)), size: 1, binary: false }] })
         > a APPEND x () {1}
-        Append(Append { mailbox: "x", messages: [AppendMessage { flags: Flags { system: SystemFlags(0), keywords: {} }, internal_date: None, size: 1 }] })
+        Append(Append { mailbox: "x", messages: [AppendMessage { flags: Flags { system: SystemFlags(0), keywords: {} }, internal_date: None, size: 1, binary: false }] })
         > a APPEND x (\Recent) {1}
         a BAD \Recent is no flag that can be set
         > a APPEND x (\Foo) {1}
@@ -257,13 +257,13 @@ fn appending() {
         > a APPEND x "17-Jul-1996 02:44:60 -0760" {1}
         a BAD there is no such zone
         > a APPEND x "31-Dec-1969 23:59:60 +0000" {1}
-        Append(Append { mailbox: "x", messages: [AppendMessage { flags: Flags { system: SystemFlags(0), keywords: {} }, internal_date: Some((-1, 0)), size: 1 }] })
+        Append(Append { mailbox: "x", messages: [AppendMessage { flags: Flags { system: SystemFlags(0), keywords: {} }, internal_date: Some((-1, 0)), size: 1, binary: false }] })
         > a APPEND x "message"
         a BAD expected the literal of a message at byte 12
         > a APPEND x
         a BAD the command ends too early: expected a space and an argument
         > a APPEND x {1} 
-        Append(Append { mailbox: "x", messages: [AppendMessage { flags: Flags { system: SystemFlags(0), keywords: {} }, internal_date: None, size: 1 }] })
+        Append(Append { mailbox: "x", messages: [AppendMessage { flags: Flags { system: SystemFlags(0), keywords: {} }, internal_date: None, size: 1, binary: false }] })
         > a APPEND x (a]b) {1}
         a NO [CANNOT] a keyword cannot hold ]
         > a APPEND x junk {5}
@@ -458,8 +458,8 @@ fn between_two_messages_of_an_append_stand_flags_date_and_size() {
         text(b""),
     ];
     expect![[r#"
-        Ok(AppendMessage { flags: Flags { system: SystemFlags(0), keywords: {} }, internal_date: None, size: 5 })
-        Ok(AppendMessage { flags: Flags { system: SystemFlags(1), keywords: {} }, internal_date: Some((0, 0)), size: 7 })
+        Ok(AppendMessage { flags: Flags { system: SystemFlags(0), keywords: {} }, internal_date: None, size: 5, binary: false })
+        Ok(AppendMessage { flags: Flags { system: SystemFlags(1), keywords: {} }, internal_date: Some((0, 0)), size: 7, binary: false })
         Err("expected a space and an argument at byte 1")
         Err("the command ends too early: expected a space and an argument")
     "#]].assert_eq(&all.concat());

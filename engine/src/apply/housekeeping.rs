@@ -75,6 +75,8 @@ impl Step<'_, '_> {
                 Some(next) => row.uid_next = next,
                 None => self.renumber(&key, &mut row, account)?,
             }
+            // A client may know messages of the entries that were lost: no row says that they are gone.
+            row.forgotten_modseq = account.modseq;
             self.batch.put(TableName::Mailboxes, &key, &row.encode())?;
         }
         Ok(())
@@ -102,9 +104,6 @@ impl Step<'_, '_> {
             .map(|(k, _)| (mailbox, key::uid_of(k)))
             .collect();
         self.purge(owner, &uids)?;
-        if let Some(kept) = self.any_mailbox(owner, mailbox)? {
-            row.forgotten_modseq = kept.forgotten_modseq;
-        }
         let runs: Vec<_> = self
             .batch
             .scan(TableName::Runs, key, key)?

@@ -52,6 +52,8 @@ pub enum Query {
         /// First day that matches no longer; `None` is the end of time.
         until: Option<i32>,
     },
+    /// INTERNALDATE is later than this, in seconds since 1970.
+    DatedAfter(i64),
     /// RFC822.SIZE against octets.
     Size(SizeBound, u64),
     /// A header field contains the text (HEADER, FROM, SUBJECT …); an empty text asks whether the field is there.

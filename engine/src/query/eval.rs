@@ -69,7 +69,7 @@ fn cost(query: &Query) -> u8 {
         Query::Not(inner) => cost(inner),
         Query::Text(_) | Query::Body(_) => 3,
         Query::Header(..) => 2,
-        Query::Size(..) | Query::EmailId(_) | Query::ThreadId(_) => 1,
+        Query::Size(..) | Query::DatedAfter(_) | Query::EmailId(_) | Query::ThreadId(_) => 1,
         Query::Days {
             field: DateField::Internal | DateField::Sent,
             ..
@@ -150,6 +150,7 @@ fn of_place(query: &Query, message: &Message) -> Verdict {
         Query::Days { from, until, .. } => {
             verdict(within(local_day(message.internal_date), *from, *until))
         }
+        Query::DatedAfter(second) => verdict(message.internal_date.0 > *second),
         Query::Size(SizeBound::Larger, octets) => verdict(message.size > *octets),
         Query::Size(SizeBound::Smaller, octets) => verdict(message.size < *octets),
         Query::EmailId(id) => verdict(message.email_id.text() == *id),

@@ -17,12 +17,14 @@ use crate::uidset::UidSet;
 /// A selected mailbox. Cheap to hold (shares its UID set with other sessions); holds no transaction.
 /// While it lives, messages it shows are not purged.
 pub struct MailboxView {
-    shard: Arc<Shard>,
-    account: AccountRef,
-    mailbox: MailboxId,
-    status: MailboxStatus,
+    pub(super) shard: Arc<Shard>,
+    pub(super) account: AccountRef,
+    pub(super) mailbox: MailboxId,
+    pub(super) status: MailboxStatus,
     keywords: Arc<Vec<String>>,
-    uids: Arc<UidSet>,
+    pub(super) uids: Arc<UidSet>,
+    /// Up to here everything was told: held expunges do not count as told.
+    told_modseq: ModSeq,
     recent: UidSet,
     takes_recent: bool,
     /// Expunged messages stay in the picture until EXPUNGE may be sent.
@@ -181,6 +183,7 @@ impl MailboxView {
             account,
             mailbox,
             status: status_of(mailbox, &row),
+            told_modseq: row.highest_modseq,
             keywords: Arc::new(row.keywords),
             uids,
             recent,
@@ -204,6 +207,11 @@ impl MailboxView {
     /// The counters when the view was last moved on; `exists` and `uid_next` fit `uids()`.
     pub fn status(&self) -> &MailboxStatus {
         &self.status
+    }
+
+    /// The modseq up to which the session was told everything, expunges too.
+    pub fn told_modseq(&self) -> ModSeq {
+        self.told_modseq
     }
 
     /// UIDs in this picture; the sequence number of a UID is its rank + 1.
@@ -396,6 +404,7 @@ impl MailboxView {
             self.uids = changes.uids;
             self.recent = self.recent.intersection(&self.uids);
             self.picture.move_to(status.highest_modseq);
+            self.told_modseq = status.highest_modseq;
         }
         self.keywords = changes.keywords;
         self.status = status;

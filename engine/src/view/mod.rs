@@ -7,9 +7,14 @@ pub(crate) mod body;
 mod kinds;
 pub(crate) mod mailbox;
 pub(crate) mod message;
+mod vanished;
 
 pub use ahead::Reach;
 pub use body::{BodyReader, SectionReader};
 pub use kinds::{Changes, Entry, MailboxInfo, MailboxStatus, SpecialUse};
 pub use mailbox::MailboxView;
 pub use message::Message;
+pub use vanished::Vanished;
+
+#[cfg(test)]
+mod tests;

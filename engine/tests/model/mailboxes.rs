@@ -247,15 +247,14 @@ impl Model {
             account.uid_validity += 1 << 16;
             for (id, mailbox) in &mut account.mailboxes {
                 mailbox.highest = account.modseq;
+                mailbox.forgotten = account.modseq;
                 if mailbox.uid_next + (1 << 20) <= 1 << 31 {
                     mailbox.uid_next += 1 << 20;
                     continue;
                 }
                 account.uid_validity += 1;
                 (mailbox.uid_validity, mailbox.uid_next) = (account.uid_validity, 1);
-                for ((_, _), gone) in account.expunged.extract_if(.., |key, _| key.0 == *id) {
-                    mailbox.forgotten = mailbox.forgotten.max(gone.1);
-                }
+                account.expunged.retain(|key, _| key.0 != *id);
                 for held in std::mem::take(&mut mailbox.held).into_values() {
                     mailbox.push(Held {
                         modseq: account.modseq,

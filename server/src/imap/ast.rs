@@ -254,6 +254,8 @@ pub struct AppendMessage {
     pub internal_date: Option<(i64, i16)>,
     /// Octets of the message, as announced.
     pub size: u64,
+    /// It comes as a literal8 (RFC 3516), which may hold NUL.
+    pub binary: bool,
 }
 
 /// What the numbers of a set, and of SEARCH's answer, are.
@@ -324,6 +326,10 @@ pub enum SearchKey {
     Body(Vec<u8>),
     /// TEXT
     Text(Vec<u8>),
+    /// OLDER, seconds (RFC 5032)
+    Older(u32),
+    /// YOUNGER, seconds (RFC 5032)
+    Younger(u32),
     /// LARGER, octets
     Larger(u64),
     /// SMALLER, octets

@@ -35,6 +35,7 @@ const TABLE: &[(&str, When)] = &[
     ("IDLE", When::Authenticated),
     ("ESEARCH", When::Authenticated),
     ("CONDSTORE", When::Authenticated),
+    ("QRESYNC", When::Authenticated),
     ("LIST-EXTENDED", When::Authenticated),
     ("LIST-STATUS", When::Authenticated),
     ("SPECIAL-USE", When::Authenticated),
@@ -42,12 +43,14 @@ const TABLE: &[(&str, When)] = &[
     ("STATUS=SIZE", When::Authenticated),
     ("OBJECTID", When::Authenticated),
     ("SAVEDATE", When::Authenticated),
+    ("MULTIAPPEND", When::Authenticated),
+    ("WITHIN", When::Authenticated),
     // RFC 7889: without a number, STATUS tells it.
     ("APPENDLIMIT", When::Authenticated),
 ];
 
 /// What ENABLE turns on (RFC 5161).
-pub(crate) const ENABLED_BY_NAME: &[&str] = &["CONDSTORE"];
+pub(crate) const ENABLED_BY_NAME: &[&str] = &["CONDSTORE", "QRESYNC"];
 
 /// The capabilities for a client in this state, as CAPABILITY lists them.
 pub(crate) fn capabilities(authenticated: bool, login_offered: bool) -> Vec<&'static str> {

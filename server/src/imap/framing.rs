@@ -347,10 +347,6 @@ impl Framer {
 
     fn message(&mut self, command: Vec<u8>, found: Marker, first: bool) -> Option<Event> {
         let most = self.limits.message.unwrap_or(0);
-        if found.binary {
-            let refusal = Refusal::bad("APPEND of a binary literal (~{n}) is not supported");
-            return self.refuse_literal(refusal, found);
-        }
         if found.size > most {
             let text = format!("a message has at most {most} bytes");
             return self.refuse_literal(Refusal::no(Code::TooBig, text), found);

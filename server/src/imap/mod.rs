@@ -22,6 +22,7 @@ mod listing;
 mod metrics;
 mod out;
 mod pattern;
+mod resync;
 mod selected;
 mod serve;
 mod session;

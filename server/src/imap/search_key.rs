@@ -10,15 +10,17 @@ use coldpost_engine::uidset::UidSet;
 use crate::imap::ast::{Search, SearchKey};
 use crate::imap::reply::{Code, Refusal};
 
-/// The query that all keys of `search` make together; `uids` are the UIDs of the picture, in which sequence numbers are ranks.
+/// The query that all keys of `search` make together; `uids` are the UIDs of the picture, in which sequence numbers are ranks;
+/// `now` is the time in seconds since 1970.
 ///
 /// # Errors
 /// `NO [BADCHARSET]` for a charset other than US-ASCII and UTF-8; BAD for text that is not in the charset. Without a tag.
 /// Sequence numbers of no message are no error here: they find nothing, as with Dovecot.
-pub fn query(search: &Search, uids: &UidSet) -> Result<Query, Refusal> {
+pub fn query(search: &Search, uids: &UidSet, now: i64) -> Result<Query, Refusal> {
     let context = Context {
         charset: Charset::named(search.charset.as_deref())?,
         uids,
+        now,
     };
     context.all(&search.keys)
 }
@@ -29,6 +31,16 @@ pub fn asks_modseq(keys: &[SearchKey]) -> bool {
         SearchKey::ModSeq(_) => true,
         SearchKey::Not(key) => asks_modseq(std::slice::from_ref(key)),
         SearchKey::And(keys) | SearchKey::Or(keys) => asks_modseq(keys),
+        _ => false,
+    })
+}
+
+/// Whether a key has sequence numbers: they must not move while it is answered.
+pub(crate) fn asks_numbers(keys: &[SearchKey]) -> bool {
+    keys.iter().any(|key| match key {
+        SearchKey::Sequence(_) => true,
+        SearchKey::Not(key) => asks_numbers(std::slice::from_ref(key)),
+        SearchKey::And(keys) | SearchKey::Or(keys) => asks_numbers(keys),
         _ => false,
     })
 }
@@ -63,6 +75,7 @@ impl Charset {
 struct Context<'a> {
     charset: Charset,
     uids: &'a UidSet,
+    now: i64,
 }
 
 impl Context<'_> {
@@ -75,6 +88,11 @@ impl Context<'_> {
                 Ok(Query::And(all?))
             }
         }
+    }
+
+    /// INTERNALDATE is less than so many seconds ago (RFC 5032).
+    fn dated_after(&self, seconds: u32) -> Query {
+        Query::DatedAfter(self.now.saturating_sub(i64::from(seconds)))
     }
 
     fn query(&self, key: &SearchKey) -> Result<Query, Refusal> {
@@ -94,6 +112,8 @@ impl Context<'_> {
             SearchKey::Header(name, text) => Query::Header(name.clone(), self.charset.text(text)?),
             SearchKey::Body(text) => Query::Body(self.charset.text(text)?),
             SearchKey::Text(text) => Query::Text(self.charset.text(text)?),
+            SearchKey::Older(seconds) => not(self.dated_after(*seconds)),
+            SearchKey::Younger(seconds) => self.dated_after(*seconds),
             SearchKey::Larger(octets) => Query::Size(SizeBound::Larger, *octets),
             SearchKey::Smaller(octets) => Query::Size(SizeBound::Smaller, *octets),
             SearchKey::Uid(set) => Query::Uids(set.among_uids(self.uids)),
@@ -134,7 +154,7 @@ mod tests {
         let CommandBody::Search(search) = command.body else {
             panic!("SEARCH is a search");
         };
-        let text = match query(&search, &uids) {
+        let text = match query(&search, &uids, 1_000_000) {
             Ok(query) => format!("{query:?}"),
             Err(refusal) => format!("{:?} {:?} {}", refusal.status, refusal.code, refusal.text),
         };

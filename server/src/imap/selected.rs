@@ -15,6 +15,7 @@ use crate::imap::ast::{Numbers, SequenceSet};
 use crate::imap::completion::{Completion, Failure, Outcome};
 use crate::imap::out::Out;
 use crate::imap::reply::{self, Code, FetchLine};
+use crate::limits::IMAP_VANISHED_RANGES;
 
 /// All flags that every mailbox has.
 const ALL_FLAGS: SystemFlags = SystemFlags(
@@ -34,13 +35,15 @@ pub(crate) enum Expunges {
     Held,
 }
 
-/// What FETCH responses that nobody asked for contain beside FLAGS.
+/// The form of responses that nobody asked for: what FETCH contains beside FLAGS, and how expunges are told.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Unasked {
     /// MODSEQ: the client enabled CONDSTORE.
     pub(crate) modseq: bool,
-    /// UID: in the course of a UID command.
+    /// UID: in the course of a UID command, and always under QRESYNC (RFC 7162, 3.2.4).
     pub(crate) uid: bool,
+    /// VANISHED stands for EXPUNGE: the client enabled QRESYNC.
+    pub(crate) vanished: bool,
 }
 
 /// A mailbox that SELECT or EXAMINE opened.
@@ -150,8 +153,10 @@ impl Selected {
         let flagged = std::mem::take(&mut changes.flagged);
         let arrived = !changes.arrived.is_empty();
         let learned = changes.keywords.len() != self.view.keywords().len();
-        if expunges == Expunges::Told {
-            self.tell_expunged(&changes, out).await?;
+        match expunges {
+            Expunges::Told if unasked.vanished => Self::tell_vanished(&changes, out).await?,
+            Expunges::Told => self.tell_expunged(&changes, out).await?,
+            Expunges::Held => {}
         }
         self.view.advance(changes, expunges == Expunges::Held);
         if learned {
@@ -163,6 +168,16 @@ impl Selected {
         }
         for entry in flagged.iter().filter(|entry| !own.contains(entry.uid)) {
             self.tell_flags(entry, unasked, out).await?;
+        }
+        Ok(())
+    }
+
+    /// VANISHED (RFC 7162, 3.2.10.2): all of them were in the picture.
+    async fn tell_vanished(changes: &Changes, out: &mut Out<'_>) -> io::Result<()> {
+        for ranges in changes.expunged.ranges().chunks(IMAP_VANISHED_RANGES) {
+            let uids = UidSet::from_ranges(ranges.iter().copied());
+            reply::vanished(out.buffer(), &uids, false);
+            out.relieve().await?;
         }
         Ok(())
     }

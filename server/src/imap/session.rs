@@ -37,6 +37,8 @@ pub(crate) struct Session {
     pub(crate) selected: Option<Selected>,
     /// The client knows CONDSTORE: MODSEQ stands in every FETCH that tells flags (RFC 7162, 3.1).
     pub(crate) condstore: bool,
+    /// The client enabled QRESYNC: expunges are told by UID (RFC 7162, 3.2.3).
+    pub(crate) qresync: bool,
     /// LOGOUT was answered.
     pub(crate) ended: bool,
     bad_in_a_row: u32,
@@ -50,6 +52,7 @@ impl Session {
             login: None,
             selected: None,
             condstore: false,
+            qresync: false,
             ended: false,
             bad_in_a_row: 0,
         }
@@ -75,10 +78,44 @@ impl Session {
         if !std::mem::replace(&mut self.condstore, true)
             && let Some(selected) = &self.selected
         {
-            let modseq = selected.view.status().highest_modseq;
+            let modseq = selected.view.told_modseq();
             Completion::ok("CONDSTORE is enabled")
                 .with(Code::HighestModSeq(modseq))
                 .untagged(buffer);
+        }
+    }
+
+    /// The form of what is told unasked in the course of a command with such numbers.
+    pub(crate) fn unasked(&self, numbers: Numbers) -> Unasked {
+        Unasked {
+            modseq: self.condstore,
+            uid: self.qresync || numbers == Numbers::Uid,
+            vanished: self.qresync,
+        }
+    }
+
+    /// The answer to a command that expunged: under QRESYNC what went is told first, and the answer says up to which modseq the client
+    /// knows everything (RFC 7162, 3.2.7).
+    pub(crate) async fn expunged(
+        &mut self,
+        completion: Completion,
+        numbers: Numbers,
+        out: &mut Out<'_>,
+    ) -> Outcome {
+        if !self.qresync {
+            return Ok(completion);
+        }
+        let told = self
+            .tell_changes(Expunges::Told, numbers, &UidSet::new(), out)
+            .await;
+        match told {
+            Ok(()) => {
+                let modseq = self.selected()?.view.told_modseq();
+                Ok(completion.with(Code::HighestModSeq(modseq)))
+            }
+            // The command was carried out, whatever became of the mailbox.
+            Err(Failure::Engine(_) | Failure::MailboxDeleted) => Ok(completion),
+            Err(over) => Err(over),
         }
     }
 
@@ -90,10 +127,7 @@ impl Session {
         own: &UidSet,
         out: &mut Out<'_>,
     ) -> Outcome<()> {
-        let unasked = Unasked {
-            modseq: self.condstore,
-            uid: numbers == Numbers::Uid,
-        };
+        let unasked = self.unasked(numbers);
         match &mut self.selected {
             Some(selected) => selected.tell_changes(expunges, unasked, own, out).await,
             None => Ok(()),

@@ -1,4 +1,4 @@
-//! A message while it arrives: small ones in memory, larger ones in a nameless file, so that a slow client holds
+//! The messages of an APPEND while they arrive: few octets in memory, more in one nameless file, so that a slow client holds
 //! nothing that others wait for.
 //!
 //! A crash leaves: at most an empty-handed file name in the spool directory between making and unlinking it.
@@ -19,7 +19,7 @@ static NUMBER: AtomicU64 = AtomicU64::new(0);
 /// One for each message that may be in memory while it arrives. Nobody waits for one.
 static IN_MEMORY: Semaphore = Semaphore::const_new(IMAP_APPENDS_IN_MEMORY / IMAP_APPEND_IN_MEMORY);
 
-/// A message that is not whole yet.
+/// Messages of one APPEND, one behind the other, that are not whole yet.
 pub(crate) struct Spool<'a> {
     directory: &'a Path,
     memory: Vec<u8>,
@@ -27,6 +27,13 @@ pub(crate) struct Spool<'a> {
     place: Option<SemaphorePermit<'static>>,
     file: Option<File>,
     size: u64,
+}
+
+/// Whole messages, to be taken into memory one by one.
+pub(crate) struct Whole {
+    memory: Bytes,
+    _place: Option<SemaphorePermit<'static>>,
+    file: Option<File>,
 }
 
 /// A whole message with its share of the memory for messages; the share goes back when this is dropped.
@@ -71,34 +78,60 @@ impl<'a> Spool<'a> {
         }
     }
 
-    /// Waits for the message's share of `memory`, which began with `memory_kib`, and takes the message into memory.
+    /// Octets so far.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Everything has come.
     ///
     /// # Errors
     /// Those of the disk.
-    pub(crate) async fn finish(
-        self,
+    pub(crate) async fn finish(self) -> io::Result<Whole> {
+        let mut file = self.file;
+        if let Some(file) = &mut file {
+            file.flush().await?;
+            file.seek(SeekFrom::Start(0)).await?;
+        }
+        Ok(Whole {
+            memory: Bytes::from(self.memory),
+            _place: self.place,
+            file,
+        })
+    }
+}
+
+impl Whole {
+    /// Waits for the share of `memory`, which began with `memory_kib`, of the next message, which has `size` octets, and takes it into
+    /// memory.
+    ///
+    /// # Errors
+    /// Those of the disk; `UnexpectedEof` when fewer octets are left.
+    pub(crate) async fn next(
+        &mut self,
+        size: u64,
         memory: &Arc<Semaphore>,
         memory_kib: u32,
     ) -> io::Result<Spooled> {
-        let share = u32::try_from(self.size.div_ceil(1024))
+        let share = u32::try_from(size.div_ceil(1024))
             .unwrap_or(u32::MAX)
             .clamp(1, memory_kib.max(1));
         let share = Arc::clone(memory)
             .acquire_many_owned(share)
             .await
             .map_err(io::Error::other)?;
-        let message = match self.file {
-            None => self.memory,
-            Some(mut file) => {
-                let mut message = Vec::with_capacity(usize::try_from(self.size).unwrap_or(0));
-                file.flush().await?;
-                file.seek(SeekFrom::Start(0)).await?;
-                file.read_to_end(&mut message).await?;
-                message
+        let octets = usize::try_from(size).map_err(io::Error::other)?;
+        let message = match &mut self.file {
+            None if octets > self.memory.len() => return Err(io::ErrorKind::UnexpectedEof.into()),
+            None => self.memory.split_to(octets),
+            Some(file) => {
+                let mut message = vec![0; octets];
+                file.read_exact(&mut message).await?;
+                Bytes::from(message)
             }
         };
         Ok(Spooled {
-            message: Bytes::from(message),
+            message,
             _share: share,
         })
     }
@@ -140,10 +173,11 @@ mod tests {
             0,
             "no name is left"
         );
-        spool
-            .finish(memory, 96 * 1024)
-            .await
-            .expect("the disk works")
+        let size = spool.size();
+        let mut whole = spool.finish().await.expect("the disk works");
+        let first = whole.next(size, memory, 96 * 1024).await;
+        assert!(whole.next(1, memory, 96 * 1024).await.is_err(), "no more");
+        first.expect("the disk works")
     }
 
     #[tokio::test]
@@ -174,8 +208,28 @@ mod tests {
         let in_memory = arriving.iter().filter(|spool| spool.file.is_none());
         assert!(in_memory.count() <= most);
         for spool in arriving {
-            let got = spool.finish(&memory, 96 * 1024).await;
+            let mut whole = spool.finish().await.expect("the disk works");
+            let got = whole.next(9, &memory, 96 * 1024).await;
             assert_eq!(got.expect("the disk works").message, &b"a message"[..]);
+        }
+    }
+
+    #[tokio::test]
+    async fn messages_one_behind_the_other_come_back_one_by_one() {
+        let memory = Arc::new(Semaphore::new(96 * 1024));
+        for sizes in [[3, 5, 1], [IMAP_APPEND_IN_MEMORY, 70_000, 2]] {
+            let directory = tempfile::tempdir().expect("a temporary directory");
+            let mut spool = Spool::new(directory.path());
+            for (octet, size) in (1..).zip(sizes) {
+                let message = vec![octet; size];
+                spool.write(&message).await.expect("the disk works");
+            }
+            let mut whole = spool.finish().await.expect("the disk works");
+            for (octet, size) in (1..).zip(sizes) {
+                let octets = u64::try_from(size).expect("small");
+                let got = whole.next(octets, &memory, 96 * 1024).await;
+                assert_eq!(got.expect("the disk works").message, vec![octet; size]);
+            }
         }
     }
 
@@ -194,7 +248,11 @@ mod tests {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let mut spool = Spool::new(directory.path());
         spool.write(&[1; 10_000]).await.expect("the disk works");
-        let got = spool.finish(&memory, 2).await.expect("the disk works");
+        let mut whole = spool.finish().await.expect("the disk works");
+        let got = whole
+            .next(10_000, &memory, 2)
+            .await
+            .expect("the disk works");
         assert_eq!((got.message.len(), memory.available_permits()), (10_000, 0));
     }
 }

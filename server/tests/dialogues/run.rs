@@ -93,8 +93,9 @@ impl Run {
                 .filter(|name| name.starts_with(|c: char| c.is_ascii_lowercase()))
             {
                 Some(name) => {
+                    let name = name.trim_end();
                     let waits = name.ends_with('!');
-                    let body = message(name.trim_end_matches('!').trim_end());
+                    let body = message(name.trim_end_matches('!'));
                     let plus = if waits { "" } else { "+" };
                     bytes.extend_from_slice(format!("{{{}{plus}}}\r\n", body.len()).as_bytes());
                     if waits {

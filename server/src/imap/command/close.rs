@@ -3,7 +3,8 @@
 use crate::imap::completion::{Completion, Outcome};
 use crate::imap::session::Session;
 
-/// CLOSE: what has \Deleted goes, silently; nothing in a mailbox that was opened by EXAMINE.
+/// CLOSE: what has \Deleted goes, silently; nothing in a mailbox that was opened by EXAMINE. No HIGHESTMODSEQ: the client was not told what
+/// went (RFC 7162, 3.2.8).
 pub(super) async fn close(session: &mut Session) -> Outcome {
     let account = session.account()?;
     let selected = session.selected()?;

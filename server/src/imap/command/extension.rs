@@ -36,7 +36,9 @@ pub(super) fn id(
 pub(super) fn enable(session: &mut Session, names: &[String], out: &mut Out<'_>) -> Outcome {
     let asked = |name: &&str| names.iter().any(|asked| asked == name);
     let enabled: Vec<&str> = ENABLED_BY_NAME.iter().copied().filter(asked).collect();
-    if enabled.contains(&"CONDSTORE") {
+    session.qresync |= enabled.contains(&"QRESYNC");
+    // QRESYNC enables CONDSTORE too (RFC 7162, 3.2.3).
+    if !enabled.is_empty() {
         session.enable_condstore(out.buffer());
     }
     reply::enabled(out.buffer(), &enabled);

@@ -1,4 +1,4 @@
-//! FETCH and UID FETCH (RFC 3501, 6.4.5; CHANGEDSINCE of RFC 7162, 3.1.4).
+//! FETCH and UID FETCH (RFC 3501, 6.4.5; CHANGEDSINCE and VANISHED of RFC 7162, 3.1.4 and 3.2.6).
 //!
 //! Promises: memory is bounded by a batch of rows and a few pieces of bodies, whatever the set. \Seen is set, durably,
 //! before the bodies that set it are sent, and only for messages all of whose bodies could be read.
@@ -16,7 +16,8 @@ use crate::imap::fetch_octets::Octets;
 use crate::imap::fetch_plan::{FetchPlan, Item};
 use crate::imap::out::Out;
 use crate::imap::reply::{Code, FetchLine};
-use crate::imap::selected::{Expunges, Selected};
+use crate::imap::resync;
+use crate::imap::selected::{Expunges, Selected, Unasked};
 use crate::imap::session::Session;
 use crate::limits::IMAP_BODIES_AHEAD;
 
@@ -40,7 +41,7 @@ struct Missing {
 }
 
 pub(super) async fn run(session: &mut Session, fetch: Fetch, out: &mut Out<'_>) -> Outcome {
-    if fetch.vanished {
+    if fetch.vanished && !session.qresync {
         return Ok(Completion::bad(
             "VANISHED needs QRESYNC, which is not enabled",
         ));
@@ -51,6 +52,11 @@ pub(super) async fn run(session: &mut Session, fetch: Fetch, out: &mut Out<'_>) 
     let selected = session.selected()?;
     let uids = selected.resolve(&fetch.set, fetch.numbers)?;
     let plan = FetchPlan::new(&fetch, selected.read_only);
+    if let (true, Some(since)) = (fetch.vanished, fetch.changed_since) {
+        // `*` is the last UID that there ever was: the last messages may be what vanished.
+        let known = fetch.set.resolve(selected.view.status().uid_next - 1);
+        resync::tell_vanished(selected, &known, since, 1, out).await?;
+    }
     let mut missing = Missing::default();
     let mut batches = Batches::of(&fetch, &plan, &uids);
     while let Some(batch) = batches.next(session).await? {
@@ -157,10 +163,10 @@ async fn send_group(
         refresh(session.selected()?, &mut group, &seen)?;
     }
     let engine = session.ctx.engine.clone();
-    let condstore = session.condstore;
+    let unasked = session.unasked(numbers);
     let selected = session.selected()?;
     for ready in group {
-        missing.bodies += send_message(selected, &engine, plan, ready, condstore, out).await?;
+        missing.bodies += send_message(selected, &engine, plan, ready, unasked, out).await?;
     }
     Ok(())
 }
@@ -233,7 +239,7 @@ async fn send_message(
     engine: &Engine,
     plan: &FetchPlan,
     ready: Ready,
-    condstore: bool,
+    unasked: Unasked,
     out: &mut Out<'_>,
 ) -> Outcome<u64> {
     let mut gone = 0;
@@ -246,10 +252,13 @@ async fn send_message(
         return Ok(gone);
     }
     let mut line = FetchLine::begin(out.buffer(), sequence);
+    if ready.tells_flags && unasked.uid && !plan.has(&FetchItem::Uid) {
+        line.uid(out.buffer(), ready.entry.uid);
+    }
     if ready.tells_flags && !plan.has(&FetchItem::Flags) {
         selected.flags(&mut line, out.buffer(), &ready.entry);
     }
-    if ready.tells_flags && condstore && !plan.has(&FetchItem::ModSeq) {
+    if ready.tells_flags && unasked.modseq && !plan.has(&FetchItem::ModSeq) {
         line.modseq(out.buffer(), ready.entry.modseq);
     }
     let mut octets = ready.octets.into_iter();

@@ -24,6 +24,7 @@ use crate::imap::ast::{CommandBody, Numbers, SelectMode};
 use crate::imap::completion::{Completion, Outcome};
 use crate::imap::input::Input;
 use crate::imap::out::Out;
+use crate::imap::search_key::asks_numbers;
 use crate::imap::selected::Expunges;
 use crate::imap::session::Session;
 
@@ -104,7 +105,15 @@ pub(super) fn traits(command: &CommandBody) -> Traits {
             numbers: Numbers::Uid,
             ..plain("UID EXPUNGE", Mailbox)
         },
-        CommandBody::Search(search) => numbered(["SEARCH", "UID SEARCH"], search.numbers, true),
+        CommandBody::Search(search) => Traits {
+            // Numbers in the keys of UID SEARCH must not move either (RFC 7162, 3.2.10.2).
+            expunges: if search.numbers == Numbers::Sequence || asks_numbers(&search.keys) {
+                Expunges::Held
+            } else {
+                Expunges::Told
+            },
+            ..numbered(["SEARCH", "UID SEARCH"], search.numbers, true)
+        },
         CommandBody::Fetch(fetch) => numbered(["FETCH", "UID FETCH"], fetch.numbers, true),
         CommandBody::Store(store) => numbered(["STORE", "UID STORE"], store.numbers, true),
         CommandBody::Copy(copy) => numbered(["COPY", "UID COPY"], copy.numbers, false),
@@ -157,7 +166,7 @@ pub(super) async fn run(
         CommandBody::Idle => idle::run(session, input, out).await,
         CommandBody::Close => close::close(session).await,
         CommandBody::Unselect => close::unselect(session),
-        CommandBody::Expunge(set) => expunge::run(session, set).await,
+        CommandBody::Expunge(set) => expunge::run(session, set, out).await,
         CommandBody::Search(search) => search::run(session, tag, search, out).await,
         CommandBody::Fetch(fetch) => fetch::run(session, fetch, out).await,
         CommandBody::Store(store) => store::run(session, store, out).await,

@@ -23,7 +23,8 @@ pub(super) async fn run(
         session.enable_condstore(out.buffer());
     }
     let selected = session.selected()?;
-    let query = search_key::query(&search, selected.view.uids()).map_err(Completion::from)?;
+    let query = search_key::query(&search, selected.view.uids(), session.ctx.engine.now())
+        .map_err(Completion::from)?;
     let found = session
         .ctx
         .engine

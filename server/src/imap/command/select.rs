@@ -1,16 +1,17 @@
-//! SELECT and EXAMINE (RFC 3501, 6.3.1 and 6.3.2; CONDSTORE of RFC 7162, 3.1.8).
+//! SELECT and EXAMINE (RFC 3501, 6.3.1 and 6.3.2; CONDSTORE and QRESYNC of RFC 7162, 3.1.8 and 3.2.5).
 
 use crate::imap::ast::{Select, SelectMode};
 use crate::imap::command::mailbox_objectid;
 use crate::imap::completion::{Completion, Outcome, missing};
 use crate::imap::out::Out;
 use crate::imap::reply::{self, Code};
+use crate::imap::resync;
 use crate::imap::selected::Selected;
 use crate::imap::session::Session;
 
 pub(super) async fn run(session: &mut Session, select: Select, out: &mut Out<'_>) -> Outcome {
     let account = session.account()?;
-    if select.qresync.is_some() {
+    if select.qresync.is_some() && !session.qresync {
         return Ok(Completion::bad("QRESYNC is not enabled"));
     }
     // Even a SELECT that fails leaves nothing selected (RFC 3501, 6.3.1).
@@ -56,6 +57,9 @@ pub(super) async fn run(session: &mut Session, select: Select, out: &mut Out<'_>
         if let Some(code) = code {
             Completion::ok(text).with(code).untagged(out.buffer());
         }
+    }
+    if let Some(known) = &select.qresync {
+        resync::tell(&selected, known, out).await?;
     }
     session.selected = Some(selected);
     Ok(match select.mode {

@@ -12,7 +12,7 @@ use crate::imap::ast::{Numbers, Store};
 use crate::imap::completion::{Completion, Outcome};
 use crate::imap::out::Out;
 use crate::imap::reply::Code;
-use crate::imap::selected::{Expunges, Selected, Unasked, pieces};
+use crate::imap::selected::{Expunges, Selected, pieces};
 use crate::imap::session::Session;
 use crate::limits::IMAP_STORE_BATCH;
 
@@ -65,10 +65,7 @@ async fn store_piece(
     session
         .tell_changes(Expunges::Held, store.numbers, &answered, out)
         .await?;
-    let unasked = Unasked {
-        modseq: session.condstore,
-        uid: store.numbers == Numbers::Uid,
-    };
+    let unasked = session.unasked(store.numbers);
     let selected = session.selected()?;
     for entry in &selected.entries(&answered)? {
         match before.get(&entry.uid) {

@@ -18,7 +18,7 @@ pub(super) async fn copy(session: &mut Session, transfer: Transfer) -> Outcome {
     let gone = selected.gone(&uids)?;
     if transfer.numbers == Numbers::Sequence && !gone.is_empty() {
         // All or nothing (RFC 2180, 4.4.2).
-        return Ok(some_gone());
+        return Ok(some_were_gone());
     }
     let uids = uids.difference(&gone);
     if uids.is_empty() {
@@ -51,6 +51,8 @@ pub(super) async fn r#move(
     let uids = selected.resolve(&transfer.set, transfer.numbers)?;
     let gone = selected.gone(&uids)?;
     let uids = uids.difference(&gone);
+    let some_gone = transfer.numbers == Numbers::Sequence && !gone.is_empty();
+    let completion = Completion::ok("Move completed");
     if uids.is_empty() {
         still_there(session, &transfer.mailbox)?;
     } else {
@@ -64,11 +66,15 @@ pub(super) async fn r#move(
         if let Some(code) = copyuid(&moved) {
             Completion::ok("Moved").with(code).untagged(out.buffer());
         }
+        if !some_gone && !moved.uids.is_empty() {
+            return session.expunged(completion, transfer.numbers, out).await;
+        }
     }
-    if transfer.numbers == Numbers::Sequence && !gone.is_empty() {
-        return Ok(some_gone());
-    }
-    Ok(Completion::ok("Move completed"))
+    Ok(if some_gone {
+        some_were_gone()
+    } else {
+        completion
+    })
 }
 
 /// What an error means: when the target is there, it is the selected mailbox that is not there any more.
@@ -90,7 +96,7 @@ fn still_there(session: &Session, mailbox: &str) -> Outcome<()> {
         .map_err(target_failure(mailbox))
 }
 
-fn some_gone() -> Completion {
+fn some_were_gone() -> Completion {
     Completion::no(
         Code::ExpungeIssued,
         "Some of the messages were expunged meanwhile",

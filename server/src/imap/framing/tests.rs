@@ -213,7 +213,7 @@ fn an_append_that_is_not_wanted_is_answered_where_the_client_stands() {
     let big = "m".repeat(1001);
     check(
         &format!(
-            "a APPEND full {{9}}\r\nb APPEND full {{7+}}\r\nc NOOP\n\r\nd APPEND INBOX {{1001}}\r\ne APPEND INBOX {{1001+}}\r\n{big}\r\nf APPEND INBOX ~{{3}}\r\ng APPEND INBOX ~{{3+}}\r\nabc\r\nh SEARCH TEXT ~{{1+}}\r\nx\r\n"
+            "a APPEND full {{9}}\r\nb APPEND full {{7+}}\r\nc NOOP\n\r\nd APPEND INBOX {{1001}}\r\ne APPEND INBOX {{1001+}}\r\n{big}\r\nf APPEND full ~{{3}}\r\ng APPEND full ~{{3+}}\r\nabc\r\nh SEARCH TEXT ~{{1+}}\r\nx\r\n"
         ),
         &expect![[r#"
             append "a APPEND full {9}" of 9, waits
@@ -222,8 +222,10 @@ fn an_append_that_is_not_wanted_is_answered_where_the_client_stands() {
             refused b NO [OVERQUOTA] full
             refused d NO [TOOBIG] a message has at most 1000 bytes
             refused e NO [TOOBIG] a message has at most 1000 bytes
-            refused f BAD APPEND of a binary literal (~{n}) is not supported
-            refused g BAD APPEND of a binary literal (~{n}) is not supported
+            append "f APPEND full ~{3}" of 3, waits
+            refused f NO [OVERQUOTA] full
+            append "g APPEND full ~{3+}" of 3
+            refused g NO [OVERQUOTA] full
             refused h BAD binary literals (~{n}) are not supported here
         "#]],
     );

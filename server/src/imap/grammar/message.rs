@@ -24,16 +24,18 @@ pub(super) fn append(input: &mut &[u8]) -> Parsed<CommandBody> {
     }))
 }
 
-/// `append-message = [SP flag-list] [SP date-time] SP literal` up to the octets (RFC 3502)
+/// `append-message = [SP flag-list] [SP date-time] SP (literal / literal8)` up to the octets (RFC 3502, RFC 3516)
 pub(super) fn append_message(input: &mut &[u8]) -> Parsed<AppendMessage> {
     let flags = opt(preceded(b' ', flag_list)).parse_next(input)?;
     let internal_date = opt(preceded(b' ', date_time)).parse_next(input)?;
     sp(input)?;
+    let binary = opt(b'~').parse_next(input)?.is_some();
     let size = expect("the literal of a message", literal_marker).parse_next(input)?;
     Ok(AppendMessage {
         flags: flags.unwrap_or_default(),
         internal_date,
         size,
+        binary,
     })
 }
 

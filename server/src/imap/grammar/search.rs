@@ -12,7 +12,7 @@ use super::error::{Parsed, Wrong, bad, expect};
 use super::flag::flag_keyword;
 use super::set::sequence_set;
 use super::token::{
-    ascii_astring, astring, atom, keyword, list, number64, quoted, sp, spaced, word,
+    ascii_astring, astring, atom, keyword, list, number64, nz_number, quoted, sp, spaced, word,
 };
 use crate::imap::ast::{CommandBody, Numbers, Search, SearchKey, SearchReturn};
 use crate::limits::{IMAP_DEPTH_MAX, IMAP_LIST_ITEMS_MAX, IMAP_SEARCH_KEYS_MAX};
@@ -133,6 +133,7 @@ fn key_with_argument(
     let text = |input: &mut &[u8]| preceded(sp, expect("a text", astring)).parse_next(input);
     let day = |input: &mut &[u8]| preceded(sp, expect("a date", date)).parse_next(input);
     let octets = |input: &mut &[u8]| preceded(sp, expect("a number", number64)).parse_next(input);
+    let seconds = |input: &mut &[u8]| preceded(sp, expect("a number", nz_number)).parse_next(input);
     let id = |input: &mut &[u8]| preceded(sp, expect("an object id", atom)).parse_next(input);
     let keyword =
         |input: &mut &[u8]| preceded(sp, expect("a keyword", flag_keyword)).parse_next(input);
@@ -162,6 +163,8 @@ fn key_with_argument(
         "SAVEDBEFORE" => SearchKey::Before(DateField::Saved, day(input)?),
         "SAVEDON" => SearchKey::On(DateField::Saved, day(input)?),
         "SAVEDSINCE" => SearchKey::Since(DateField::Saved, day(input)?),
+        "OLDER" => SearchKey::Older(seconds(input)?),
+        "YOUNGER" => SearchKey::Younger(seconds(input)?),
         "LARGER" => SearchKey::Larger(octets(input)?),
         "SMALLER" => SearchKey::Smaller(octets(input)?),
         "KEYWORD" => SearchKey::Keyword(keyword(input)?),

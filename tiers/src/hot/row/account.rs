@@ -170,7 +170,7 @@ pub struct MailboxRow {
     pub bytes: u64,
     /// The account's modseq when it was last touched.
     pub highest_modseq: u64,
-    /// The highest modseq of an expunge whose row was purged.
+    /// The highest modseq of an expunge whose row was purged, or of a raise: of what went before it nothing is known.
     pub forgotten_modseq: u64,
     /// Seconds since 1970; 0 = not deleted.
     pub deleted_at: i64,
