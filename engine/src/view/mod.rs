@@ -3,12 +3,14 @@
 //! Never: appends to the journal.
 
 pub(crate) mod body;
+mod decoded;
 mod kinds;
 pub(crate) mod mailbox;
 pub(crate) mod message;
 mod vanished;
 
 pub use body::{BodyReader, SectionReader};
+pub use decoded::{Decoded, DecodedReader};
 pub use kinds::{Changes, Entry, MailboxInfo, MailboxStatus, SpecialUse};
 pub use mailbox::MailboxView;
 pub use message::Message;
