@@ -37,6 +37,7 @@ dialogues! {
     append,
     authenticate,
     bad_commands,
+    binary,
     close,
     condstore,
     copy,
@@ -228,6 +229,34 @@ async fn a_long_fetch_reaches_a_slow_client_whole() {
         40,
         "each tells that it was read"
     );
+    server.engine.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn binary_gives_every_octet_as_it_is() {
+    let server = Server::start(Setup::default()).await;
+    server.deliver("anna", "binary").await;
+    let mut connection = anna(&server).await;
+    connection.exchange(b"a1 SELECT INBOX\r\n", "a1 OK").await;
+    let heard = connection
+        .exchange(b"a2 FETCH 1 BINARY.PEEK[2]\r\n", "a2 OK")
+        .await;
+    assert!(
+        heard.starts_with("* 1 FETCH (BINARY[2] ~{4}\n\0\u{1}\u{2}\u{ff})\n"),
+        "{heard:?}"
+    );
+    let mut append = b"a3 APPEND INBOX ~{90000+}\r\n\r\n".to_vec();
+    let body: Vec<u8> = (0..=255).cycle().take(89_998).collect();
+    append.extend_from_slice(&body);
+    append.extend_from_slice(b"\r\n");
+    connection.exchange(&append, "a3 OK").await;
+    let heard = connection
+        .exchange(b"a4 FETCH 2 BINARY.PEEK[1]\r\n", "a4 OK")
+        .await;
+    let wanted: String = body.iter().map(|&octet| char::from(octet)).collect();
+    // Lines come without their CR; there is a CR before no LF here.
+    assert!(heard.contains("BINARY[1] ~{89998}\n"), "{heard:.80}");
+    assert!(wanted.len() > 89_998 && heard.contains(&wanted[..500]));
     server.engine.close().await;
 }
 

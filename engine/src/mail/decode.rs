@@ -190,7 +190,7 @@ fn chunk_length(bytes: &[u8]) -> usize {
 }
 
 /// Decodes line by line; a `=` that begins no octet and no soft line break stays (RFC 2045, 6.7, note 2), and costs nothing beside it.
-fn quoted_printable(lines: &[u8]) -> Vec<u8> {
+pub(crate) fn quoted_printable(lines: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(lines.len());
     for line in lines.split_inclusive(|&b| b == b'\n') {
         match quoted_printable_decode(line) {

@@ -20,6 +20,7 @@ mod subject;
 pub mod text;
 mod thread;
 mod token;
+pub(crate) mod transfer;
 mod tree;
 
 pub use border::frame_borders;

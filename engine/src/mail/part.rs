@@ -80,13 +80,9 @@ pub enum Located {
 
 /// Finds `section` among `parts` (depth-first, root first) by the numbering rules of RFC 3501, 6.4.5.
 pub fn locate(parts: &[Part], section: &Section) -> Located {
-    let mut place = Place::Message(0);
-    for &number in &section.path {
-        match step(parts, place, number) {
-            Some(next) => place = next,
-            None => return Located::Absent,
-        }
-    }
+    let Some(place) = place(parts, &section.path) else {
+        return Located::Absent;
+    };
     let index = match place {
         Place::Message(index) | Place::Part(index) => index,
         Place::Nothing(_) => 0,
@@ -112,6 +108,40 @@ pub fn locate(parts: &[Part], section: &Section) -> Located {
     }
 }
 
+/// The content of a part, and what says how it is encoded.
+pub(crate) struct Contents {
+    /// Its raw octets; of a whole message with its header.
+    pub(crate) body: Range<u64>,
+    /// The header of a leaf; a message or a multipart has no encoding of its own (RFC 2045, 6.4).
+    pub(crate) header: Option<Range<u64>>,
+    /// It is a part of a multipart, whose Content-* fields count without MIME-Version.
+    pub(crate) is_part: bool,
+}
+
+/// The content of the part at `path`, for BINARY (RFC 3516); `None` when it is not there.
+pub(crate) fn contents(parts: &[Part], path: &[u32]) -> Option<Contents> {
+    let plain = |body| Contents {
+        body,
+        header: None,
+        is_part: false,
+    };
+    let index = match place(parts, path)? {
+        Place::Nothing(at) => return Some(plain(at..at)),
+        Place::Message(index) => {
+            let message = parts.get(index)?;
+            return Some(plain(message.header..message.end));
+        }
+        Place::Part(index) => index,
+    };
+    let part = parts.get(index)?;
+    let parent = parts.get(usize::try_from(part.parent).ok()?)?;
+    Some(Contents {
+        header: (part.kind == PartKind::Leaf).then_some(part.header..part.body),
+        is_part: index > 0 && parent.kind == PartKind::Multipart,
+        ..plain(part.body..part.end)
+    })
+}
+
 /// Where a part number leads to.
 #[derive(Clone, Copy)]
 enum Place {
@@ -121,6 +151,14 @@ enum Place {
     Part(usize),
     /// Part 1 of a multipart without parts, at its end: the grammar of BODYSTRUCTURE demands one (RFC 3501, 9, body-type-mpart).
     Nothing(u64),
+}
+
+fn place(parts: &[Part], path: &[u32]) -> Option<Place> {
+    let mut place = Place::Message(0);
+    for &number in path {
+        place = step(parts, place, number)?;
+    }
+    Some(place)
 }
 
 fn step(parts: &[Part], place: Place, number: u32) -> Option<Place> {

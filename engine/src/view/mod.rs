@@ -4,6 +4,7 @@
 
 pub(crate) mod ahead;
 pub(crate) mod body;
+mod decoded;
 mod kinds;
 pub(crate) mod mailbox;
 pub(crate) mod message;
@@ -11,6 +12,7 @@ mod vanished;
 
 pub use ahead::Reach;
 pub use body::{BodyReader, SectionReader};
+pub use decoded::{Decoded, DecodedReader};
 pub use kinds::{Changes, Entry, MailboxInfo, MailboxStatus, SpecialUse};
 pub use mailbox::MailboxView;
 pub use message::Message;

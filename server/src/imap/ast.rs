@@ -392,6 +392,10 @@ pub enum FetchItem {
     Rfc822Size,
     /// `BODY[…]` and `BODY.PEEK[…]`
     Section(FetchSection),
+    /// `BINARY[…]` and `BINARY.PEEK[…]` (RFC 3516): a section with part numbers only.
+    Binary(FetchSection),
+    /// `BINARY.SIZE[…]` (RFC 3516): part numbers, none for the whole message.
+    BinarySize(Vec<u32>),
     /// MODSEQ (RFC 7162)
     ModSeq,
     /// EMAILID (RFC 8474)

@@ -43,6 +43,7 @@ const TABLE: &[(&str, When)] = &[
     ("STATUS=SIZE", When::Authenticated),
     ("OBJECTID", When::Authenticated),
     ("SAVEDATE", When::Authenticated),
+    ("BINARY", When::Authenticated),
     ("MULTIAPPEND", When::Authenticated),
     ("WITHIN", When::Authenticated),
     // RFC 7889: without a number, STATUS tells it.

@@ -23,7 +23,7 @@ pub(crate) struct FetchPlan {
 pub(crate) enum Item {
     /// From the entry or the row.
     Plain(FetchItem),
-    /// Octets of the message, under the name that the client used.
+    /// Octets of the message, decoded or not, or how many there are, under the name that the client used.
     Octets(FetchItem, Section, Option<Partial>),
 }
 
@@ -76,7 +76,17 @@ impl Item {
             FetchItem::Rfc822Text => (whole(SectionText::Text), None),
             FetchItem::Section(FetchSection {
                 section, partial, ..
+            })
+            | FetchItem::Binary(FetchSection {
+                section, partial, ..
             }) => (section.clone(), *partial),
+            FetchItem::BinarySize(path) => {
+                let section = Section {
+                    path: path.clone(),
+                    text: SectionText::All,
+                };
+                (section, None)
+            }
             _ => return Item::Plain(item),
         };
         Item::Octets(item, section.0, section.1)
@@ -110,7 +120,7 @@ impl Item {
 fn reads_aloud(item: &FetchItem) -> bool {
     match item {
         FetchItem::Rfc822 | FetchItem::Rfc822Text => true,
-        FetchItem::Section(section) => !section.peek,
+        FetchItem::Section(section) | FetchItem::Binary(section) => !section.peek,
         _ => false,
     }
 }

@@ -1,7 +1,8 @@
 //! Replies on their way to the client: collected up to a bound, then written with back-pressure.
 //!
 //! Promises: at most [`IMAP_OUTPUT_BUFFER`] bytes and one piece of a body are in memory, however long the reply; a
-//! client that takes nothing ends its own session only. Never: sends a NUL (RFC 3501, 9: CHAR8; it goes out as 0x80).
+//! client that takes nothing ends its own session only. Never: sends a NUL (RFC 3501, 9: CHAR8; it goes out as 0x80)
+//! outside of a literal8.
 
 use std::io;
 use std::time::Duration;
@@ -47,6 +48,15 @@ impl<'a> Out<'a> {
                     *octet = 0x80;
                 }
             }
+            self.relieve().await?;
+        }
+        Ok(())
+    }
+
+    /// Adds octets of a body inside a literal8 (RFC 3516), which holds any.
+    pub(crate) async fn binary(&mut self, octets: &[u8]) -> io::Result<()> {
+        for piece in octets.chunks(IMAP_OUTPUT_BUFFER) {
+            self.buffer.extend_from_slice(piece);
             self.relieve().await?;
         }
         Ok(())

@@ -37,6 +37,7 @@ struct Ready {
 #[derive(Default)]
 struct Missing {
     bodies: u64,
+    encodings: u64,
     rows: u64,
 }
 
@@ -63,8 +64,22 @@ pub(super) async fn run(session: &mut Session, fetch: Fetch, out: &mut Out<'_>) 
         fetch_batch(session, &plan, fetch.numbers, batch, &mut missing, out).await?;
     }
     Ok(match missing {
-        Missing { bodies: 0, rows: 0 } => Completion::ok("Fetch completed"),
-        Missing { bodies: 0, rows } => Completion::no(
+        Missing {
+            bodies: 0,
+            encodings: 0,
+            rows: 0,
+        } => Completion::ok("Fetch completed"),
+        Missing {
+            bodies: 0,
+            encodings: 1..,
+            ..
+        } => Completion::no(
+            Code::UnknownCte,
+            "A part has a transfer encoding that is not known: fetch it with BODY",
+        ),
+        Missing {
+            bodies: 0, rows, ..
+        } => Completion::no(
             Code::ServerBug,
             format!("{rows} messages have no row; run coldpost verify"),
         ),
@@ -123,8 +138,9 @@ async fn open(
     let mut in_hand = 0;
     if let Some(message) = &message {
         for item in &plan.items {
-            if let Item::Octets(_, section, partial) = item {
-                let opened = Octets::open(&session.ctx.engine, message, section, *partial).await;
+            if let Item::Octets(item, section, partial) = item {
+                let engine = &session.ctx.engine;
+                let opened = Octets::open(engine, message, item, section, *partial).await;
                 let more = opened.in_hand();
                 // A thousand sections of one message are not held together.
                 if in_hand > 0 && in_hand + more > IMAP_BODIES_AHEAD {
@@ -141,6 +157,10 @@ async fn open(
         .filter(|octets| matches!(octets, Octets::Away))
         .count();
     missing.bodies += u64::try_from(away).unwrap_or(u64::MAX);
+    let unknown = octets
+        .iter()
+        .filter(|octets| matches!(octets, Octets::Unknown));
+    missing.encodings += u64::try_from(unknown.count()).unwrap_or(u64::MAX);
     Ok(Ready {
         entry,
         message,
@@ -180,10 +200,7 @@ async fn set_seen(
 ) -> Outcome<UidSet> {
     let unseen = |ready: &Ready| {
         !ready.entry.system.contains(SystemFlags::SEEN)
-            && !ready
-                .octets
-                .iter()
-                .any(|octets| matches!(octets, Octets::Away))
+            && !ready.octets.iter().any(Octets::is_unsaid)
     };
     let uids: UidSet = group
         .iter()
@@ -248,7 +265,7 @@ async fn send_message(
     };
     let away = |octets: &Octets| matches!(octets, Octets::Away);
     let plain = plan.items.len() - ready.octets.len();
-    if plain == 0 && !ready.tells_flags && ready.octets.iter().all(away) {
+    if plain == 0 && !ready.tells_flags && ready.octets.iter().all(Octets::is_unsaid) {
         return Ok(gone);
     }
     let mut line = FetchLine::begin(out.buffer(), sequence);
@@ -282,7 +299,7 @@ async fn send_message(
             Item::Octets(item, section, partial) => {
                 let mut next = octets.next().unwrap_or(Octets::Away);
                 if let (Octets::Later, Some(message)) = (&next, &ready.message) {
-                    next = Octets::open(engine, message, section, *partial).await;
+                    next = Octets::open(engine, message, item, section, *partial).await;
                     gone += u64::from(away(&next));
                 }
                 next.send(item, &mut line, out).await?;

@@ -1,4 +1,4 @@
-//! FETCH: items and sections (RFC 3501, 6.4.5; RFC 7162, RFC 8474, RFC 8514).
+//! FETCH: items and sections (RFC 3501, 6.4.5; RFC 3516, RFC 7162, RFC 8474, RFC 8514).
 
 use winnow::Parser;
 use winnow::ascii::Caseless;
@@ -69,6 +69,9 @@ fn fetch_att(input: &mut &[u8]) -> Parsed<FetchItem> {
     Ok(match name.as_slice() {
         b"BODY" if section => FetchItem::Section(fetch_section(false, input)?),
         b"BODY.PEEK" if section => FetchItem::Section(fetch_section(true, input)?),
+        b"BINARY" if section => FetchItem::Binary(fetch_binary(false, input)?),
+        b"BINARY.PEEK" if section => FetchItem::Binary(fetch_binary(true, input)?),
+        b"BINARY.SIZE" if section => FetchItem::BinarySize(section_binary(input)?),
         b"UID" => FetchItem::Uid,
         b"FLAGS" => FetchItem::Flags,
         b"INTERNALDATE" => FetchItem::InternalDate,
@@ -89,14 +92,41 @@ fn fetch_att(input: &mut &[u8]) -> Parsed<FetchItem> {
 
 /// `section ["<" number "." nz-number ">"]`; a count of 0 is taken, as Dovecot does.
 fn fetch_section(peek: bool, input: &mut &[u8]) -> Parsed<FetchSection> {
-    let section = section(input)?;
-    let partial = opt((b'<', number64, b'.', number64, b'>')).parse_next(input)?;
-    let partial = partial.map(|(_, origin, _, count, _)| Partial { origin, count });
+    Ok(FetchSection {
+        section: section(input)?,
+        peek,
+        partial: partial(input)?,
+    })
+}
+
+/// `section-binary ["<" number "." nz-number ">"]` (RFC 3516)
+fn fetch_binary(peek: bool, input: &mut &[u8]) -> Parsed<FetchSection> {
+    let section = Section {
+        path: section_binary(input)?,
+        text: SectionText::All,
+    };
     Ok(FetchSection {
         section,
         peek,
-        partial,
+        partial: partial(input)?,
     })
+}
+
+/// `section-binary = "[" [section-part] "]"` (RFC 3516)
+fn section_binary(input: &mut &[u8]) -> Parsed<Vec<u32>> {
+    match section(input)? {
+        Section {
+            path,
+            text: SectionText::All,
+        } => Ok(path),
+        _ => Err(bad("BINARY takes the numbers of a part only")),
+    }
+}
+
+/// `["<" number "." nz-number ">"]`
+fn partial(input: &mut &[u8]) -> Parsed<Option<Partial>> {
+    let partial = opt((b'<', number64, b'.', number64, b'>')).parse_next(input)?;
+    Ok(partial.map(|(_, origin, _, count, _)| Partial { origin, count }))
 }
 
 /// `section = "[" [section-spec] "]"`, `section-spec = section-msgtext / (section-part ["." section-text])`

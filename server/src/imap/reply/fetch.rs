@@ -104,6 +104,19 @@ impl FetchLine {
         literal_mark(out, size);
     }
 
+    /// The same as a literal8 (RFC 3516): its octets are sent as they are, NUL too.
+    pub fn literal8(&mut self, out: &mut Vec<u8>, item: &FetchItem, size: u64) {
+        self.label(out, item);
+        out.extend_from_slice(b" ~");
+        literal_mark(out, size);
+    }
+
+    /// `BINARY.SIZE[1] n` (RFC 3516)
+    pub fn binary_size(&mut self, out: &mut Vec<u8>, item: &FetchItem, size: u64) {
+        self.label(out, item);
+        out.extend_from_slice(format!(" {size}").as_bytes());
+    }
+
     /// The label of a text that is not there, and NIL.
     pub fn nil(&mut self, out: &mut Vec<u8>, item: &FetchItem) {
         self.label(out, item);
@@ -138,6 +151,14 @@ impl FetchLine {
             FetchItem::Section(section) => {
                 self.item(out, "BODY[");
                 section_label(out, section);
+            }
+            FetchItem::Binary(section) => {
+                self.item(out, "BINARY[");
+                section_label(out, section);
+            }
+            FetchItem::BinarySize(path) => {
+                let numbers: Vec<String> = path.iter().map(u32::to_string).collect();
+                self.item(out, &format!("BINARY.SIZE[{}]", numbers.join(".")));
             }
             FetchItem::Rfc822 => self.item(out, "RFC822"),
             FetchItem::Rfc822Header => self.item(out, "RFC822.HEADER"),

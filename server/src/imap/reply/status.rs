@@ -113,6 +113,8 @@ pub enum Code {
     UidValidity(u32),
     /// UNAVAILABLE
     Unavailable,
+    /// UNKNOWN-CTE (RFC 3516)
+    UnknownCte,
     /// UNSEEN: the sequence number of the first message without \Seen.
     Unseen(u32),
     /// USEATTR (RFC 6154)
@@ -188,6 +190,7 @@ impl Code {
             Code::UidNext(_) => "UIDNEXT",
             Code::UidValidity(_) => "UIDVALIDITY",
             Code::Unavailable => "UNAVAILABLE",
+            Code::UnknownCte => "UNKNOWN-CTE",
             Code::Unseen(_) => "UNSEEN",
             Code::UseAttr => "USEATTR",
         }
