@@ -4,6 +4,7 @@
 //! it, and shows the last lines of the log.
 //! Never: links a crate of ours. It knows processes, sockets and files only, so that what it sees is what a user sees.
 
+pub mod certificate;
 pub mod corpus;
 pub mod daemon;
 pub mod dice;
@@ -12,6 +13,7 @@ pub mod exact;
 pub mod fault_proxy;
 pub mod http;
 pub mod imap;
+pub mod line;
 pub mod lmtp;
 pub mod mbsync;
 pub mod must;

@@ -4,6 +4,7 @@
 
 mod check;
 mod load;
+mod tls;
 mod value;
 mod word;
 
@@ -70,6 +71,12 @@ struct Lmtp {
     recipient_delimiter: String,
     /// Networks that TCP clients may come from.
     allow: List<Network>,
+    /// Where LMTP in TLS listens; needs the two below.
+    tls_listen: Option<Value<Address>>,
+    /// The certificate chain, PEM; with the key, STARTTLS is offered.
+    tls_cert: Option<PathBuf>,
+    /// Its private key, PEM.
+    tls_key: Option<PathBuf>,
 }
 
 impl Default for Lmtp {
@@ -84,6 +91,9 @@ impl Default for Lmtp {
                     .map(|text| text.parse().expect("a network"))
                     .to_vec(),
             ),
+            tls_listen: None,
+            tls_cert: None,
+            tls_key: None,
         }
     }
 }
@@ -94,12 +104,24 @@ impl Default for Lmtp {
 struct Imap {
     /// Where IMAP listens.
     listen: Value<Address>,
+    /// Where IMAP in TLS listens; needs the two below.
+    tls_listen: Option<Value<Address>>,
+    /// The certificate chain, PEM; with the key, STARTTLS is offered.
+    tls_cert: Option<PathBuf>,
+    /// Its private key, PEM.
+    tls_key: Option<PathBuf>,
+    /// Networks of front ends, whose clients are neither slowed nor counted one by one.
+    proxies: List<Network>,
 }
 
 impl Default for Imap {
     fn default() -> Imap {
         Imap {
             listen: loopback(1143),
+            tls_listen: None,
+            tls_cert: None,
+            tls_key: None,
+            proxies: List(vec![]),
         }
     }
 }
@@ -127,7 +149,7 @@ impl Default for Http {
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 struct Auth {
-    /// Any user, for front ends; loopback and unix sockets only.
+    /// Any user, for front ends; over TLS, loopback and unix sockets only.
     backend_password: Option<Value<Secret>>,
     /// Any user; loopback listeners only.
     dev_password: Option<Value<Secret>>,

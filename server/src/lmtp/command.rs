@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Rset,
     /// NOOP
     Noop,
+    /// STARTTLS (RFC 3207)
+    StartTls,
     /// QUIT
     Quit,
     /// VRFY
@@ -88,6 +90,7 @@ pub(crate) fn parse(line: &[u8]) -> Result<Command, Reply> {
         "RCPT" => rcpt(arguments).map(Command::Rcpt),
         "DATA" => bare(Command::Data),
         "RSET" => bare(Command::Rset),
+        "STARTTLS" => bare(Command::StartTls),
         "QUIT" => bare(Command::Quit),
         "NOOP" => Ok(Command::Noop),
         "HELP" => Ok(Command::Help),
@@ -288,6 +291,8 @@ mod tests {
         check("VRFY anna", "Vrfy");
         check("VRFY", "501 5.5.4");
         check("HELP MAIL", "Help");
+        check("starttls", "StartTls");
+        check("STARTTLS now", "501 5.5.4");
         check("QUIT", "Quit");
         check("BDAT 5 LAST", "500 5.5.2");
         check("", "500 5.5.2");
