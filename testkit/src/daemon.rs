@@ -237,6 +237,25 @@ impl Daemon {
         self.addr("imap")
     }
 
+    /// Where IMAP in TLS listens.
+    pub fn imap_tls_addr(&self) -> SocketAddr {
+        self.addr("imap_tls")
+    }
+
+    /// Where LMTP in TLS listens.
+    pub fn lmtp_tls_addr(&self) -> SocketAddr {
+        self.addr("lmtp_tls")
+    }
+
+    /// Its process.
+    ///
+    /// # Panics
+    /// When it never ran.
+    pub fn pid(&self) -> u64 {
+        let pid = self.listen.get("pid").and_then(|value| value.as_u64());
+        pid.must("listen.json has no pid")
+    }
+
     /// Where HTTP listens.
     pub fn http_addr(&self) -> SocketAddr {
         self.addr("http")

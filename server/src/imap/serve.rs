@@ -141,3 +141,6 @@ impl Drop for Open {
         self.0.dec();
     }
 }
+
+#[cfg(test)]
+mod tests;
