@@ -140,8 +140,11 @@ fn within(protocol: Protocol, open_files: usize, quarters: usize) -> Protocol {
     // A message in its file is a descriptor more.
     let connections = (open_files - FILES_LEFT.min(open_files / 2)) / 2;
     let share = (connections / 4 * quarters).max(1);
+    let connections_max = protocol.connections_max.min(share);
     Protocol {
-        connections_max: protocol.connections_max.min(share),
+        connections_max,
+        // However few there are, one client does not take them all.
+        address_max: protocol.address_max.min(connections_max.div_ceil(2)),
         ..protocol
     }
 }
@@ -321,6 +324,10 @@ mod tests {
         assert_eq!(most(4_096), 1_344);
         assert_eq!(most(1 << 20), IMAP_CONNECTIONS_MAX);
         assert_eq!(most(usize::MAX), IMAP_CONNECTIONS_MAX);
+        assert_eq!(within(IMAP, 1_024, 3).address_max, 96);
+        assert_eq!(within(IMAP, 4, 1).address_max, 1);
+        let all = within(IMAP, usize::MAX, 3).address_max;
+        assert_eq!(all, IMAP_ADDRESS_CONNECTIONS_MAX);
         assert_eq!(within(IMAP, 64, 1).connections_max, 4);
         assert_eq!(within(IMAP, 4, 1).connections_max, 1);
     }

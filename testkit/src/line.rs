@@ -117,14 +117,14 @@ impl Line {
         stream.flush().must("sending");
     }
 
-    /// The next line without its end; empty at the end of the connection.
+    /// The next line without its end; `None` at the end of the connection.
     ///
     /// # Errors
     /// Those of the connection; of TLS also `UnexpectedEof` when it ends without being said.
-    pub fn read(&mut self) -> io::Result<String> {
+    pub fn read(&mut self) -> io::Result<Option<String>> {
         let mut line = Vec::new();
         self.stream.read_until(b'\n', &mut line)?;
-        Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
+        Ok((!line.is_empty()).then(|| String::from_utf8_lossy(&line).trim_end().to_owned()))
     }
 
     /// Lines up to and with the one that begins with `last`.
@@ -136,8 +136,7 @@ impl Line {
         let mut lines = Vec::new();
         loop {
             let line = self.read().must(&format!("{last:?} after {lines:?}"));
-            assert!(!line.is_empty(), "the end before {last:?}, after {lines:?}");
-            lines.push(line);
+            lines.push(line.must(&format!("{last:?} before the end, after {lines:?}")));
             if lines.last().is_some_and(|line| line.starts_with(last)) {
                 return lines;
             }
