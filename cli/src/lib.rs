@@ -14,6 +14,7 @@ mod place;
 mod progress;
 mod reach;
 mod secret;
+mod systemd;
 
 use std::process::ExitCode;
 

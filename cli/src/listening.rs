@@ -23,8 +23,14 @@ pub(crate) struct Listening {
     pub(crate) instance: String,
     /// Address of LMTP.
     pub(crate) lmtp: String,
+    /// Address of LMTP in TLS, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lmtp_tls: Option<String>,
     /// Address of IMAP.
     pub(crate) imap: String,
+    /// Address of IMAP in TLS, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) imap_tls: Option<String>,
     /// Address of HTTP.
     pub(crate) http: String,
 }
@@ -36,9 +42,27 @@ impl Listening {
             pid: std::process::id(),
             instance: instance.to_owned(),
             lmtp: addresses.lmtp.to_string(),
+            lmtp_tls: addresses.lmtp_tls.as_ref().map(ToString::to_string),
             imap: addresses.imap.to_string(),
+            imap_tls: addresses.imap_tls.as_ref().map(ToString::to_string),
             http: addresses.http.to_string(),
         }
+    }
+
+    /// All addresses, for people.
+    pub(crate) fn in_words(&self) -> String {
+        let in_tls = |name: &str, address: &Option<String>| match address {
+            Some(address) => format!(", {name} in TLS {address}"),
+            None => String::new(),
+        };
+        format!(
+            "LMTP {}{}, IMAP {}{}, HTTP {}",
+            self.lmtp,
+            in_tls("LMTP", &self.lmtp_tls),
+            self.imap,
+            in_tls("IMAP", &self.imap_tls),
+            self.http
+        )
     }
 
     /// The file of `data`; `None` when there is none, or none that can be read.
@@ -94,7 +118,14 @@ mod tests {
         let data = tempfile::tempdir().expect("a directory");
         let [lmtp, imap, http] =
             ["unix:/run/lmtp", "127.0.0.1:1143", "[::1]:8143"].map(|a| a.parse().expect("right"));
-        let listening = Listening::new(&Addresses { lmtp, imap, http }, "one");
+        let addresses = Addresses {
+            lmtp,
+            lmtp_tls: None,
+            imap_tls: Some(imap.clone()),
+            imap,
+            http,
+        };
+        let listening = Listening::new(&addresses, "one");
         listening.write(data.path()).expect("written");
         assert_eq!(Listening::read(data.path()), Some(listening));
         Listening::remove(data.path());

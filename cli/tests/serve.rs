@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use coldpost_testkit::lmtp::stuffed;
 use coldpost_testkit::process::Process;
-use coldpost_testkit::{Daemon, Must, Options, http, place};
+use coldpost_testkit::{Daemon, Must, Options, http, place, wait};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -379,9 +379,14 @@ fn an_account_that_mail_cannot_reach_is_not_added() {
 #[test]
 fn a_program_is_told_where_the_development_password_is() {
     let told = |options: Options| -> Value {
-        let log = Daemon::start(options.argument("--json")).log();
-        let line = log.lines().find(|line| line.starts_with('{'));
-        serde_json::from_str(line.must(&log)).must("JSON")
+        let daemon = Daemon::start(options.argument("--json"));
+        // It is said shortly after listen.json is there.
+        let line = wait::until_some("the answer", Duration::from_secs(60), || {
+            let log = daemon.log();
+            let line = log.lines().find(|line| line.starts_with('{'));
+            line.map(str::to_owned)
+        });
+        serde_json::from_str(&line).must("JSON")
     };
     let scratch = place::scratch("told");
     let data = scratch.path().join("data");

@@ -11,6 +11,7 @@ use coldpost_engine::Engine;
 use coldpost_engine::account::AccountName;
 use coldpost_server::auth::{AccountPolicy, AuthSettings, Authenticator, Password, Peer, Users};
 use coldpost_server::imap::{Context, ImapSettings, Metrics, serve};
+use coldpost_server::places::Places;
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, watch};
 
@@ -250,6 +251,8 @@ fn context(engine: &Engine, directory: &Path, registry: &prometheus::Registry) -
         },
         metrics: Metrics::new(registry).expect("a fresh registry"),
         memory: Arc::new(Semaphore::new(1024)),
+        sessions: Places::new(1_000),
+        tls: None,
         shutdown,
     }
 }

@@ -120,7 +120,7 @@ impl Server {
         let users = Arc::new(Users::new(engine.clone(), AccountPolicy::Listed, "+"));
         Server {
             runtime,
-            lmtp: Arc::new(Lmtp::new(settings, Store { engine, users }, spool)),
+            lmtp: Arc::new(Lmtp::new(settings, Store { engine, users }, spool, None)),
             _place: place,
         }
     }

@@ -18,6 +18,7 @@ use crate::http::wire::{
 use crate::limits::CHECKS_AT_ONCE;
 
 /// The accounts as their administrator sees them.
+#[derive(Clone)]
 pub struct Accounts {
     engine: Engine,
     files: Files,

@@ -10,8 +10,10 @@ pub mod limits;
 pub mod listen;
 pub mod lmtp;
 mod metrics;
+pub mod places;
 pub mod shutdown;
 mod start;
+pub mod tls;
 
 pub use metrics::log_line_lost;
 pub use start::{Addresses, Server, ServerSettings};

@@ -76,6 +76,17 @@ pub const ATTEMPT_DELAY_MAX: Duration = Duration::from_secs(16);
 /// After this time without a failure an address or account starts anew.
 pub const ATTEMPT_FORGET: Duration = Duration::from_secs(600);
 
+/// Time from a connection's first byte of TLS, or the answer to STARTTLS, to the end of the handshake.
+pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Bytes that a TLS session holds of what it sends.
+pub const TLS_BUFFER: usize = 64 * 1024;
+/// Bytes of a file with a certificate chain or a key.
+pub const TLS_FILE_MAX: u64 = 1024 * 1024;
+/// Time between two looks whether the files of a certificate have changed.
+pub const TLS_LOOK_EVERY: Duration = Duration::from_secs(3);
+/// Time before a certificate's end from which on the log and `status` say so.
+pub const TLS_EXPIRY_NOTICE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// Time for a client to log in.
 pub const IMAP_LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
 /// Time without a byte from a client that is logged in, after which it is logged out (RFC 3501, 5.4: at least 30 minutes).
@@ -113,7 +124,11 @@ pub const IMAP_APPEND_MESSAGES_MAX: usize = 1_000;
 /// Octets of the messages of one APPEND together, where it has more than one.
 pub const IMAP_APPEND_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Connections of the IMAP listener at a time.
-pub const IMAP_CONNECTIONS_MAX: usize = 10_000;
+pub const IMAP_CONNECTIONS_MAX: usize = 16_384;
+/// IMAP connections of one address (of IPv6: of one network of 64 bits) at a time; of loopback, unix sockets and the networks of front ends only all together are bounded.
+pub const IMAP_ADDRESS_CONNECTIONS_MAX: usize = 1_000;
+/// IMAP sessions of one account at a time.
+pub const IMAP_ACCOUNT_SESSIONS_MAX: usize = 12_288;
 /// Open files that connections of LMTP and IMAP leave to the store, the bucket and HTTP (of a limit below twice that, half). Each connection counts as two of the rest, as its message may lie in a file; IMAP has three quarters of them.
 pub const FILES_LEFT: usize = 512;
 /// Bytes of the longest text that is sent as a quoted string.
@@ -131,3 +146,6 @@ const _: () = assert!(IMAP_LINE_BEFORE_LOGIN_MAX > IMAP_TAG_MAX + 1);
 const _: () = assert!(IMAP_LINE_BEFORE_LOGIN_MAX <= IMAP_LINE_MAX);
 // What one command can hold in memory, messages apart: under 1 MiB.
 const _: () = assert!(IMAP_LINE_MAX + IMAP_LITERALS_MAX * (IMAP_LITERAL_MAX + 2) < 1024 * 1024);
+const _: () = assert!(IMAP_ADDRESS_CONNECTIONS_MAX < IMAP_CONNECTIONS_MAX);
+// TLS holds no more of a reply than the session does.
+const _: () = assert!(TLS_BUFFER <= IMAP_OUTPUT_BUFFER);

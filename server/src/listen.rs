@@ -5,6 +5,7 @@
 //! Never: reads a byte of a connection.
 
 mod address;
+mod gate;
 mod watch;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
@@ -20,10 +22,11 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::JoinSet;
 
-use crate::metrics::{self, OpenConnection};
+use crate::metrics::{self, Crowded};
 use crate::shutdown::{DRAIN, Shutdown};
 
 pub use address::Address;
+pub use gate::Gate;
 pub(crate) use watch::Watch;
 
 /// The first pause after an error of accept; each further one doubles it.
@@ -73,8 +76,21 @@ pub struct Protocol {
     pub name: &'static str,
     /// Connections at a time.
     pub connections_max: usize,
+    /// Those of one address.
+    pub address_max: usize,
     /// What a connection over the limit is told.
     pub busy: &'static str,
+    /// What a connection over the limit of its address is told.
+    pub busy_address: &'static str,
+}
+
+/// What the first bytes of a connection are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaks {
+    /// The protocol's own.
+    Clear,
+    /// TLS: who is refused before the handshake is told nothing.
+    Tls,
 }
 
 /// A bound listener.
@@ -164,11 +180,17 @@ impl Listener {
     }
 
     /// Accepts until the shutdown word, a task for each connection; then waits for them up to [`DRAIN`] and cuts off the rest.
-    pub async fn run<S, F>(mut self, protocol: Protocol, mut shutdown: Shutdown, session: S)
-    where
+    pub async fn run<S, F>(
+        mut self,
+        gate: Arc<Gate>,
+        speaks: Speaks,
+        mut shutdown: Shutdown,
+        session: S,
+    ) where
         S: Fn(Stream, Peer) -> F,
         F: Future<Output = ()> + Send + 'static,
     {
+        let protocol = *gate.protocol();
         let mut sessions = JoinSet::new();
         loop {
             tokio::select! {
@@ -176,17 +198,15 @@ impl Listener {
                 () = shutdown.begun() => break,
                 Some(ended) = sessions.join_next() => report(protocol.name, ended),
                 (stream, peer) = self.accept() => {
-                    if sessions.len() < protocol.connections_max {
-                        let open = OpenConnection::new(protocol.name);
-                        let served = session(stream, peer);
-                        sessions.spawn(async move {
-                            served.await;
-                            drop(open);
-                        });
-                    } else {
-                        metrics::connection_refused(protocol.name);
-                        tracing::warn!(protocol = protocol.name, %peer, limit = protocol.connections_max, "too many connections");
-                        refuse(stream, protocol.busy).await;
+                    match gate.admit(&peer) {
+                        Ok(admitted) => {
+                            let served = session(stream, peer);
+                            sessions.spawn(async move {
+                                served.await;
+                                drop(admitted);
+                            });
+                        }
+                        Err(crowded) => refuse(stream, &peer, &protocol, crowded, speaks).await,
                     }
                 }
             }
@@ -262,7 +282,22 @@ fn is_of_connection(error: &io::Error) -> bool {
     )
 }
 
-async fn refuse(mut stream: Stream, busy: &str) {
+async fn refuse(
+    mut stream: Stream,
+    peer: &Peer,
+    protocol: &Protocol,
+    crowded: Crowded,
+    speaks: Speaks,
+) {
+    let (limit, busy) = match crowded {
+        Crowded::Address => (protocol.address_max, protocol.busy_address),
+        _ => (protocol.connections_max, protocol.busy),
+    };
+    metrics::connection_refused(protocol.name, crowded);
+    tracing::warn!(protocol = protocol.name, %peer, ?crowded, limit, "too many connections");
+    if speaks == Speaks::Tls {
+        return;
+    }
     let told = async {
         stream.write_all(busy.as_bytes()).await?;
         stream.shutdown().await

@@ -48,9 +48,24 @@ static SESSIONS_TOTAL: LazyLock<IntCounterVec> = LazyLock::new(|| {
     register_int_counter_vec!("coldpost_connections_total", help, &["protocol"]).expect(ONCE)
 });
 static CONNECTIONS_REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    let help = "Connections over the listener's limit";
-    register_int_counter_vec!("coldpost_connections_refused_total", help, &["protocol"])
-        .expect(ONCE)
+    let help = "Connections and logins over a limit: of all, of an address, of an account";
+    let labels = &["protocol", "limit"];
+    register_int_counter_vec!("coldpost_connections_refused_total", help, labels).expect(ONCE)
+});
+static HANDSHAKES: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let help = "TLS handshakes, by how they ended";
+    let labels = &["protocol", "outcome"];
+    register_int_counter_vec!("coldpost_tls_handshakes_total", help, labels).expect(ONCE)
+});
+static CERTIFICATE_READS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let help = "Certificates read again because their files had changed";
+    let labels = &["protocol", "outcome"];
+    register_int_counter_vec!("coldpost_tls_certificate_reads_total", help, labels).expect(ONCE)
+});
+static CERTIFICATE_EXPIRES: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    let help = "When the certificate that is served expires, seconds since 1970";
+    let name = "coldpost_tls_certificate_expires_timestamp_seconds";
+    register_int_gauge_vec!(name, help, &["protocol"]).expect(ONCE)
 });
 static BUDGETS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     let help = "Memory budgets in bytes: what is used and what may be";
@@ -137,9 +152,85 @@ pub(crate) fn delivery_failed(recipients: usize, took: Duration) {
     RECIPIENTS.with_label_values(&["failed"]).inc_by(recipients);
 }
 
-/// Counts a connection over the limit.
-pub(crate) fn connection_refused(protocol: &str) {
-    CONNECTIONS_REFUSED.with_label_values(&[protocol]).inc();
+/// Which bound a connection or login met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Crowded {
+    /// All connections of the protocol.
+    All,
+    /// Those of an address.
+    Address,
+    /// The sessions of an account.
+    Account,
+}
+
+impl Crowded {
+    const ALL: [Crowded; 3] = [Crowded::All, Crowded::Address, Crowded::Account];
+
+    fn label(self) -> &'static str {
+        match self {
+            Crowded::All => "all",
+            Crowded::Address => "address",
+            Crowded::Account => "account",
+        }
+    }
+}
+
+/// Counts a connection or login over a limit.
+pub(crate) fn connection_refused(protocol: &str, limit: Crowded) {
+    CONNECTIONS_REFUSED
+        .with_label_values(&[protocol, limit.label()])
+        .inc();
+}
+
+/// How a TLS handshake ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Handshake {
+    /// The session is encrypted.
+    Done,
+    /// The two did not agree, or what came was no TLS.
+    Failed,
+    /// Its time was over.
+    TooSlow,
+}
+
+impl Handshake {
+    const ALL: [Handshake; 3] = [Handshake::Done, Handshake::Failed, Handshake::TooSlow];
+
+    fn label(self) -> &'static str {
+        match self {
+            Handshake::Done => "done",
+            Handshake::Failed => "failed",
+            Handshake::TooSlow => "too_slow",
+        }
+    }
+}
+
+/// Counts a TLS handshake.
+pub(crate) fn handshake(protocol: &str, outcome: Handshake) {
+    HANDSHAKES
+        .with_label_values(&[protocol, outcome.label()])
+        .inc();
+}
+
+/// Counts a certificate that was read again, usable or not.
+pub(crate) fn certificate_read(protocol: &str, is_good: bool) {
+    let outcome = if is_good { "served" } else { "refused" };
+    CERTIFICATE_READS
+        .with_label_values(&[protocol, outcome])
+        .inc();
+}
+
+/// When the certificate that is served expires, seconds since 1970; 0 where that is not known.
+pub(crate) fn certificate_expires(protocol: &str, at: Option<i64>) {
+    CERTIFICATE_EXPIRES
+        .with_label_values(&[protocol])
+        .set(at.unwrap_or(0));
+}
+
+/// Connections of a protocol that are open.
+pub(crate) fn open_connections(protocol: &str) -> usize {
+    let open = SESSIONS.with_label_values(&[protocol]).get();
+    usize::try_from(open).unwrap_or(0)
 }
 
 /// Counts an error of accept.
@@ -185,8 +276,15 @@ pub(crate) fn register() {
     for protocol in ["lmtp", "imap", "http"] {
         SESSIONS.with_label_values(&[protocol]);
         SESSIONS_TOTAL.with_label_values(&[protocol]);
-        CONNECTIONS_REFUSED.with_label_values(&[protocol]);
+        for limit in Crowded::ALL {
+            CONNECTIONS_REFUSED.with_label_values(&[protocol, limit.label()]);
+        }
         ACCEPT_FAILED.with_label_values(&[protocol]);
+    }
+    for protocol in ["lmtp", "imap"] {
+        for outcome in Handshake::ALL {
+            HANDSHAKES.with_label_values(&[protocol, outcome.label()]);
+        }
     }
 }
 

@@ -1,5 +1,8 @@
 //! The server as a whole: all listeners bound or none, served until told to stop, drained, the engine closed last.
 
+mod doors;
+mod sockets;
+
 use std::fs::DirBuilder;
 use std::future::Future;
 use std::io;
@@ -13,17 +16,29 @@ use tokio::task::JoinSet;
 use crate::accounts::Accounts;
 use crate::auth::{self, AccountPolicy, AuthSettings, Authenticator, Files, Users};
 use crate::budget::Budget;
-use crate::limits::{FILES_LEFT, IMAP_CONNECTIONS_MAX};
-use crate::listen::{Address, Listener, Peer, Protocol, Stream, Watch};
+use crate::http::wire::Door;
+use crate::limits::{
+    FILES_LEFT, IMAP_ACCOUNT_SESSIONS_MAX, IMAP_ADDRESS_CONNECTIONS_MAX, IMAP_CONNECTIONS_MAX,
+};
+use crate::listen::{Gate, Listener, Peer, Protocol, Speaks, Stream, Watch};
 use crate::lmtp::{self, Lmtp, Room, Spool};
+use crate::places::Places;
 use crate::shutdown::{self, Shutdown, Trigger};
+use crate::tls::Tls;
 use crate::{http, imap, metrics};
+
+pub(crate) use doors::Doors;
+use doors::Passage;
+pub use sockets::Addresses;
+use sockets::Sockets;
 
 /// What IMAP's listener should know.
 const IMAP: Protocol = Protocol {
     name: "imap",
     connections_max: IMAP_CONNECTIONS_MAX,
+    address_max: IMAP_ADDRESS_CONNECTIONS_MAX,
     busy: "* BYE [UNAVAILABLE] too many connections, try again later\r\n",
+    busy_address: "* BYE [LIMIT] too many connections from your address, try again later\r\n",
 };
 
 /// Everything the server is told; checked already.
@@ -31,6 +46,10 @@ const IMAP: Protocol = Protocol {
 pub struct ServerSettings {
     /// What is listened on.
     pub listen: Addresses,
+    /// What LMTP's STARTTLS and TLS listener work with.
+    pub lmtp_tls: Option<Tls>,
+    /// The same of IMAP.
+    pub imap_tls: Option<Tls>,
     /// `[lmtp]`
     pub lmtp: lmtp::Settings,
     /// `[http]`
@@ -49,21 +68,11 @@ pub struct ServerSettings {
     pub open_files: usize,
 }
 
-/// An address for each protocol.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Addresses {
-    /// LMTP
-    pub lmtp: Address,
-    /// IMAP
-    pub imap: Address,
-    /// HTTP
-    pub http: Address,
-}
-
 /// A server that serves.
 pub struct Server {
     engine: Engine,
     addresses: Addresses,
+    doors: Doors,
     trigger: Trigger,
     listeners: JoinSet<()>,
 }
@@ -81,43 +90,29 @@ impl Server {
             .create(&settings.spool)
             .map_err(|error| no_spool(&settings.spool, &error))?;
         let files = Files::open(engine.data(), settings.passwd_file.as_deref())?;
-        let lmtp = Listener::bind(&settings.listen.lmtp, "lmtp").await?;
-        let imap = Listener::bind(&settings.listen.imap, "imap").await?;
-        let http = Listener::bind(&settings.listen.http, "http").await?;
-        let addresses = Addresses {
-            lmtp: lmtp.address().clone(),
-            imap: imap.address().clone(),
-            http: http.address().clone(),
-        };
+        let sockets = Sockets::bind(&settings.listen).await?;
+        let addresses = sockets.addresses();
         metrics::register();
         let (trigger, shutdown) = shutdown::channel();
-        let mut listeners = JoinSet::new();
-        let delimiter = &settings.lmtp.recipient_delimiter;
-        let users = Users::new(engine.clone(), settings.accounts, delimiter);
-        let users = Arc::new(users.with_files(files.clone()));
-        let accounts = Accounts::new(engine.clone(), files, delimiter);
-        if let Err(error) = accounts.settle().await {
+        let [lmtp, imap] = passages(&settings);
+        let doors = Doors::new(
+            addresses.clone(),
+            lmtp.clone(),
+            imap.clone(),
+            settings.open_files,
+        );
+        let mut serving = Serving::new(engine.clone(), &settings, files, shutdown);
+        if let Err(error) = serving.accounts.settle().await {
             tracing::warn!("the file of users has names of before: {error}");
         }
-        let budget = Budget::new(settings.mail_memory);
-        let watch = Watch::default();
-        let run_http = http::run(
-            http,
-            engine.clone(),
-            accounts,
-            settings.http.clone(),
-            budget.clone(),
-            watch.clone(),
-            shutdown.clone(),
-        );
-        listeners.spawn(watch.clone().over("http", shutdown.clone(), run_http));
-        let run_imap = run_imap(imap, &engine, &settings, &users, &budget, shutdown.clone())?;
-        listeners.spawn(watch.clone().over("imap", shutdown.clone(), run_imap));
-        let run_lmtp = run_lmtp(lmtp, &engine, settings, users, budget, shutdown.clone());
-        listeners.spawn(watch.over("lmtp", shutdown, run_lmtp));
+        serving.http(sockets.http, settings.http.clone(), doors.clone());
+        serving.imap(sockets.imap, sockets.imap_tls, imap, &settings)?;
+        serving.lmtp(sockets.lmtp, sockets.lmtp_tls, lmtp, settings);
+        let listeners = serving.tasks;
         Ok(Server {
             engine,
             addresses,
+            doors,
             trigger,
             listeners,
         })
@@ -126,6 +121,11 @@ impl Server {
     /// What is listened on, with the ports that the system chose.
     pub fn addresses(&self) -> &Addresses {
         &self.addresses
+    }
+
+    /// Every listener as it is now: where it is, how full, under which certificate.
+    pub fn doors(&self) -> Vec<Door> {
+        self.doors.list()
     }
 
     /// Serves until `stop` ends; then nothing is accepted, sessions end, and the engine is closed.
@@ -147,8 +147,11 @@ fn within(protocol: Protocol, open_files: usize, quarters: usize) -> Protocol {
     // A message in its file is a descriptor more.
     let connections = (open_files - FILES_LEFT.min(open_files / 2)) / 2;
     let share = (connections / 4 * quarters).max(1);
+    let connections_max = protocol.connections_max.min(share);
     Protocol {
-        connections_max: protocol.connections_max.min(share),
+        connections_max,
+        // However few there are, one client does not take them all.
+        address_max: protocol.address_max.min(connections_max.div_ceil(2)),
         ..protocol
     }
 }
@@ -165,67 +168,159 @@ fn no_spool(spool: &Path, error: &io::Error) -> io::Error {
     )
 }
 
-fn run_lmtp(
-    listener: Listener,
-    engine: &Engine,
-    settings: ServerSettings,
-    users: Arc<Users>,
-    budget: Budget,
-    shutdown: Shutdown,
-) -> impl Future<Output = ()> + use<> {
-    let store = lmtp::Store {
-        engine: engine.clone(),
-        users,
+/// The bounds and the certificates of LMTP and IMAP.
+fn passages(settings: &ServerSettings) -> [Passage; 2] {
+    let lmtp = within(Lmtp::<lmtp::Store>::PROTOCOL, settings.open_files, 1);
+    let imap = within(IMAP, settings.open_files, 3);
+    let passage = |protocol, fronts, tls: &Option<Tls>| Passage {
+        gate: Arc::new(Gate::new(protocol, fronts)),
+        tls: tls.clone(),
     };
-    let protocol = within(Lmtp::<lmtp::Store>::PROTOCOL, settings.open_files, 1);
-    let disk = engine.clone();
-    let spool = Spool {
-        budget,
-        directory: Arc::new(settings.spool),
-        room: Room::new(move || disk.room_left()),
-    };
-    let lmtp = Arc::new(Lmtp::new(settings.lmtp, store, spool));
-    let word = shutdown.clone();
-    listener.run(protocol, shutdown, move |stream: Stream, peer: Peer| {
-        let (lmtp, word) = (Arc::clone(&lmtp), word.clone());
-        async move { lmtp.serve(stream, peer, word).await }
-    })
+    [
+        passage(lmtp, vec![], &settings.lmtp_tls),
+        passage(imap, settings.auth.unslowed.clone(), &settings.imap_tls),
+    ]
 }
 
-fn run_imap(
-    listener: Listener,
-    engine: &Engine,
-    settings: &ServerSettings,
-    users: &Arc<Users>,
-    budget: &Budget,
+/// The listeners as they begin to serve, and what they share.
+struct Serving {
+    engine: Engine,
+    users: Arc<Users>,
+    accounts: Accounts,
+    budget: Budget,
+    watch: Watch,
     shutdown: Shutdown,
-) -> io::Result<impl Future<Output = ()> + use<>> {
-    let protocol = within(IMAP, settings.open_files, 3);
-    let context = Arc::new(imap::Context {
-        engine: engine.clone(),
-        auth: Arc::new(Authenticator::new(settings.auth.clone(), Arc::clone(users))),
-        settings: imap::ImapSettings {
-            hostname: settings.lmtp.hostname.clone(),
-            max_message: settings.lmtp.max_message,
-            memory_kib: budget.total_kib(),
-            spool: settings.spool.clone(),
-        },
-        metrics: imap::Metrics::new(prometheus::default_registry()).map_err(io::Error::other)?,
-        memory: budget.semaphore(),
-        shutdown: shutdown.receiver(),
-    });
-    Ok(
-        listener.run(protocol, shutdown, move |stream: Stream, peer: Peer| {
+    tasks: JoinSet<()>,
+}
+
+impl Serving {
+    fn new(engine: Engine, settings: &ServerSettings, files: Files, shutdown: Shutdown) -> Serving {
+        let delimiter = &settings.lmtp.recipient_delimiter;
+        let users = Users::new(engine.clone(), settings.accounts, delimiter);
+        Serving {
+            users: Arc::new(users.with_files(files.clone())),
+            accounts: Accounts::new(engine.clone(), files, delimiter),
+            engine,
+            budget: Budget::new(settings.mail_memory),
+            watch: Watch::default(),
+            shutdown,
+            tasks: JoinSet::new(),
+        }
+    }
+
+    fn listener(&mut self, name: &'static str, run: impl Future<Output = ()> + Send + 'static) {
+        let shutdown = self.shutdown.clone();
+        self.tasks
+            .spawn(self.watch.clone().over(name, shutdown, run));
+    }
+
+    fn certificate(&mut self, tls: Option<&Tls>) {
+        if let Some(tls) = tls.cloned() {
+            let mut shutdown = self.shutdown.clone();
+            self.tasks
+                .spawn(async move { tls.keep_current(shutdown.begun()).await });
+        }
+    }
+
+    fn http(&mut self, socket: Listener, settings: http::Settings, doors: Doors) {
+        let reports = http::Reports {
+            budget: self.budget.clone(),
+            watch: self.watch.clone(),
+            doors,
+        };
+        let (engine, shutdown) = (self.engine.clone(), self.shutdown.clone());
+        let accounts = self.accounts.clone();
+        self.listener(
+            "http",
+            http::run(socket, engine, accounts, settings, reports, shutdown),
+        );
+    }
+
+    fn imap(
+        &mut self,
+        clear: Listener,
+        tls: Option<Listener>,
+        passage: Passage,
+        settings: &ServerSettings,
+    ) -> io::Result<()> {
+        let users = Arc::clone(&self.users);
+        let context = Arc::new(imap::Context {
+            engine: self.engine.clone(),
+            auth: Arc::new(Authenticator::new(settings.auth.clone(), users)),
+            settings: imap::ImapSettings {
+                hostname: settings.lmtp.hostname.clone(),
+                max_message: settings.lmtp.max_message,
+                memory_kib: self.budget.total_kib(),
+                spool: settings.spool.clone(),
+            },
+            metrics: imap::Metrics::new(prometheus::default_registry())
+                .map_err(io::Error::other)?,
+            memory: self.budget.semaphore(),
+            sessions: Places::new(IMAP_ACCOUNT_SESSIONS_MAX),
+            tls: passage.tls.clone(),
+            shutdown: self.shutdown.receiver(),
+        });
+        self.certificate(passage.tls.as_ref());
+        let (gate, word) = (passage.gate, self.shutdown.clone());
+        if let Some(listener) = tls {
             let context = Arc::clone(&context);
-            async move {
-                let peer = match peer {
-                    Peer::Tcp { remote, local } => auth::Peer::tcp(remote, local, false),
-                    Peer::Unix => auth::Peer::unix(),
-                };
-                imap::serve(stream, context, peer).await;
-            }
-        }),
-    )
+            let session = move |stream: Stream, peer: Peer| {
+                imap::serve_tls(stream, Arc::clone(&context), as_client(&peer))
+            };
+            let run = listener.run(Arc::clone(&gate), Speaks::Tls, word.clone(), session);
+            self.listener("imap in TLS", run);
+        }
+        let session = move |stream: Stream, peer: Peer| {
+            imap::serve(stream, Arc::clone(&context), as_client(&peer))
+        };
+        self.listener("imap", clear.run(gate, Speaks::Clear, word, session));
+        Ok(())
+    }
+
+    fn lmtp(
+        &mut self,
+        clear: Listener,
+        tls: Option<Listener>,
+        passage: Passage,
+        settings: ServerSettings,
+    ) {
+        let store = lmtp::Store {
+            engine: self.engine.clone(),
+            users: Arc::clone(&self.users),
+        };
+        let disk = self.engine.clone();
+        let spool = Spool {
+            budget: self.budget.clone(),
+            directory: Arc::new(settings.spool),
+            room: Room::new(move || disk.room_left()),
+        };
+        self.certificate(passage.tls.as_ref());
+        let (gate, word) = (passage.gate, self.shutdown.clone());
+        let lmtp = Arc::new(Lmtp::new(settings.lmtp, store, spool, passage.tls));
+        if let Some(listener) = tls {
+            let (lmtp, heard) = (Arc::clone(&lmtp), word.clone());
+            let session = move |stream: Stream, peer: Peer| {
+                let (lmtp, heard) = (Arc::clone(&lmtp), heard.clone());
+                async move { lmtp.serve_tls(stream, peer, heard).await }
+            };
+            let run = listener.run(Arc::clone(&gate), Speaks::Tls, word.clone(), session);
+            self.listener("lmtp in TLS", run);
+        }
+        let heard = word.clone();
+        let session = move |stream: Stream, peer: Peer| {
+            let (lmtp, heard) = (Arc::clone(&lmtp), heard.clone());
+            async move { lmtp.serve(stream, peer, heard).await }
+        };
+        self.listener("lmtp", clear.run(gate, Speaks::Clear, word, session));
+    }
+}
+
+/// The other end of an IMAP connection before any handshake.
+fn as_client(peer: &Peer) -> auth::Peer {
+    match peer {
+        Peer::Tcp { remote, local } => auth::Peer::tcp(*remote, *local, false),
+        Peer::Unix => auth::Peer::unix(),
+    }
 }
 
 #[cfg(test)]
@@ -240,6 +335,10 @@ mod tests {
         assert_eq!(most(4_096), 1_344);
         assert_eq!(most(1 << 20), IMAP_CONNECTIONS_MAX);
         assert_eq!(most(usize::MAX), IMAP_CONNECTIONS_MAX);
+        assert_eq!(within(IMAP, 1_024, 3).address_max, 96);
+        assert_eq!(within(IMAP, 4, 1).address_max, 1);
+        let all = within(IMAP, usize::MAX, 3).address_max;
+        assert_eq!(all, IMAP_ADDRESS_CONNECTIONS_MAX);
         assert_eq!(within(IMAP, 64, 1).connections_max, 4);
         assert_eq!(within(IMAP, 4, 1).connections_max, 1);
     }

@@ -248,6 +248,16 @@ impl Daemon {
         self.addr("imap")
     }
 
+    /// Where IMAP in TLS listens.
+    pub fn imap_tls_addr(&self) -> SocketAddr {
+        self.addr("imap_tls")
+    }
+
+    /// Where LMTP in TLS listens.
+    pub fn lmtp_tls_addr(&self) -> SocketAddr {
+        self.addr("lmtp_tls")
+    }
+
     /// Where HTTP listens.
     pub fn http_addr(&self) -> SocketAddr {
         self.addr("http")

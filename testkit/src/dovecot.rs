@@ -52,6 +52,11 @@ pub struct Dovecot {
 impl Dovecot {
     /// Starts it and waits until both ports answer.
     pub fn start(kind: &Kind) -> Dovecot {
+        Dovecot::start_with(kind, "")
+    }
+
+    /// The same with more lines of dovecot.conf, which count more than those before them.
+    pub fn start_with(kind: &Kind, settings: &str) -> Dovecot {
         let ports = ports::free(2);
         let (imap, lmtp) = (ports[0], ports[1]);
         let scratch = place::scratch("dovecot");
@@ -64,7 +69,8 @@ impl Dovecot {
             }
         }
         let config = base.join("dovecot.conf");
-        fs::write(&config, configuration(kind, base, imap, lmtp)).must("writing dovecot.conf");
+        let text = configuration(kind, base, imap, lmtp) + settings;
+        fs::write(&config, text).must("writing dovecot.conf");
         let mut command = Command::new(tool::DOVECOT.path());
         command.arg("-F").arg("-c").arg(&config);
         let mut process = Process::start("dovecot", &mut command, &base.join("log"));

@@ -4,6 +4,7 @@
 //! it, and shows the last lines of the log.
 //! Never: links a crate of ours. It knows processes, sockets and files only, so that what it sees is what a user sees.
 
+pub mod certificate;
 pub mod corpus;
 pub mod crowd;
 pub mod daemon;
@@ -14,6 +15,7 @@ pub mod fault_proxy;
 pub mod http;
 pub mod imap;
 pub mod imap_picture;
+pub mod line;
 pub mod lmtp;
 pub mod mbsync;
 pub mod must;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -19,16 +19,25 @@ pub struct Mbsync {
 impl Mbsync {
     /// Of `user` at the server; all mailboxes, both ways, deletions included.
     pub fn new(server: SocketAddr, user: &str, password: &str) -> Mbsync {
+        let host = server.ip().to_string();
+        Mbsync::told(&host, server.port(), user, password, "SSLType None")
+    }
+
+    /// The same in TLS (`how` is `STARTTLS` or `IMAPS`) with a server on this machine whose certificate is the one in that file.
+    pub fn in_tls(how: &str, port: u16, user: &str, password: &str, trusted: &Path) -> Mbsync {
+        let tls = format!("SSLType {how}\nCertificateFile {}", trusted.display());
+        Mbsync::told("localhost", port, user, password, &tls)
+    }
+
+    fn told(host: &str, port: u16, user: &str, password: &str, tls: &str) -> Mbsync {
         let scratch = place::scratch("mbsync");
         let base = scratch.path().display().to_string();
         fs::create_dir(scratch.path().join("mail")).must("making the Maildir's directory");
         let text = format!(
-            "FSync no\n\nIMAPAccount far\nHost {}\nPort {}\nUser {user}\nPass {password}\nSSLType None\nAuthMechs LOGIN\n\n\
+            "FSync no\n\nIMAPAccount far\nHost {host}\nPort {port}\nUser {user}\nPass {password}\n{tls}\nAuthMechs LOGIN\n\n\
              IMAPStore far\nAccount far\n\n\
              MaildirStore near\nPath {base}/mail/\nInbox {base}/mail/INBOX\nSubFolders Verbatim\n\n\
              Channel both\nFar :far:\nNear :near:\nPatterns *\nCreate Both\nExpunge Both\nSyncState *\n",
-            server.ip(),
-            server.port(),
         );
         fs::write(scratch.path().join("mbsyncrc"), text).must("writing mbsyncrc");
         Mbsync { scratch }

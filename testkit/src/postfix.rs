@@ -35,6 +35,7 @@ const SERVICES: &[(&str, &str, &str, &str, &str)] = &[
     ("retry", "unix", "-", "-", "error"),
     ("discard", "unix", "-", "-", "discard"),
     ("lmtp", "unix", "-", "-", "lmtp"),
+    ("tlsmgr", "unix", "1000", "1", "tlsmgr"),
     ("anvil", "unix", "-", "1", "anvil"),
     ("scache", "unix", "-", "1", "scache"),
     ("postlog", "unix-dgram", "-", "1", "postlogd"),
@@ -51,6 +52,11 @@ pub struct Postfix {
 impl Postfix {
     /// Starts it; mail for each domain goes to the LMTP destination beside it (`unix:/path`, `inet:127.0.0.1:24`).
     pub fn start(transports: &[(&str, &str)]) -> Postfix {
+        Postfix::start_with(transports, "")
+    }
+
+    /// The same with more lines of main.cf.
+    pub fn start_with(transports: &[(&str, &str)], settings: &str) -> Postfix {
         let smtp = ports::one();
         let scratch = place::scratch("postfix");
         let base = scratch.path().to_owned();
@@ -60,7 +66,8 @@ impl Postfix {
         }
         let postfix = user_id("postfix");
         chown(&data, Some(postfix), None).must("giving Postfix its data directory");
-        fs::write(config.join("main.cf"), main_cf(&base, transports)).must("writing main.cf");
+        let main = main_cf(&base, transports) + settings;
+        fs::write(config.join("main.cf"), main).must("writing main.cf");
         fs::write(config.join("master.cf"), master_cf(smtp)).must("writing master.cf");
         // `check` makes the queue's directories. `postfix start-fg` would leave its master behind a shell, so that is
         // started directly; it ends its children by its process group, which has to be one of its own.

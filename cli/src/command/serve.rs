@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use coldpost_engine::Engine;
 use coldpost_server::auth::Password;
+use coldpost_server::http::wire::Door;
 use coldpost_server::limits::PASSWORD_MAX;
+use coldpost_server::tls::{Tls, TlsFiles};
 use coldpost_server::{Server, ServerSettings, http, shutdown};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
@@ -20,6 +22,7 @@ use crate::output::Output;
 use crate::place;
 use crate::reach::runtime;
 use crate::secret;
+use crate::systemd::{self, Word};
 
 /// How long work that nobody waits for any more may hold the exit.
 const LEFT_BEHIND: Duration = Duration::from_secs(1);
@@ -31,14 +34,40 @@ const LEFT_BEHIND: Duration = Duration::from_secs(1);
 pub(crate) fn run(config: &Config, checked: Checked, output: Output) -> Result<(), Failure> {
     logging::begin(&config.log)?;
     raise_open_files();
+    // Before the store is opened, which may take long: who made a mistake here wants to know it now.
+    let certificates = Certificates::load(&checked)?;
     let runtime = runtime()?;
-    let ended = runtime.block_on(serve(checked, output));
+    let ended = runtime.block_on(serve(checked, certificates, output));
     // Everything that must end has ended; a search that is still at a large message is not waited for.
     runtime.shutdown_timeout(LEFT_BEHIND);
     ended
 }
 
-async fn serve(checked: Checked, output: Output) -> Result<(), Failure> {
+/// The certificates, read.
+struct Certificates {
+    lmtp: Option<Tls>,
+    imap: Option<Tls>,
+}
+
+impl Certificates {
+    fn load(checked: &Checked) -> Result<Certificates, Failure> {
+        let load = |name: &'static str, alpn, files: &Option<TlsFiles>| {
+            let read = |files: &TlsFiles| Tls::load(name, alpn, files.clone());
+            let wrong = |what| Failure::Usage(format!("{name}.{what}"));
+            files.as_ref().map(read).transpose().map_err(wrong)
+        };
+        Ok(Certificates {
+            lmtp: load("lmtp", None, &checked.lmtp_tls)?,
+            imap: load("imap", Some("imap"), &checked.imap_tls)?,
+        })
+    }
+}
+
+async fn serve(
+    checked: Checked,
+    certificates: Certificates,
+    output: Output,
+) -> Result<(), Failure> {
     // Before anything else: a signal during the start is heard as well.
     let mut told_to_stop = tokio::spawn(shutdown::told_to_stop());
     let data = checked.engine.data.clone();
@@ -46,6 +75,7 @@ async fn serve(checked: Checked, output: Output) -> Result<(), Failure> {
     let mut opening = Box::pin(Engine::open(checked.engine.clone()));
     let engine = tokio::select! {
         opened = &mut opening => opened?,
+        never = systemd::starting() => match never {},
         told = &mut told_to_stop => {
             say_why(&told);
             // A bucket may let the start wait. It ends here as by a kill, which every start is prepared for. Dropped it would give the
@@ -54,7 +84,7 @@ async fn serve(checked: Checked, output: Output) -> Result<(), Failure> {
             return Ok(());
         }
     };
-    let begun = begin(&engine, checked).await;
+    let begun = begin(&engine, checked, certificates).await;
     let (server, dev_password, instance) = match begun {
         Ok(begun) => begun,
         Err(failure) => {
@@ -76,7 +106,7 @@ async fn serve(checked: Checked, output: Output) -> Result<(), Failure> {
         }
         Ok(()) => {}
     }
-    tracing::info!(lmtp = listening.lmtp, imap = listening.imap, http = listening.http, data = %data.display(), "ready");
+    say_ready(&listening, &server.doors(), &data);
     let ready = Ready {
         listening: &listening,
         dev_password_file: dev_password
@@ -87,10 +117,37 @@ async fn serve(checked: Checked, output: Output) -> Result<(), Failure> {
         // Mail is served all the same; listen.json says where.
         tracing::warn!("{failure}");
     }
-    server.run(async { say_why(&told_to_stop.await) }).await;
+    systemd::tell(Word::Ready(listening.in_words())).await;
+    let signs = tokio::spawn(systemd::alive());
+    let stop = async {
+        say_why(&told_to_stop.await);
+        systemd::tell(Word::Stopping).await;
+    };
+    server.run(stop).await;
+    signs.abort();
     Listening::remove(&data);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Logs what there is: where it listens, and how much may come.
+fn say_ready(listening: &Listening, doors: &[Door], data: &Path) {
+    let most = |protocol: &str| {
+        let door = doors.iter().find(|door| door.protocol == protocol);
+        door.map_or(0, |door| door.connections_max)
+    };
+    tracing::info!(
+        lmtp = listening.lmtp,
+        lmtp_tls = listening.lmtp_tls,
+        imap = listening.imap,
+        imap_tls = listening.imap_tls,
+        http = listening.http,
+        data = %data.display(),
+        open_files_max = open_files(),
+        lmtp_connections_max = most("lmtp"),
+        imap_connections_max = most("imap"),
+        "ready"
+    );
 }
 
 /// Logs the end that begins now.
@@ -116,6 +173,7 @@ struct Ready<'a> {
 async fn begin(
     engine: &Engine,
     checked: Checked,
+    certificates: Certificates,
 ) -> Result<(Server, Option<String>, String), Failure> {
     let data = &checked.engine.data;
     let mut auth = checked.auth;
@@ -137,6 +195,8 @@ async fn begin(
             token: password(&token, "http.token")?,
             instance: instance.clone(),
         },
+        lmtp_tls: certificates.lmtp,
+        imap_tls: certificates.imap,
         lmtp: checked.lmtp,
         auth,
         accounts: checked.accounts,
@@ -161,7 +221,8 @@ fn welcome(listening: &Listening, dev_password: Option<&str>, data: &Path) -> St
         lmtp, imap, http, ..
     } = listening;
     let mut text = format!(
-        "Coldpost is ready: LMTP {lmtp}, IMAP {imap}, HTTP {http}, data in {}\n",
+        "Coldpost is ready: {}, data in {}\n",
+        listening.in_words(),
         data.display()
     );
     let password = match dev_password {
@@ -244,11 +305,13 @@ mod tests {
             pid: 1,
             instance: "one".to_owned(),
             lmtp: "unix:/run/coldpost/lmtp".to_owned(),
+            lmtp_tls: None,
             imap: "127.0.0.1:40001".to_owned(),
+            imap_tls: Some("0.0.0.0:40003".to_owned()),
             http: "0.0.0.0:40002".to_owned(),
         };
         expect![[r#"
-            Coldpost is ready: LMTP unix:/run/coldpost/lmtp, IMAP 127.0.0.1:40001, HTTP 0.0.0.0:40002, data in /data
+            Coldpost is ready: LMTP unix:/run/coldpost/lmtp, IMAP 127.0.0.1:40001, IMAP in TLS 0.0.0.0:40003, HTTP 0.0.0.0:40002, data in /data
 
             Development password (any user, this machine only): pw
 

@@ -1,6 +1,6 @@
 //! `coldpost status`: how the store is, from its daemon or from the stopped data.
 
-use coldpost_server::http::wire::Status;
+use coldpost_server::http::wire::{Door, DoorTls, Status};
 
 use crate::config::Checked;
 use crate::failure::Failure;
@@ -40,7 +40,34 @@ fn text(status: &Status) -> String {
     for (name, value) in &status.figures {
         text.push_str(&format!("\n{name:width$}  {value}"));
     }
+    for door in &status.listeners {
+        text.push_str(&format!("\n{}", in_words(door)));
+    }
+    if let Some(files) = status.open_files_max {
+        text.push_str(&format!("\nopen files: at most {files}"));
+    }
     text
+}
+
+/// A listener in a line.
+fn in_words(door: &Door) -> String {
+    let Door {
+        protocol,
+        address,
+        connections,
+        connections_max,
+        ..
+    } = door;
+    let tls = match door.tls {
+        DoorTls::No => "no TLS",
+        DoorTls::StartTls => "STARTTLS",
+        DoorTls::Implicit => "TLS",
+    };
+    let expires = match &door.certificate_expires {
+        Some(time) => format!(", certificate until {time}"),
+        None => String::new(),
+    };
+    format!("{protocol} {address}: {connections} of {connections_max} connections, {tls}{expires}")
 }
 
 #[cfg(test)]
@@ -58,8 +85,18 @@ mod tests {
                 ("journal position".to_owned(), "12".to_owned()),
                 ("accounts".to_owned(), "3".to_owned()),
             ],
+            listeners: vec![Door {
+                protocol: "imap".to_owned(),
+                address: "0.0.0.0:993".to_owned(),
+                connections: 3,
+                connections_max: 10_000,
+                tls: DoorTls::Implicit,
+                certificate_expires: Some("2090-01-01T00:00:00Z".to_owned()),
+            }],
+            open_files_max: Some(65_536),
         };
-        let expected = "coldpost 1: running, not ready\n! the disk is full\njournal position  12\naccounts          3";
+        let expected = "coldpost 1: running, not ready\n! the disk is full\njournal position  12\naccounts          3\n\
+            imap 0.0.0.0:993: 3 of 10000 connections, TLS, certificate until 2090-01-01T00:00:00Z\nopen files: at most 65536";
         assert_eq!(text(&status), expected);
     }
 }

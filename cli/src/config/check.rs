@@ -8,6 +8,7 @@ use coldpost_engine::settings::{ColdSettings, Settings};
 use coldpost_server::auth::{AccountPolicy, AuthSettings, Password};
 use coldpost_server::limits::PASSWORD_MAX;
 use coldpost_server::listen::Address;
+use coldpost_server::tls::TlsFiles;
 use coldpost_server::{Addresses, lmtp};
 
 use super::value::{Secret, Size, Value};
@@ -40,6 +41,10 @@ pub(crate) struct Checked {
     pub(crate) engine: Settings,
     /// What is listened on.
     pub(crate) listen: Addresses,
+    /// The certificate of LMTP.
+    pub(crate) lmtp_tls: Option<TlsFiles>,
+    /// The certificate of IMAP.
+    pub(crate) imap_tls: Option<TlsFiles>,
     /// For LMTP.
     pub(crate) lmtp: lmtp::Settings,
     /// Passwords that were given.
@@ -70,7 +75,8 @@ impl Config {
                 self.data.display()
             ))
         })?;
-        let (mut auth, make_dev_password) = self.auth.check(&self.imap.listen.0)?;
+        let (lmtp_tls, imap_tls) = (self.lmtp.tls()?, self.imap.tls()?);
+        let (mut auth, make_dev_password) = self.auth.check()?;
         let proxies = self.imap.proxies.0.iter();
         auth.unslowed = proxies.map(|network| network.0).collect();
         let accounts = match &self.auth.accounts {
@@ -82,7 +88,9 @@ impl Config {
         let hostname = self.hostname()?;
         let listen = Addresses {
             lmtp: self.lmtp.listen.0.clone(),
+            lmtp_tls: self.lmtp.tls_listen.clone().map(|Value(address)| address),
             imap: self.imap.listen.0.clone(),
+            imap_tls: self.imap.tls_listen.clone().map(|Value(address)| address),
             http: self.http.listen.0.clone(),
         };
         if let Address::Unix(_) = listen.http {
@@ -106,6 +114,8 @@ impl Config {
         Ok(Checked {
             engine: self.engine(data)?,
             listen,
+            lmtp_tls,
+            imap_tls,
             lmtp,
             auth,
             make_dev_password,
@@ -269,7 +279,7 @@ impl Config {
 
 impl Auth {
     /// The passwords, and whether one has to be made because there is none.
-    fn check(&self, imap: &Address) -> Result<(AuthSettings, bool), Failure> {
+    fn check(&self) -> Result<(AuthSettings, bool), Failure> {
         let password = |key: &str, given: &Option<Value<Secret>>| match given {
             None => Ok(None),
             Some(Value(Secret(text))) => match Password::new(text) {
@@ -291,14 +301,6 @@ impl Auth {
         }
         let make_dev_password =
             dev_password.is_none() && backend_password.is_none() && self.passwd_file.is_none();
-        if !imap.is_local() {
-            return wrong(
-                "imap.listen",
-                format_args!(
-                    "{imap} is reachable from other machines, where no password is accepted without TLS; listen on 127.0.0.1, [::1] or unix:/path"
-                ),
-            );
-        }
         Ok((
             AuthSettings {
                 dev_password,
@@ -314,6 +316,6 @@ fn too_long() -> String {
     format!("it is longer than {PASSWORD_MAX} bytes; use a shorter one")
 }
 
-fn wrong<T>(key: &str, what: impl std::fmt::Display) -> Result<T, Failure> {
+pub(super) fn wrong<T>(key: &str, what: impl std::fmt::Display) -> Result<T, Failure> {
     Err(Failure::Usage(format!("{key}: {what}")))
 }

@@ -4,6 +4,7 @@
 
 mod check;
 mod load;
+mod tls;
 mod value;
 mod word;
 
@@ -89,6 +90,12 @@ struct Lmtp {
     recipient_delimiter: String,
     /// Networks that TCP clients may come from.
     allow: List<Network>,
+    /// Where LMTP in TLS listens; needs the two below.
+    tls_listen: Option<Value<Address>>,
+    /// The certificate chain, PEM; with the key, STARTTLS is offered.
+    tls_cert: Option<PathBuf>,
+    /// Its private key, PEM.
+    tls_key: Option<PathBuf>,
 }
 
 impl Default for Lmtp {
@@ -103,6 +110,9 @@ impl Default for Lmtp {
                     .map(|text| text.parse().expect("a network"))
                     .to_vec(),
             ),
+            tls_listen: None,
+            tls_cert: None,
+            tls_key: None,
         }
     }
 }
@@ -113,7 +123,13 @@ impl Default for Lmtp {
 struct Imap {
     /// Where IMAP listens.
     listen: Value<Address>,
-    /// Networks whose clients are not slowed by failed logins.
+    /// Where IMAP in TLS listens; needs the two below.
+    tls_listen: Option<Value<Address>>,
+    /// The certificate chain, PEM; with the key, STARTTLS is offered.
+    tls_cert: Option<PathBuf>,
+    /// Its private key, PEM.
+    tls_key: Option<PathBuf>,
+    /// Networks of front ends, whose clients are neither slowed nor counted one by one.
     proxies: List<Network>,
 }
 
@@ -121,6 +137,9 @@ impl Default for Imap {
     fn default() -> Imap {
         Imap {
             listen: loopback(1143),
+            tls_listen: None,
+            tls_cert: None,
+            tls_key: None,
             proxies: List(Vec::new()),
         }
     }
@@ -151,7 +170,7 @@ impl Default for Http {
 struct Auth {
     /// Users with their passwords, in Dovecot's format.
     passwd_file: Option<PathBuf>,
-    /// Any user, for front ends; loopback and unix sockets only.
+    /// Any user, for front ends; over TLS, loopback and unix sockets only.
     backend_password: Option<Value<Secret>>,
     /// Any user; loopback listeners only.
     dev_password: Option<Value<Secret>>,

@@ -168,7 +168,6 @@ fn an_unknown_key_is_named_with_the_nearest_one() {
 #[test]
 fn a_key_whose_feature_is_not_there_is_an_error() {
     for (section, key) in [
-        ("lmtp", "tls_listen"),
         ("auth", "ldap"),
         ("journal", "durability"),
         ("cold", "retention"),
@@ -328,7 +327,7 @@ fn values_are_checked_against_each_other() {
         "[imap]\nlisten = \"0.0.0.0:143\"",
         &[],
         expect![
-            "imap.listen: 0.0.0.0:143 is reachable from other machines, where no password is accepted without TLS; listen on 127.0.0.1, [::1] or unix:/path"
+            "imap.listen: 0.0.0.0:143 is reachable from other machines, where no password is accepted without TLS; give imap.tls_cert and imap.tls_key, or listen on 127.0.0.1, [::1] or unix:/path"
         ],
     );
     refused(
@@ -341,6 +340,36 @@ fn values_are_checked_against_each_other() {
         &[],
         expect![[r#"hostname: "a b" is no host name; write one such as mx.example.org"#]],
     );
+}
+
+#[test]
+fn a_certificate_and_its_key_come_together_and_open_listeners_to_other_machines() {
+    refused(
+        "[imap]\ntls_listen = \"0.0.0.0:993\"",
+        &[],
+        expect!["imap.tls_listen: TLS wants a certificate; give imap.tls_cert and imap.tls_key"],
+    );
+    refused(
+        "[lmtp]\ntls_cert = \"/c\"",
+        &[],
+        expect!["lmtp.tls_cert: its private key is missing; give lmtp.tls_key"],
+    );
+    refused(
+        "[imap]\ntls_key = \"/k\"",
+        &[],
+        expect!["imap.tls_key: its certificate is missing; give imap.tls_cert"],
+    );
+    let tls = "tls_listen = \"0.0.0.0:993\"\ntls_cert = \"/c\"\ntls_key = \"/k\"";
+    let file = format!("[imap]\nlisten = \"0.0.0.0:143\"\nproxies = [\"192.0.2.0/24\"]\n{tls}");
+    let (_, checked) = load(&file, &[], None).expect("right");
+    let files = checked.imap_tls.expect("given");
+    assert_eq!((files.cert, files.key), ("/c".into(), "/k".into()));
+    assert_eq!(
+        checked.listen.imap_tls,
+        Some("0.0.0.0:993".parse().expect("right"))
+    );
+    assert_eq!(checked.auth.unslowed.len(), 1);
+    assert_eq!(checked.lmtp_tls, None);
 }
 
 #[test]

@@ -81,6 +81,9 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap", &["cli/src", "bench/src"]),
     ("figment", &["cli/src"]),
     ("ureq", &["cli/src"]),
+    ("tokio_rustls", &["server/src/tls", "testkit/src"]),
+    ("x509_cert", &["server/src/tls"]),
+    ("sd_notify", &["cli/src"]),
 ];
 
 /// Foreign names that `apply` must not meet.

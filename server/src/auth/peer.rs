@@ -27,6 +27,16 @@ impl Peer {
         }
     }
 
+    /// The same after a TLS handshake.
+    pub fn over_tls(self) -> Peer {
+        Peer { tls: true, ..self }
+    }
+
+    /// Whether the connection is TLS.
+    pub fn is_tls(&self) -> bool {
+        self.tls
+    }
+
     /// Whether nobody but this machine can be at the other end.
     pub fn is_local(&self) -> bool {
         self.addresses

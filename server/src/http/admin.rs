@@ -49,7 +49,12 @@ impl IntoResponse for Failed {
 
 /// `GET /admin/status`
 pub(super) async fn status(State(http): State<Arc<Http>>) -> Json<Status> {
-    Json(Status::new(http.health(), true))
+    let doors = &http.reports.doors;
+    Json(Status {
+        listeners: doors.list(),
+        open_files_max: doors.open_files(),
+        ..Status::new(http.health(), true)
+    })
 }
 
 /// Which accounts are asked for.

@@ -26,6 +26,7 @@ use crate::budget::Budget;
 use crate::listen::{Listener, Watch};
 use crate::metrics;
 use crate::shutdown::{DRAIN, Shutdown};
+use crate::start::Doors;
 
 use connection::Bounded;
 
@@ -46,19 +47,27 @@ struct Http {
     engine: Engine,
     accounts: Accounts,
     settings: Settings,
-    /// Of message bytes; only looked at.
-    budget: Budget,
-    /// The listeners, this one included.
-    watch: Watch,
+    reports: Reports,
     /// One verification at a time.
     verifying: Arc<Semaphore>,
+}
+
+/// What the rest of the server says about itself.
+pub(crate) struct Reports {
+    /// Of message bytes; only looked at.
+    pub(crate) budget: Budget,
+    /// Which listeners are gone, this one included.
+    pub(crate) watch: Watch,
+    /// The listeners, this one included.
+    pub(crate) doors: Doors,
 }
 
 impl Http {
     /// How the engine and the listeners are.
     fn health(&self) -> Health {
         let mut health = self.engine.health();
-        self.watch.report(&mut health);
+        self.reports.watch.report(&mut health);
+        self.reports.doors.report(&mut health);
         health
     }
 }
@@ -69,16 +78,14 @@ pub(crate) async fn run(
     engine: Engine,
     accounts: Accounts,
     settings: Settings,
-    budget: Budget,
-    watch: Watch,
+    reports: Reports,
     shutdown: Shutdown,
 ) {
     let http = Http {
         engine,
         accounts,
         settings,
-        budget,
-        watch,
+        reports,
         verifying: Arc::new(Semaphore::new(1)),
     };
     let router = router(Arc::new(http), shutdown.clone());
@@ -142,7 +149,11 @@ async fn scrape(State(http): State<Arc<Http>>) -> Response {
     http.engine.health();
     let (frames, frames_limit) = http.engine.frames_budget();
     metrics::budget("frames", frames, frames_limit);
-    metrics::budget("mail", http.budget.used(), http.budget.total());
+    metrics::budget(
+        "mail",
+        http.reports.budget.used(),
+        http.reports.budget.total(),
+    );
     match metrics::text() {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => {
@@ -199,8 +210,11 @@ mod tests {
                 token: Password::new("s3same").expect("a token"),
                 instance: "one".to_owned(),
             },
-            budget: Budget::new(1 << 20),
-            watch: watch.clone(),
+            reports: Reports {
+                budget: Budget::new(1 << 20),
+                watch: watch.clone(),
+                doors: Doors::none(),
+            },
             verifying: Arc::new(Semaphore::new(1)),
         };
         let http = Arc::new(http);

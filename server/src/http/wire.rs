@@ -26,6 +26,42 @@ pub struct Status {
     pub problems: Vec<String>,
     /// Numbers by name, in a fixed order.
     pub figures: Vec<(String, String)>,
+    /// Where the daemon listens; of stopped data none.
+    #[serde(default)]
+    pub listeners: Vec<Door>,
+    /// Files that the daemon may have open, connections included.
+    #[serde(default)]
+    pub open_files_max: Option<usize>,
+}
+
+/// A listener of the daemon.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Door {
+    /// `lmtp`, `imap` or `http`.
+    pub protocol: String,
+    /// Where it is.
+    pub address: String,
+    /// Connections of the protocol at the moment, whatever listener they came to.
+    pub connections: usize,
+    /// And how many there may be.
+    pub connections_max: usize,
+    /// Whether there is TLS.
+    pub tls: DoorTls,
+    /// When the certificate expires (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_expires: Option<String>,
+}
+
+/// TLS of a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DoorTls {
+    /// There is none.
+    No,
+    /// It begins after STARTTLS.
+    StartTls,
+    /// It begins at once.
+    Implicit,
 }
 
 impl Status {
@@ -42,6 +78,8 @@ impl Status {
             ready,
             problems,
             figures,
+            listeners: Vec::new(),
+            open_files_max: None,
         }
     }
 }

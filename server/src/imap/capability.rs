@@ -10,6 +10,8 @@ use crate::imap::context::Context;
 enum When {
     /// In every state.
     Always,
+    /// Before login, when TLS can be begun.
+    TlsOffered,
     /// Before login, when a password can succeed on this connection.
     LoginOffered,
     /// Before login, when none can.
@@ -25,6 +27,7 @@ const TABLE: &[(&str, When)] = &[
     ("SASL-IR", When::Always),
     ("ID", When::Always),
     ("ENABLE", When::Always),
+    ("STARTTLS", When::TlsOffered),
     ("AUTH=PLAIN", When::LoginOffered),
     ("LOGINDISABLED", When::LoginRefused),
     ("NAMESPACE", When::Authenticated),
@@ -54,9 +57,14 @@ const TABLE: &[(&str, When)] = &[
 pub(crate) const ENABLED_BY_NAME: &[&str] = &["CONDSTORE", "QRESYNC"];
 
 /// The capabilities for a client in this state, as CAPABILITY lists them.
-pub(crate) fn capabilities(authenticated: bool, login_offered: bool) -> Vec<&'static str> {
+pub(crate) fn capabilities(
+    authenticated: bool,
+    login_offered: bool,
+    tls_offered: bool,
+) -> Vec<&'static str> {
     let announced = |when: When| match when {
         When::Always => true,
+        When::TlsOffered => !authenticated && tls_offered,
         When::LoginOffered => !authenticated && login_offered,
         When::LoginRefused => !authenticated && !login_offered,
         When::Authenticated => authenticated,
@@ -70,7 +78,8 @@ pub(crate) fn capabilities(authenticated: bool, login_offered: bool) -> Vec<&'st
 
 /// The capabilities of a session.
 pub(crate) fn of_session(ctx: &Context, peer: &Peer, authenticated: bool) -> Vec<&'static str> {
-    capabilities(authenticated, ctx.auth.offered(peer))
+    let tls_offered = ctx.tls.is_some() && !peer.is_tls();
+    capabilities(authenticated, ctx.auth.offered(peer), tls_offered)
 }
 
 #[cfg(test)]
@@ -80,19 +89,22 @@ mod tests {
     #[test]
     fn before_login_only_what_helps_to_log_in_is_announced() {
         expect_test::expect!["IMAP4rev1 LITERAL+ SASL-IR ID ENABLE AUTH=PLAIN"]
-            .assert_eq(&capabilities(false, true).join(" "));
+            .assert_eq(&capabilities(false, true, false).join(" "));
         expect_test::expect!["IMAP4rev1 LITERAL+ SASL-IR ID ENABLE LOGINDISABLED"]
-            .assert_eq(&capabilities(false, false).join(" "));
+            .assert_eq(&capabilities(false, false, false).join(" "));
+        expect_test::expect!["IMAP4rev1 LITERAL+ SASL-IR ID ENABLE STARTTLS LOGINDISABLED"]
+            .assert_eq(&capabilities(false, false, true).join(" "));
     }
 
     #[test]
     fn after_login_everything_is_announced_once() {
-        let mut names = capabilities(true, true);
+        let mut names = capabilities(true, true, true);
         assert!(names.contains(&"CONDSTORE"));
         assert!(
             !names
                 .iter()
-                .any(|name| name.starts_with("AUTH=") || *name == "LOGINDISABLED")
+                .any(|name| name.starts_with("AUTH=")
+                    || ["LOGINDISABLED", "STARTTLS"].contains(name))
         );
         let announced = names.len();
         names.sort_unstable();

@@ -4,10 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use coldpost_engine::Engine;
+use coldpost_engine::ids::AccountId;
 use tokio::sync::{Semaphore, watch};
 
 use crate::auth::Authenticator;
 use crate::imap::metrics::Metrics;
+use crate::places::Places;
+use crate::tls::Tls;
 
 /// What `[imap]` and `[mail]` say, checked.
 #[derive(Clone, Debug)]
@@ -34,6 +37,10 @@ pub struct Context {
     pub metrics: Metrics,
     /// KiB of message bytes in flight, all protocols together: a session waits for its share.
     pub memory: Arc<Semaphore>,
+    /// Sessions of each account.
+    pub sessions: Places<AccountId>,
+    /// What STARTTLS begins; `None`: it is not offered.
+    pub tls: Option<Tls>,
     /// Turns true when the daemon stops: every session says BYE between two commands.
     pub shutdown: watch::Receiver<bool>,
 }

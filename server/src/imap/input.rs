@@ -152,7 +152,7 @@ fn after(time: Duration) -> Instant {
 }
 
 /// Returns when the daemon stops.
-async fn stopped(shutdown: &mut watch::Receiver<bool>) {
+pub(crate) async fn stopped(shutdown: &mut watch::Receiver<bool>) {
     if shutdown.wait_for(|stop| *stop).await.is_err() {
         // Whoever could say so is gone: it will not be said.
         std::future::pending::<()>().await;

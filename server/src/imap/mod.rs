@@ -30,4 +30,4 @@ mod spool;
 
 pub use context::{Context, ImapSettings};
 pub use metrics::Metrics;
-pub use serve::serve;
+pub use serve::{serve, serve_tls};

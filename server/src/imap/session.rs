@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use coldpost_engine::ids::AccountRef;
+use coldpost_engine::ids::{AccountId, AccountRef};
 use coldpost_engine::uidset::UidSet;
 
 use crate::auth::{Login, Peer};
@@ -21,6 +21,7 @@ use crate::imap::out::Out;
 use crate::imap::reply::{Code, Refusal, Status};
 use crate::imap::selected::{Expunges, Selected, Unasked};
 use crate::limits::IMAP_BAD_COMMANDS_MAX;
+use crate::places::Place;
 
 /// Why a session ends when another one deletes its mailbox.
 const DELETED: &str = "The selected mailbox was deleted";
@@ -33,6 +34,8 @@ pub(crate) struct Session {
     pub(crate) peer: Peer,
     /// Who is logged in.
     pub(crate) login: Option<Login>,
+    /// Its place among the sessions of the account; never without a login.
+    pub(crate) place: Option<Place<AccountId>>,
     /// What is selected; never without a login.
     pub(crate) selected: Option<Selected>,
     /// The client knows CONDSTORE: MODSEQ stands in every FETCH that tells flags (RFC 7162, 3.1).
@@ -41,6 +44,8 @@ pub(crate) struct Session {
     pub(crate) qresync: bool,
     /// LOGOUT was answered.
     pub(crate) ended: bool,
+    /// STARTTLS was answered: the handshake is next, and nothing of this session counts behind it.
+    pub(crate) starts_tls: bool,
     bad_in_a_row: u32,
 }
 
@@ -50,10 +55,12 @@ impl Session {
             ctx,
             peer,
             login: None,
+            place: None,
             selected: None,
             condstore: false,
             qresync: false,
             ended: false,
+            starts_tls: false,
             bad_in_a_row: 0,
         }
     }

@@ -1,7 +1,5 @@
 //! Listeners over real sockets on free ports and in temporary directories.
 
-use std::sync::Arc;
-
 use tokio::io::AsyncReadExt;
 use tokio::sync::Notify;
 
@@ -11,7 +9,9 @@ use crate::shutdown;
 const TWO: Protocol = Protocol {
     name: "test",
     connections_max: 2,
+    address_max: 2,
     busy: "busy\r\n",
+    busy_address: "busy for you\r\n",
 };
 
 fn free_port() -> Address {
@@ -58,14 +58,20 @@ async fn connections_over_the_limit_are_told_so_and_the_others_drain() {
     let (trigger, shutdown) = shutdown::channel();
     let release = Arc::new(Notify::new());
     let held = Arc::clone(&release);
-    let running = tokio::spawn(listener.run(TWO, shutdown, move |mut stream: Stream, _| {
-        let held = Arc::clone(&held);
-        async move {
-            stream.write_all(b"hello\r\n").await.expect("open");
-            held.notified().await;
-            stream.write_all(b"bye\r\n").await.expect("open");
-        }
-    }));
+    let gate = Arc::new(Gate::new(TWO, vec![]));
+    let running = tokio::spawn(listener.run(
+        gate,
+        Speaks::Clear,
+        shutdown,
+        move |mut stream: Stream, _| {
+            let held = Arc::clone(&held);
+            async move {
+                stream.write_all(b"hello\r\n").await.expect("open");
+                held.notified().await;
+                stream.write_all(b"bye\r\n").await.expect("open");
+            }
+        },
+    ));
     let mut clients = Vec::new();
     for _ in 0..2 {
         let mut client = connect(&address).await;

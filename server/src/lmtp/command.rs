@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Rset,
     /// NOOP
     Noop,
+    /// STARTTLS (RFC 3207)
+    StartTls,
     /// QUIT
     Quit,
     /// VRFY
@@ -45,6 +47,7 @@ impl Command {
             Command::Data => "DATA",
             Command::Rset => "RSET",
             Command::Noop => "NOOP",
+            Command::StartTls => "STARTTLS",
             Command::Quit => "QUIT",
             Command::Vrfy => "VRFY",
             Command::Help => "HELP",
@@ -105,6 +108,7 @@ pub(crate) fn parse(line: &[u8]) -> Result<Command, Reply> {
         "RCPT" => rcpt(arguments).map(Command::Rcpt),
         "DATA" => bare(Command::Data),
         "RSET" => bare(Command::Rset),
+        "STARTTLS" => bare(Command::StartTls),
         "QUIT" => bare(Command::Quit),
         "NOOP" => Ok(Command::Noop),
         "HELP" => Ok(Command::Help),
@@ -305,6 +309,8 @@ mod tests {
         check("VRFY anna", "Vrfy");
         check("VRFY", "501 5.5.4");
         check("HELP MAIL", "Help");
+        check("starttls", "StartTls");
+        check("STARTTLS now", "501 5.5.4");
         check("QUIT", "Quit");
         check("BDAT 5 LAST", "500 5.5.2");
         check("", "500 5.5.2");

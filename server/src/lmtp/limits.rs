@@ -37,7 +37,10 @@ pub const FAREWELL: Duration = Duration::from_secs(8);
 pub const WRITE: Duration = Duration::from_secs(60);
 /// Connections of the listener at a time.
 pub const CONNECTIONS_MAX: usize = 1_000;
+/// Connections of one address at a time; of loopback and unix sockets only all together are bounded.
+pub const ADDRESS_CONNECTIONS_MAX: usize = 500;
 
+const _: () = assert!(ADDRESS_CONNECTIONS_MAX < CONNECTIONS_MAX);
 const _: () = assert!(ADDRESS_MAX < COMMAND_LINE_MAX);
 const _: () = assert!(SHARE_STEP <= IN_MEMORY_MAX);
 const _: () = assert!(IDLE.as_secs() < MESSAGE_TIME.as_secs());

@@ -15,21 +15,25 @@ use tokio::time::{Instant, timeout};
 
 use super::incoming::Incoming;
 use super::limits::{
-    CONNECTIONS_MAX, FAREWELL, IDLE, IN_MEMORY_TIME, MESSAGE_TIME, READ_MAX, REPLIES_MAX, WRITE,
+    ADDRESS_CONNECTIONS_MAX, CONNECTIONS_MAX, FAREWELL, IDLE, IN_MEMORY_TIME, MESSAGE_TIME,
+    READ_MAX, REPLIES_MAX, WRITE,
 };
 use super::reply::Reply;
-use super::session::{Event, Session};
+use super::session::{Cover, Event, Session};
 use super::trace::Stamp;
 use super::{Deliver, Settings, Spool};
 use crate::listen::{Connection, Peer, Protocol};
 use crate::metrics::{self, Refusal};
 use crate::shutdown::Shutdown;
+use crate::tls::{Tls, TlsStream};
 
 /// What all LMTP sessions share.
 pub struct Lmtp<D> {
     settings: Arc<Settings>,
     store: D,
     spool: Spool,
+    /// What STARTTLS and a listener of TLS begin; `None`: there is none.
+    tls: Option<Tls>,
     /// Makes the ids of deliveries: the time of the start and a number.
     started: i64,
     deliveries: AtomicU64,
@@ -40,6 +44,8 @@ struct Link<'a, D, S> {
     lmtp: &'a Lmtp<D>,
     stream: S,
     peer: &'a Peer,
+    /// The stream is TLS.
+    is_tls: bool,
     session: Session,
     message: Option<Message>,
     shutdown: Shutdown,
@@ -62,6 +68,13 @@ struct Message {
     begun: Instant,
 }
 
+/// How a session ended.
+enum Ended {
+    Closed,
+    /// TLS begins on the connection; what was read of it and not used is forgotten.
+    StartTls,
+}
+
 /// Why waiting for the client ended.
 enum Heard {
     Bytes(usize),
@@ -77,28 +90,27 @@ impl<D: Deliver> Lmtp<D> {
     pub const PROTOCOL: Protocol = Protocol {
         name: "lmtp",
         connections_max: CONNECTIONS_MAX,
+        address_max: ADDRESS_CONNECTIONS_MAX,
         busy: "421 4.3.2 Too many connections, try again later\r\n",
+        busy_address: "421 4.7.0 Too many connections from your address, try again later\r\n",
     };
 
     /// From checked settings.
-    pub fn new(settings: Settings, store: D, spool: Spool) -> Lmtp<D> {
+    pub fn new(settings: Settings, store: D, spool: Spool, tls: Option<Tls>) -> Lmtp<D> {
         let started = jiff::Timestamp::now().as_microsecond();
         Lmtp {
             settings: Arc::new(settings),
             store,
             spool,
+            tls,
             started,
             deliveries: AtomicU64::new(0),
         }
     }
 
-    /// Serves one connection to its end.
+    /// Serves one connection to its end, STARTTLS included.
     pub async fn serve(&self, mut stream: impl Connection, peer: Peer, shutdown: Shutdown) {
-        if let Peer::Tcp { remote, .. } = &peer
-            && !self.allows(remote.ip())
-        {
-            metrics::refused(Refusal::NotAllowed);
-            tracing::warn!(%peer, "LMTP client outside lmtp.allow refused");
+        if !self.admits(&peer) {
             let _ = timeout(
                 WRITE,
                 stream.write_all(b"554 5.7.1 Your address is not in lmtp.allow\r\n"),
@@ -106,11 +118,55 @@ impl<D: Deliver> Lmtp<D> {
             .await;
             return;
         }
-        let session = Session::new(Arc::clone(&self.settings));
+        let cover = match &self.tls {
+            Some(_) => Cover::StartTls,
+            None => Cover::Clear,
+        };
+        let settings = Arc::clone(&self.settings);
+        let session = Session::new(settings, cover);
+        let Some(stream) = self.hold(stream, &peer, session, shutdown.clone()).await else {
+            return;
+        };
+        if let Some(stream) = self.shake(stream, &peer, shutdown.clone()).await {
+            let session = Session::after_starttls(Arc::clone(&self.settings));
+            self.hold(stream, &peer, session, shutdown).await;
+        }
+    }
+
+    /// The same for a connection that begins with TLS. Who may not come is told nothing: it would not be understood.
+    pub async fn serve_tls(&self, stream: impl Connection, peer: Peer, shutdown: Shutdown) {
+        if !self.admits(&peer) {
+            return;
+        }
+        if let Some(stream) = self.shake(stream, &peer, shutdown.clone()).await {
+            let session = Session::new(Arc::clone(&self.settings), Cover::Tls);
+            self.hold(stream, &peer, session, shutdown).await;
+        }
+    }
+
+    async fn shake<S: Connection>(
+        &self,
+        stream: S,
+        peer: &Peer,
+        mut shutdown: Shutdown,
+    ) -> Option<TlsStream<S>> {
+        let tls = self.tls.as_ref()?;
+        tls.accept(stream, peer, shutdown.begun()).await
+    }
+
+    /// A session to its end. Gives the connection back where STARTTLS was answered.
+    async fn hold<S: Connection>(
+        &self,
+        stream: S,
+        peer: &Peer,
+        session: Session,
+        shutdown: Shutdown,
+    ) -> Option<S> {
         let mut link = Link {
             lmtp: self,
             stream,
-            peer: &peer,
+            peer,
+            is_tls: session.is_tls(),
             session,
             message: None,
             shutdown,
@@ -118,9 +174,27 @@ impl<D: Deliver> Lmtp<D> {
             line_until: Instant::now() + IDLE,
             message_until: (Instant::now(), TOO_SLOW),
         };
-        if let Err(error) = link.run().await {
-            tracing::debug!(%peer, %error, "LMTP connection lost");
+        match link.run().await {
+            Ok(Ended::Closed) => None,
+            Ok(Ended::StartTls) => Some(link.stream),
+            Err(error) => {
+                tracing::debug!(%peer, %error, "LMTP connection lost");
+                None
+            }
         }
+    }
+
+    /// Whether a client may hand mail in; the refusal is counted and logged.
+    fn admits(&self, peer: &Peer) -> bool {
+        let Peer::Tcp { remote, .. } = peer else {
+            return true;
+        };
+        let allowed = self.allows(remote.ip());
+        if !allowed {
+            metrics::refused(Refusal::NotAllowed);
+            tracing::warn!(%peer, "LMTP client outside lmtp.allow refused");
+        }
+        allowed
     }
 
     fn allows(&self, ip: IpAddr) -> bool {
@@ -141,13 +215,21 @@ impl<D: Deliver> Lmtp<D> {
 }
 
 impl<D: Deliver, S: Connection> Link<'_, D, S> {
-    async fn run(&mut self) -> io::Result<()> {
+    async fn run(&mut self) -> io::Result<Ended> {
         let mut input = vec![0; READ_MAX];
         loop {
             while let Some(event) = self.next() {
-                if matches!(event, Event::Close) {
-                    self.write().await?;
-                    return self.stream.shutdown().await;
+                match event {
+                    Event::StartTls => {
+                        self.write().await?;
+                        return Ok(Ended::StartTls);
+                    }
+                    Event::Close => {
+                        self.write().await?;
+                        timeout(WRITE, self.stream.shutdown()).await??;
+                        return Ok(Ended::Closed);
+                    }
+                    _ => {}
                 }
                 self.handle(event).await;
                 if self.session.output_len() > REPLIES_MAX {
@@ -156,7 +238,7 @@ impl<D: Deliver, S: Connection> Link<'_, D, S> {
             }
             self.write().await?;
             match self.hear(&mut input).await? {
-                Heard::Bytes(0) => return Ok(()),
+                Heard::Bytes(0) => return Ok(Ended::Closed),
                 Heard::Bytes(count) => self.session.feed(input.get(..count).unwrap_or_default()),
                 Heard::Late(reply) => self.session.end(&reply),
                 Heard::Shutdown if self.session.in_data() => {
@@ -249,6 +331,7 @@ impl<D: Deliver, S: Connection> Link<'_, D, S> {
                     hostname,
                     peer: self.peer,
                     id: &id,
+                    tls: self.is_tls,
                     time,
                 });
                 let mut incoming = Incoming::new(self.lmtp.spool.clone());
@@ -275,7 +358,7 @@ impl<D: Deliver, S: Connection> Link<'_, D, S> {
                 let result = self.deliver(message, &last, &to).await;
                 self.session.delivered(result);
             }
-            Event::Close => unreachable!("the caller takes it"),
+            Event::StartTls | Event::Close => unreachable!("the caller takes it"),
         }
     }
 

@@ -40,8 +40,21 @@ pub(crate) enum Event {
         /// To whom, one for each accepted recipient.
         to: Vec<AccountName>,
     },
+    /// Write what is in the output, then begin TLS: a new session takes this one's place, nothing of which counts any more.
+    StartTls,
     /// Write what is in the output, then close the connection.
     Close,
+}
+
+/// Who can read along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cover {
+    /// Whoever carries the bytes; there is no TLS here.
+    Clear,
+    /// The same, but STARTTLS is offered.
+    StartTls,
+    /// Nobody: the connection is TLS.
+    Tls,
 }
 
 #[derive(Clone, Debug)]
@@ -54,6 +67,8 @@ enum State {
     Data(Data, u64),
     /// The caller delivers.
     Delivery,
+    /// `StartTls` comes next.
+    StartingTls,
     /// `Close` comes next.
     Closing,
     /// Nothing comes any more.
@@ -63,6 +78,7 @@ enum State {
 /// A session of one connection.
 pub(crate) struct Session {
     settings: Arc<Settings>,
+    cover: Cover,
     input: Input,
     output: Vec<u8>,
     state: State,
@@ -72,17 +88,28 @@ pub(crate) struct Session {
 }
 
 const OK: Reply = Reply::new(250, "2.0.0", "OK");
+const NO_TLS: Reply = Reply::new(502, "5.5.1", "There is no TLS here");
 const NEED_LHLO: Reply = Reply::new(503, "5.5.1", "Say LHLO first");
 const NEED_MAIL: Reply = Reply::new(503, "5.5.1", "Say MAIL first");
 
 impl Session {
     /// A session with its greeting in the output.
-    pub(crate) fn new(settings: Arc<Settings>) -> Session {
-        let output = format!("220 {} LMTP Coldpost\r\n", settings.hostname).into_bytes();
+    pub(crate) fn new(settings: Arc<Settings>, cover: Cover) -> Session {
+        let greeting = format!("220 {} LMTP Coldpost\r\n", settings.hostname).into_bytes();
+        Session {
+            cover,
+            output: greeting,
+            ..Session::after_starttls(settings)
+        }
+    }
+
+    /// A session behind the handshake of STARTTLS: there is no second greeting (RFC 3207, 4.2).
+    pub(crate) fn after_starttls(settings: Arc<Settings>) -> Session {
         Session {
             settings,
+            cover: Cover::Tls,
             input: Input::default(),
-            output,
+            output: Vec::new(),
             state: State::Command,
             lhlo: None,
             transaction: None,
@@ -105,6 +132,11 @@ impl Session {
         self.output.len()
     }
 
+    /// Whether the connection is TLS.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.cover == Cover::Tls
+    }
+
     /// Whether a message is coming in: a shutdown waits for its end.
     pub(crate) fn in_data(&self) -> bool {
         matches!(self.state, State::Data(..))
@@ -120,6 +152,10 @@ impl Session {
         loop {
             match &self.state {
                 State::Lookup(..) | State::Delivery | State::Closed => return None,
+                State::StartingTls => {
+                    self.state = State::Closed;
+                    return Some(Event::StartTls);
+                }
                 State::Closing => {
                     self.state = State::Closed;
                     return Some(Event::Close);
@@ -221,10 +257,20 @@ impl Session {
                 OK
             }
             Command::Noop => OK,
+            Command::StartTls => match self.cover {
+                Cover::Clear => return Err(NO_TLS),
+                Cover::Tls => return Err(Reply::new(503, "5.5.1", "TLS is on already")),
+                Cover::StartTls => {
+                    self.state = State::StartingTls;
+                    Reply::new(220, "2.0.0", "Begin TLS now")
+                }
+            },
             Command::Vrfy => Reply::new(252, "2.5.0", "Ask with MAIL and RCPT"),
-            Command::Help => {
-                Reply::new(214, "2.0.0", "LHLO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT")
-            }
+            Command::Help => Reply::new(
+                214,
+                "2.0.0",
+                "LHLO MAIL RCPT DATA RSET NOOP VRFY HELP STARTTLS QUIT",
+            ),
             Command::Quit => {
                 self.end(&Reply::new(221, "2.0.0", "Bye"));
                 return Ok(None);
@@ -256,8 +302,12 @@ impl Session {
             max_message,
             ..
         } = &*self.settings;
+        let tls = match self.cover {
+            Cover::StartTls => "250-STARTTLS\r\n",
+            Cover::Clear | Cover::Tls => "",
+        };
         let lines = format!(
-            "250-{hostname}\r\n250-PIPELINING\r\n250-SIZE {max_message}\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 ENHANCEDSTATUSCODES\r\n"
+            "250-{hostname}\r\n250-PIPELINING\r\n{tls}250-SIZE {max_message}\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 ENHANCEDSTATUSCODES\r\n"
         );
         self.output.extend_from_slice(lines.as_bytes());
     }

@@ -29,6 +29,8 @@ pub(crate) struct Stamp<'a> {
     pub(crate) peer: &'a Peer,
     /// What the logs call this delivery.
     pub(crate) id: &'a str,
+    /// It came over TLS (RFC 3848: the protocol's name ends with S).
+    pub(crate) tls: bool,
     /// When it began.
     pub(crate) time: jiff::Timestamp,
 }
@@ -36,7 +38,12 @@ pub(crate) struct Stamp<'a> {
 impl Envelope {
     /// The trace lines, each with its CRLF.
     pub(crate) fn lines(&self, stamp: &Stamp<'_>) -> Vec<u8> {
-        let with = if self.utf8 { "UTF8LMTP" } else { "LMTP" };
+        let with = match (self.utf8, stamp.tls) {
+            (false, false) => "LMTP",
+            (false, true) => "LMTPS",
+            (true, false) => "UTF8LMTP",
+            (true, true) => "UTF8LMTPS",
+        };
         let recipient = self
             .only
             .as_ref()
@@ -71,7 +78,7 @@ mod tests {
     use super::*;
     use expect_test::{Expect, expect};
 
-    fn check(only: Option<&str>, utf8: bool, peer: &Peer, expected: Expect) {
+    fn check(only: Option<&str>, utf8: bool, tls: bool, peer: &Peer, expected: Expect) {
         let envelope = Envelope {
             lhlo: "mx.example.net".to_owned(),
             from: "bob@example.net".to_owned(),
@@ -83,6 +90,7 @@ mod tests {
             hostname: "mail.example.org",
             peer,
             id: "1-2",
+            tls,
             time,
         };
         expected.assert_eq(
@@ -99,11 +107,12 @@ mod tests {
         check(
             Some("anna+x@example.org"),
             false,
+            true,
             &peer,
             expect![[r#"
                 Return-Path: <bob@example.net>
                 Received: from mx.example.net ([192.0.2.1])
-                	by mail.example.org (Coldpost) with LMTP id 1-2
+                	by mail.example.org (Coldpost) with LMTPS id 1-2
                 	for <anna+x@example.org>;
                 	Fri, 21 Nov 1997 15:55:06 +0000
             "#]],
@@ -115,6 +124,7 @@ mod tests {
         check(
             None,
             true,
+            false,
             &Peer::Unix,
             expect![[r#"
                 Return-Path: <bob@example.net>

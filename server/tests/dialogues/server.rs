@@ -10,6 +10,7 @@ use coldpost_engine::account::AccountName;
 use coldpost_engine::settings::{ColdSettings, MinFree, Settings};
 use coldpost_server::auth::{AccountPolicy, AuthSettings, Authenticator, Password, Peer, Users};
 use coldpost_server::imap::{Context, ImapSettings, Metrics, serve};
+use coldpost_server::places::Places;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, ReadHalf, WriteHalf};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
@@ -104,6 +105,8 @@ impl Server {
             },
             metrics: Metrics::new(&prometheus::Registry::new()).expect("a fresh registry"),
             memory: Arc::new(Semaphore::new(1024)),
+            sessions: Places::new(1_000),
+            tls: None,
             shutdown,
         });
         Server {

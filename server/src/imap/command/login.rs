@@ -1,4 +1,4 @@
-//! LOGIN and AUTHENTICATE PLAIN (RFC 3501, 6.2.2 and 6.2.3; RFC 4616, RFC 4959).
+//! STARTTLS, LOGIN and AUTHENTICATE PLAIN (RFC 3501, 6.2.1 to 6.2.3; RFC 4616, RFC 4959).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,6 +11,20 @@ use crate::imap::input::Input;
 use crate::imap::out::Out;
 use crate::imap::reply::{self, Code};
 use crate::imap::session::Session;
+use crate::limits::IMAP_ACCOUNT_SESSIONS_MAX;
+use crate::metrics::{self, Crowded};
+
+/// The handshake itself is the task's: what the client sent behind the command in clear is thrown away there.
+pub(super) fn start_tls(session: &mut Session) -> Outcome {
+    if session.peer.is_tls() {
+        return Ok(Completion::bad("TLS is on already"));
+    }
+    if session.ctx.tls.is_none() {
+        return Ok(Completion::bad("TLS is not offered on this connection"));
+    }
+    session.starts_tls = true;
+    Ok(Completion::ok("Begin TLS negotiation now"))
+}
 
 pub(super) async fn login(session: &mut Session, login: Login) -> Outcome {
     let Ok(user) = std::str::from_utf8(&login.user) else {
@@ -88,6 +102,15 @@ async fn check(session: &mut Session, credentials: Credentials<'_>) -> Outcome {
     }
     Ok(match result {
         Ok(login) => {
+            let Some(place) = session.ctx.sessions.take(login.account.number) else {
+                metrics::connection_refused("imap", Crowded::Account);
+                tracing::warn!(account = login.name.as_str(), peer = %session.peer, limit = IMAP_ACCOUNT_SESSIONS_MAX, "too many sessions of an account");
+                return Ok(Completion::no(
+                    Code::Limit,
+                    "Too many sessions of this account, end some of them first",
+                ));
+            };
+            session.place = Some(place);
             tracing::info!(account = login.name.as_str(), peer = %session.peer, "logged in");
             session.login = Some(login);
             let capabilities = capability::of_session(&session.ctx, &session.peer, true);

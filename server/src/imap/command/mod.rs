@@ -141,7 +141,7 @@ pub(super) async fn run(
             Ok(Completion::ok("Logout completed"))
         }
         CommandBody::Id(pairs) => extension::id(session, &pairs, out),
-        CommandBody::StartTls => Ok(Completion::bad("TLS is not offered on this connection")),
+        CommandBody::StartTls => login::start_tls(session),
         CommandBody::Authenticate(authenticate) => {
             login::authenticate(session, authenticate, input, out).await
         }

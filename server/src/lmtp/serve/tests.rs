@@ -64,7 +64,7 @@ fn start(budget: u64, peer: Peer) -> Served {
         directory: Arc::new(directory.path().to_owned()),
         room: Room::new(|| u64::MAX),
     };
-    let lmtp = Arc::new(Lmtp::new(settings, Kept::default(), spool));
+    let lmtp = Arc::new(Lmtp::new(settings, Kept::default(), spool, None));
     let (client, server) = tokio::io::duplex(64 * 1024);
     let (trigger, shutdown) = shutdown::channel();
     let serving = Arc::clone(&lmtp);

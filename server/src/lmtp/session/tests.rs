@@ -45,7 +45,11 @@ fn deliver(message: &[u8], to: &[AccountName]) -> coldpost_engine::Result<Vec<De
 
 /// What a client that sends `pieces` hears, with the deliveries in between.
 fn talk<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> String {
-    let mut session = Session::new(Arc::new(settings()));
+    talk_under(Cover::Clear, pieces)
+}
+
+fn talk_under<'a>(cover: Cover, pieces: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut session = Session::new(Arc::new(settings()), cover);
     let (mut log, mut message) = (String::new(), Vec::new());
     for piece in pieces {
         session.feed(piece);
@@ -79,6 +83,10 @@ fn talk<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> String {
                         String::from_utf8_lossy(&message)
                     ));
                     session.delivered(deliver(&message, &to));
+                }
+                Event::StartTls => {
+                    note(&mut session, &mut log);
+                    log.push_str("  TLS begins\n");
                 }
                 Event::Close => {
                     note(&mut session, &mut log);
@@ -357,4 +365,47 @@ proptest! {
     fn any_bytes_are_survived(input in prop::collection::vec(any::<u8>(), 0..400)) {
         talk(input.chunks(7));
     }
+}
+
+#[test]
+fn behind_starttls_nothing_is_carried_out_and_without_tls_it_is_refused() {
+    let input: &[u8] = b"LHLO mx\r\nSTARTTLS\r\nMAIL FROM:<b@example.net>\r\nNOOP\r\n";
+    let talk = |cover| {
+        let log = talk_under(cover, [input]);
+        let after = log.split_once("PIPELINING\n").expect("LHLO was answered");
+        after.1.to_owned()
+    };
+    expect![[r#"
+        250-STARTTLS
+        250-SIZE 40
+        250-8BITMIME
+        250-SMTPUTF8
+        250 ENHANCEDSTATUSCODES
+        220 2.0.0 Begin TLS now
+          TLS begins
+    "#]]
+    .assert_eq(&talk(Cover::StartTls));
+    let refused = |cover, reply: &str| {
+        let log = talk(cover);
+        assert!(!log.contains("250-STARTTLS"), "{log}");
+        assert!(
+            log.contains(reply) && log.ends_with("250 2.0.0 OK\n"),
+            "{log}"
+        );
+    };
+    refused(Cover::Clear, "502 5.5.1 There is no TLS here\n");
+    refused(Cover::Tls, "503 5.5.1 TLS is on already\n");
+}
+
+#[test]
+fn a_session_behind_starttls_greets_nobody_and_knows_no_lhlo() {
+    let mut session = Session::after_starttls(Arc::new(settings()));
+    assert!(session.is_tls() && session.take_output().is_empty());
+    session.feed(b"MAIL FROM:<b@example.net>\r\n");
+    assert!(session.next().is_none());
+    let output = session.take_output();
+    assert!(
+        output.starts_with(b"503 5.5.1 Say LHLO first"),
+        "{output:?}"
+    );
 }
