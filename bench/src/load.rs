@@ -12,6 +12,8 @@ use crate::peer::Running;
 const USER: &str = "reader@example.org";
 /// Messages delivered over one connection, to somebody else.
 const ONE_BY_ONE: usize = 1_000;
+/// Users among whom deliveries are spread.
+const USERS: usize = 100;
 /// Bodies fetched one at a time.
 const RANDOM_BODIES: usize = 1_000;
 /// Messages copied.
@@ -40,7 +42,27 @@ fn deliveries(server: &Running, mails: &[Vec<u8>]) -> Vec<Row> {
             }
         });
     });
-    vec![("LMTP, 1 connection", one), ("LMTP, 8 connections", eight)]
+    let many = Sample::take(mails.len(), || {
+        std::thread::scope(|scope| {
+            for (first, part) in mails.chunks(mails.len().div_ceil(8)).enumerate() {
+                scope.spawn(move || deliver_around(server, first, part));
+            }
+        });
+    });
+    vec![
+        ("LMTP, 1 connection", one),
+        ("LMTP, 8 connections", eight),
+        ("LMTP, 8 connections, 100 users", many),
+    ]
+}
+
+/// To one user after the other, so that all connections meet in the same mailboxes.
+fn deliver_around(server: &Running, first: usize, mails: &[Vec<u8>]) {
+    let mut lmtp = Lmtp::connect(server.lmtp);
+    for (number, mail) in (first..).zip(mails) {
+        let user = format!("user{}@example.org", number % USERS);
+        lmtp.deliver("sender@example.org", &user, mail);
+    }
 }
 
 fn deliver(server: &Running, user: &str, mails: &[Vec<u8>]) {

@@ -280,7 +280,8 @@ fn broken_mail_is_kept_as_it_came() {
             bytes,
             trace_lines: false,
         };
-        if !appended.bytes.contains(&0) {
+        // RFC 3502, 6.3.11: a message of no octets cancels the APPEND.
+        if !appended.bytes.contains(&0) && !appended.bytes.is_empty() {
             imap.append(APPENDED, "", &appended.bytes);
             sent.appended.push(appended.clone());
         }

@@ -177,6 +177,7 @@ service lmtp {{
 service anvil {{
   client_limit = 2000
 }}
+default_vsz_limit = 0
 {}",
         store(kind, &base.to_string())
     )

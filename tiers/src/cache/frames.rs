@@ -27,6 +27,7 @@ pub(crate) struct FrameKey {
 #[derive(Debug)]
 pub(crate) struct FramesCache {
     frames: Cache<FrameKey, Bytes>,
+    budget: u64,
 }
 
 impl FramesCache {
@@ -39,6 +40,7 @@ impl FramesCache {
         };
         FramesCache {
             frames: Cache::builder().max_capacity(budget).weigher(weigh).build(),
+            budget,
         }
     }
 
@@ -55,6 +57,23 @@ impl FramesCache {
         self.frames.run_pending_tasks();
     }
 
+    /// Keeps frames that may not be asked for again, as far as nothing has to go for them.
+    pub(crate) fn keep_in_free_room<'f>(
+        &self,
+        frames: impl Iterator<Item = (&'f FrameKey, &'f Bytes)>,
+    ) {
+        let mut room = self.budget.saturating_sub(self.bytes());
+        for (key, bytes) in frames {
+            let weight = u64::try_from(bytes.len()).unwrap_or(u64::MAX) + u64::from(OVERHEAD);
+            let Some(left) = room.checked_sub(weight) else {
+                break;
+            };
+            room = left;
+            self.frames.insert(*key, bytes.clone());
+        }
+        self.frames.run_pending_tasks();
+    }
+
     /// Bytes kept, with overhead.
     pub(crate) fn bytes(&self) -> u64 {
         self.frames.weighted_size()
@@ -65,6 +84,28 @@ impl FramesCache {
 mod tests {
     use super::*;
     use crate::address::{Epoch, Position};
+
+    #[test]
+    fn what_is_read_ahead_displaces_nothing() {
+        let cache = FramesCache::new(100_000);
+        let object = ObjectId::segment(Epoch(1), Position(1));
+        let frame = |offset| {
+            let key = FrameKey {
+                shard: ShardNo(1),
+                object,
+                offset,
+                crc: 7,
+            };
+            (key, Bytes::from(vec![1; 9_000]))
+        };
+        let kept: Vec<_> = (0..5).map(frame).collect();
+        cache.keep(kept.iter().cloned());
+        let ahead: Vec<_> = (5..50).map(frame).collect();
+        cache.keep_in_free_room(ahead.iter().map(|(key, bytes)| (key, bytes)));
+        assert!(kept.iter().all(|(key, _)| cache.get(key).is_some()));
+        assert!(cache.get(&ahead[0].0).is_some(), "there was room for it");
+        assert!(cache.bytes() <= 100_000);
+    }
 
     #[test]
     fn the_budget_holds_after_every_read() {

@@ -1,7 +1,7 @@
 //! Reading ahead: frames of several messages that are about to be asked for, in few reads.
 //!
 //! Promises: what is held was checked like every frame; what is away is asked for once, what is damaged again by itself when its turn comes.
-//! Never: puts anything into the cache, which a client that fetches everything would wash out.
+//! Never: takes room in the cache from anything, which a client that fetches everything would wash out.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -93,6 +93,8 @@ impl Fetcher {
                 let keys: Vec<FrameKey> = run.wanted.iter().map(|w| w.key).collect();
                 match self.inner.load(run).await {
                     Ok(loaded) => {
+                        let kept = loaded.iter().map(|(key, bytes)| (key, bytes));
+                        self.inner.cache.keep_in_free_room(kept);
                         let loaded = loaded.into_iter().map(|(key, bytes)| (key, Ok(bytes)));
                         held.frames.extend(loaded);
                     }
