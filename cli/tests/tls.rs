@@ -224,9 +224,11 @@ fn who_does_not_finish_a_handshake_holds_up_neither_others_nor_the_end() {
     alien.send("GET / HTTP/1.1\r\n\r\n");
     // An alert in TLS, and the end.
     let _ = alien.rest();
-    wait::until("the failed handshake to be counted", Duration::from_secs(30), || {
-        daemon.metric("coldpost_tls_handshakes_total") >= Some(1.0)
-    });
+    wait::until(
+        "the failed handshake to be counted",
+        Duration::from_secs(30),
+        || daemon.metric("coldpost_tls_handshakes_total") >= Some(1.0),
+    );
     let mut session = imap(&daemon, &certificate, Version::Tls13);
     session.ask("a SELECT INBOX", "a OK");
     session.ask("b IDLE", "+");

@@ -83,7 +83,7 @@ pub const META_MAX: usize = 384 * 1024;
 /// Journal bytes between durable commits of the hot tier.
 pub const DURABLE_EVERY_BYTES: u64 = 16 * 1024 * 1024;
 /// Milliseconds of work between durable commits of the hot tier.
-pub const DURABLE_EVERY_MS: u64 = 1_000;
+pub const DURABLE_EVERY_MS: u64 = 2_000;
 /// Entries of a journal batch.
 pub const BATCH_ENTRIES_MAX: usize = 4_096;
 /// Bytes of a journal batch beyond which no more entries join it.
@@ -110,12 +110,15 @@ pub const BLOB_PARTS_MAX: usize = 8;
 pub const SEARCH_MEMORY: usize = 52 * 1024 * 1024;
 /// Bytes that the bounds of the engine and of what is below it add up to, caches and message bytes in flight apart (those are settings). What is read ahead is there twice while it is unpacked.
 pub const MEMORY_BOUNDS: usize = SEARCH_MEMORY
+    + HEADER_TEXTS_MEMORY as usize
     + 2 * READ_AHEAD_HELD * FRAME_MAX
     + BATCH_BYTES_MAX
     + coldpost_tiers::limits::COLD_FETCH_MEMORY as usize
     + coldpost_tiers::limits::UPLOAD_MEMORY as usize;
 /// A message over this many bytes is searched alone: smaller ones never wait behind two of them.
 pub const SEARCH_LARGE: usize = SEARCH_MEMORY / 8;
+/// Bytes of folded header fields that searches remember.
+pub const HEADER_TEXTS_MEMORY: u64 = 8 * 1024 * 1024;
 /// Texts that one search may look for in bodies.
 pub const SEARCH_TEXTS_MAX: usize = 100;
 /// Seconds that one search may take.

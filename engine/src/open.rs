@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
+use coldpost_tiers::cache::texts::TextsCache;
 use coldpost_tiers::cold::ColdStore;
 use coldpost_tiers::disk::Disk;
 use coldpost_tiers::fetch::Fetcher;
@@ -53,6 +54,8 @@ pub(crate) struct Inner {
     /// Searches that read bodies hold a share of it.
     pub(crate) search_memory: SearchMemory,
     /// Frames that readers of bodies hold ahead of themselves.
+    /// Of header fields that were searched.
+    pub(crate) header_texts: TextsCache,
     pub(crate) read_ahead: Arc<tokio::sync::Semaphore>,
     /// Held for as long as the data directory is ours.
     pub(crate) lock: std::fs::File,

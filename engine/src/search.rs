@@ -5,6 +5,8 @@ mod needles;
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+use coldpost_tiers::cache::texts::TextKey;
+
 use crate::error::{Error, Kind, Result};
 use crate::limits::{SEARCH_LARGE, SEARCH_MEMORY, SEARCH_SECONDS_MAX};
 use crate::mail::{SearchField, Stored, decode, main_field};
@@ -85,35 +87,51 @@ impl Engine {
         found: &mut UidSet,
         turn: &mut Instant,
     ) -> Result<()> {
-        let fields = FoldedFields::default();
-        let candidate = |entry| Candidate {
+        let fields: Vec<FoldedFields<'_>> = batch
+            .iter()
+            .map(|entry| {
+                let key = TextKey {
+                    shard: view.account().shard,
+                    account: view.account().number,
+                    message: entry.message,
+                    field: 0,
+                };
+                FoldedFields::cached(&self.inner.header_texts, key)
+            })
+            .collect();
+        let candidate = |(entry, fields)| Candidate {
             entry,
             keywords: view.keywords(),
             recent: view.recent().contains(entry.uid),
             row: None,
             message: None,
-            fields: &fields,
+            fields,
         };
-        let verdicts: Vec<Verdict> = batch
-            .iter()
-            .map(|entry| decide(&work.query, &candidate(entry)))
+        let both = || batch.iter().zip(&fields);
+        let verdicts: Vec<Verdict> = both()
+            .map(|both| decide(&work.query, &candidate(both)))
             .collect();
         let mut rows = self.rows(view, &of_verdict(batch, &verdicts, &[Verdict::NeedsRow]))?;
         let mut messages = self.whole_messages(view, batch, &verdicts).await?;
         rows.reverse();
         messages.reverse();
-        for (entry, verdict) in batch.iter().zip(verdicts) {
+        for ((entry, fields), verdict) in both().zip(verdicts) {
             let gone = || Error::new(Kind::Internal, "a message without a row");
             let yes = match verdict {
                 Verdict::NeedsRow => {
                     let row = rows.pop().ok_or_else(gone)?;
-                    self.matches(view, work, candidate(entry), Known::Row(row))
+                    self.matches(view, work, candidate((entry, fields)), Known::Row(row))
                         .await?
                 }
                 Verdict::NeedsPlace | Verdict::NeedsText => {
                     let message = Box::new(messages.pop().ok_or_else(gone)?);
-                    self.matches(view, work, candidate(entry), Known::Message(message))
-                        .await?
+                    self.matches(
+                        view,
+                        work,
+                        candidate((entry, fields)),
+                        Known::Message(message),
+                    )
+                    .await?
                 }
                 verdict => verdict == Verdict::Yes,
             };
@@ -155,7 +173,6 @@ impl Engine {
         candidate: Candidate<'_>,
         mut known: Known,
     ) -> Result<bool> {
-        let fields = FoldedFields::default();
         loop {
             let (row, message) = match &known {
                 Known::Row(row) => (row, None),
@@ -164,7 +181,6 @@ impl Engine {
             let candidate = Candidate {
                 row: Some(row),
                 message,
-                fields: &fields,
                 ..candidate
             };
             let verdict = decide(&work.query, &candidate);
@@ -257,16 +273,18 @@ fn of_verdict(batch: &[Entry], verdicts: &[Verdict], wanted: &[Verdict]) -> Vec<
 /// Whether the main fields of a message decide about a header search, and how. The needle is folded. A damaged row decides nothing.
 pub(crate) fn header_in_row(
     row: &Stored,
-    fields: &FoldedFields,
+    fields: &FoldedFields<'_>,
     name: &str,
     needle: &str,
 ) -> Option<bool> {
     if !row.main_fields_complete() || !main_field::is_main(name) {
         return None;
     }
-    let texts = || match SearchField::named(name) {
-        Some(field) => row.search_texts(field),
-        None => Ok(decode::header_text(row.main_fields(), name)),
+    let has = match SearchField::named(name) {
+        Some(field) => fields.has_search_field(field, needle, || row.search_texts(field)),
+        None => fields.has(name, needle, || {
+            Ok(decode::header_text(row.main_fields(), name))
+        }),
     };
-    fields.has(name, needle, texts).ok()
+    has.ok()
 }

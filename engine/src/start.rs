@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use coldpost_tiers::cache::texts::TextsCache;
 use coldpost_tiers::cold::{Caller, ColdStore, Key};
 use coldpost_tiers::disk::{Disk, RealDisk};
 use coldpost_tiers::fetch::Fetcher;
@@ -20,7 +21,9 @@ use tokio::sync::mpsc;
 use crate::error::{Error, Kind, Result};
 use crate::identity::{self, Claim, Identity};
 use crate::ids::{Epoch, Position, ShardNo, StoreId};
-use crate::limits::{DURABLE_EVERY_MS, READ_AHEAD_HELD, START_CHECK_MS, START_NEEDS_MS};
+use crate::limits::{
+    DURABLE_EVERY_MS, HEADER_TEXTS_MEMORY, READ_AHEAD_HELD, START_CHECK_MS, START_NEEDS_MS,
+};
 use crate::local::{LocalStore, shard_dir};
 use crate::op::{LEVEL, Op};
 use crate::open::{Engine, Inner};
@@ -103,6 +106,7 @@ impl Engine {
                 opening: tokio::sync::Mutex::default(),
                 unfinished: tokio::sync::Notify::new(),
                 search_memory: Default::default(),
+                header_texts: TextsCache::new(HEADER_TEXTS_MEMORY),
                 read_ahead: Arc::new(tokio::sync::Semaphore::new(READ_AHEAD_HELD)),
                 lock,
             }),

@@ -22,7 +22,7 @@ use word::{Accounts, Network, Truth};
 /// Of redb, where nothing else is said.
 const HOT_CACHE: Size = Size::mib(96);
 /// Of decoded frames, where nothing else is said.
-const FRAMES: Size = Size::mib(32);
+const FRAMES: Size = Size::mib(24);
 /// Of message bytes in flight, where nothing else is said.
 const MAIL_MEMORY: Size = Size::mib(64);
 /// What the defaults and all bounds may add up to; the rest of what a process takes is its own: code, stacks, buffers of sockets.

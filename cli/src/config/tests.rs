@@ -66,7 +66,7 @@ fn without_a_file_everything_has_its_default() {
 
         [hot]
         cache = "96MiB"
-        frames = "32MiB"
+        frames = "24MiB"
         local_bodies = "1GiB"
         min_free = "5%"
 

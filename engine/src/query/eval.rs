@@ -3,7 +3,7 @@
 use coldpost_search::fold::fold_collapsed;
 
 use super::ast::{DateField, Query, SizeBound};
-use crate::mail::Stored;
+use crate::mail::{SearchField, Stored};
 use crate::search::{FoldedFields, header_in_row};
 use crate::view::{Entry, Message};
 
@@ -21,7 +21,7 @@ pub struct Candidate<'a> {
     /// Row and place, once both were read.
     pub message: Option<&'a Message>,
     /// Its folded fields, once they were asked for.
-    pub(crate) fields: &'a FoldedFields,
+    pub(crate) fields: &'a FoldedFields<'a>,
 }
 
 /// What can be said.
@@ -118,7 +118,7 @@ fn evaluate(query: &Query, c: &Candidate<'_>, hit: &dyn Fn(&Query) -> Option<boo
             field: DateField::Sent,
             ..
         } => match c.row {
-            None => NeedsRow,
+            None => known(query, c.fields).map_or(NeedsRow, verdict),
             Some(row) => of_row(query, row, c.fields).unwrap_or_else(|| ask(query, hit)),
         },
         Query::Body(_) | Query::Text(_) => ask(query, hit),
@@ -133,8 +133,16 @@ fn ask(query: &Query, hit: &dyn Fn(&Query) -> Option<bool>) -> Verdict {
     hit(query).map_or(NeedsText, verdict)
 }
 
+/// What is remembered of the row.
+fn known(query: &Query, fields: &FoldedFields<'_>) -> Option<bool> {
+    match query {
+        Query::Header(name, needle) => fields.known(SearchField::named(name)?, needle),
+        _ => None,
+    }
+}
+
 /// What the row says; `None` when only the text can tell. Of a damaged row too: whoever reads the text meets the damage and says so.
-fn of_row(query: &Query, row: &Stored, fields: &FoldedFields) -> Option<Verdict> {
+fn of_row(query: &Query, row: &Stored, fields: &FoldedFields<'_>) -> Option<Verdict> {
     match query {
         Query::Header(name, needle) => header_in_row(row, fields, name, needle).map(verdict),
         Query::Days { from, until, .. } => {

@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use coldpost_search::fold::{collapse_onto, contains, fold, fold_collapsed};
+use coldpost_tiers::cache::texts::{TextKey, TextsCache};
 
 use super::too_long;
 use crate::error::{Error, Kind, Result};
 use crate::limits::SEARCH_TEXTS_MAX;
-use crate::mail::decode;
 use crate::mail::part::Part;
 use crate::mail::text::{Piece, Scope, texts};
+use crate::mail::{SearchField, decode};
 use crate::query::Query;
 
 /// The folded texts that a planned query looks for in bodies, each once, in order.
@@ -157,16 +158,51 @@ impl Stream {
     }
 }
 
-/// Folded values of a message's fields, kept while one message is looked at.
+/// Folded values of a message's fields, kept while one message is looked at; those that the row decides for longer, in a cache.
 #[derive(Default)]
-pub(crate) struct FoldedFields(Mutex<Vec<Folded>>);
+pub(crate) struct FoldedFields<'c> {
+    kept: Mutex<Vec<Folded>>,
+    cache: Option<(&'c TextsCache, TextKey)>,
+}
 
 struct Folded {
     name: String,
-    values: Arc<Vec<String>>,
+    values: Arc<[String]>,
 }
 
-impl FoldedFields {
+impl<'c> FoldedFields<'c> {
+    /// Of a message whose texts may be in the cache under `key` with the number of a field.
+    pub(super) fn cached(cache: &'c TextsCache, key: TextKey) -> FoldedFields<'c> {
+        FoldedFields {
+            kept: Mutex::default(),
+            cache: Some((cache, key)),
+        }
+    }
+
+    /// Whether a search field has the folded `needle`, if its texts are in the cache.
+    pub(crate) fn known(&self, field: SearchField, needle: &str) -> Option<bool> {
+        let (cache, key) = self.cache.as_ref()?;
+        let values = cache.get(&of_field(key, field))?;
+        Some(values.iter().any(|value| contains(value, needle)))
+    }
+
+    /// As [`FoldedFields::has`] for a search field of a row that has all of it.
+    ///
+    /// # Errors
+    /// Those of `values`.
+    pub(crate) fn has_search_field(
+        &self,
+        field: SearchField,
+        needle: &str,
+        values: impl FnOnce() -> Result<Vec<String>>,
+    ) -> Result<bool> {
+        let values = self.values(field.name(), values)?;
+        if let Some((cache, key)) = &self.cache {
+            cache.keep(of_field(key, field), Arc::clone(&values));
+        }
+        Ok(values.iter().any(|value| contains(value, needle)))
+    }
+
     /// Whether a field `name` has the folded `needle`; `values` are asked for once a name.
     ///
     /// # Errors
@@ -185,8 +221,8 @@ impl FoldedFields {
         &self,
         name: &str,
         values: impl FnOnce() -> Result<Vec<String>>,
-    ) -> Result<Arc<Vec<String>>> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    ) -> Result<Arc<[String]>> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(folded) = kept.iter().find(|f| f.name.eq_ignore_ascii_case(name)) {
             return Ok(Arc::clone(&folded.values));
         }
@@ -194,7 +230,6 @@ impl FoldedFields {
             .iter()
             .map(|value| fold_collapsed(value))
             .collect();
-        let values = Arc::new(values);
         kept.push(Folded {
             name: name.to_owned(),
             values: Arc::clone(&values),
@@ -207,6 +242,13 @@ impl FoldedFields {
         // A header at hand cannot fail.
         self.has(name, needle, || Ok(decode::header_text(header, name)))
             .unwrap_or(false)
+    }
+}
+
+fn of_field(key: &TextKey, field: SearchField) -> TextKey {
+    TextKey {
+        field: field as u8,
+        ..*key
     }
 }
 

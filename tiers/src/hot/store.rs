@@ -4,15 +4,20 @@
 //! (quick-repair). A page that redb cannot make sense of, by an error or by a panic, is `Corrupt` and remembered.
 
 use std::cell::OnceCell;
+use std::fs::File;
+use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, Table, WriteTransaction};
 
+use rustix::fs::{Advice, fadvise};
+
 use super::guard::{Guard, OBJECT, Scan};
 use super::schema::TableName;
 use super::snapshot::{Snapshot, bounds, slices};
 use crate::error::{Error, Kind, Result};
+use crate::limits::HOT_AHEAD_MAX;
 
 /// Whether a commit is fsynced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +45,16 @@ pub struct Batch<'t> {
     txn: &'t WriteTransaction,
     tables: [OnceCell<WriteTable<'t>>; TableName::ALL.len()],
     guard: Guard,
+}
+
+/// Tells the kernel that the file will be read: after a start of the machine the first listing would wait for it page by page.
+fn ask_ahead(path: &Path) {
+    let Ok(file) = File::open(path) else { return };
+    let advise = move || fadvise(&file, 0, NonZeroU64::new(HOT_AHEAD_MAX), Advice::WillNeed);
+    // It is advice: whether it is taken, and when, changes nothing but time.
+    let _ = std::thread::Builder::new()
+        .name("hot-ahead".to_owned())
+        .spawn(advise);
 }
 
 /// Only what says that the bytes themselves are wrong is damage: a file that a reader still holds open, or a disk that refuses, is not.
@@ -77,6 +92,7 @@ impl HotTier {
     /// # Errors
     /// `Unavailable` when the disk refuses; `Corrupt` when redb does not recognise the file (the caller rebuilds it from the journal).
     pub fn open(path: &Path, cache: usize) -> Result<HotTier> {
+        ask_ahead(path);
         let mut builder = Database::builder();
         builder.set_cache_size(cache);
         HotTier::with_tables(path, || builder.create(path))

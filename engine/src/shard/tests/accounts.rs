@@ -216,6 +216,7 @@ fn start(disk: Arc<dyn Disk>, scratch: &Path) -> crate::Result<Engine> {
             opening: tokio::sync::Mutex::default(),
             unfinished: tokio::sync::Notify::new(),
             search_memory: Default::default(),
+            header_texts: coldpost_tiers::cache::texts::TextsCache::new(0),
             read_ahead: Arc::new(tokio::sync::Semaphore::new(1)),
             lock,
         }),
