@@ -202,6 +202,18 @@ impl<'a> Reader<'a> {
         Err(start)
     }
 
+    /// Passes over a varint whose value nobody wants.
+    pub fn pass_varint(&mut self) -> Result<(), Malformed> {
+        let last = self
+            .rest()
+            .iter()
+            .take(10)
+            .position(|byte| byte & 0x80 == 0);
+        let last = last.ok_or(self.malformed("a varint of at most 64 bits"))?;
+        self.at += last + 1;
+        Ok(())
+    }
+
     /// A varint that fits the type asked for.
     pub fn number<T: TryFrom<u64>>(&mut self) -> Result<T, Malformed> {
         let at = self.malformed("a smaller number");

@@ -117,9 +117,7 @@ pub(crate) fn uid_set(
     let mut set = UidSet::new();
     let prefix = key::mailbox(account.number, mailbox.0);
     state.walk(TableName::Runs, &prefix, &prefix, |_, value| {
-        for entry in Run::decode("runs", value)?.entries {
-            set.push(entry.uid);
-        }
+        Run::each_uid(value, |uid| set.push(uid))?;
         Ok(true)
     })?;
     let set = Arc::new(set);

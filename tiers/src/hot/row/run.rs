@@ -3,6 +3,7 @@
 use super::{Row, VERSION};
 use crate::address::{Epoch, MessageId, Position};
 use crate::codec::{Malformed, Reader, Writer};
+use crate::error::Error;
 
 /// Entries of a run.
 pub const RUN_ENTRIES_MAX: usize = 128;
@@ -41,6 +42,17 @@ impl Run {
         uid.saturating_sub(1) / 128 * 128 + 1
     }
 
+    /// Gives the UIDs of a stored run to `take`, in order, and looks at nothing else of it: a mailbox that is opened wants no more.
+    ///
+    /// # Errors
+    /// `Corrupt` when the bytes are no run.
+    pub fn each_uid(value: &[u8], take: impl FnMut(u32)) -> Result<(), Error> {
+        read_uids(value, take).map_err(|malformed| {
+            let offset = u64::try_from(malformed.offset).unwrap_or(u64::MAX);
+            Error::corrupt("hot tier, table runs", offset, malformed.to_string())
+        })
+    }
+
     /// The highest modseq of a stored run, without reading its entries: a run below what a session knows is skipped.
     pub fn peek_highest_modseq(value: &[u8]) -> Option<u64> {
         let mut r = Reader::new(value);
@@ -48,6 +60,30 @@ impl Run {
         r.varint().ok()?;
         r.varint().ok()
     }
+}
+
+fn read_uids(value: &[u8], mut take: impl FnMut(u32)) -> Result<(), Malformed> {
+    let mut r = Reader::new(value);
+    if r.u8()? != VERSION {
+        return Err(r.malformed("a version that is known"));
+    }
+    let n = r.count()?;
+    r.pass_varint()?;
+    let mut uid = 0_u32;
+    for _ in 0..n {
+        let at = r.malformed("a UID of 32 bits");
+        uid = uid.checked_add(r.number()?).ok_or(at)?;
+        for _ in 0..3 {
+            r.pass_varint()?;
+        }
+        r.u8()?;
+        for _ in 0..2 {
+            r.pass_varint()?;
+        }
+        r.bytes()?;
+        take(uid);
+    }
+    Ok(())
 }
 
 impl Row for Run {
@@ -220,12 +256,16 @@ mod tests {
             let run = Run { entries };
             let value = run.encode();
             prop_assert_eq!(Run::decode("runs", &value).unwrap(), run.clone());
+            let mut uids = Vec::new();
+            Run::each_uid(&value, |uid| uids.push(uid)).unwrap();
+            prop_assert_eq!(uids, run.entries.iter().map(|e| e.uid).collect::<Vec<_>>());
             prop_assert_eq!(Run::peek_highest_modseq(&value), Some(run.entries.iter().map(|e| e.modseq).max().unwrap_or(0)));
         }
 
         #[test]
         fn foreign_bytes_are_refused_without_a_panic(bytes: Vec<u8>) {
             let _ = Run::decode("runs", &bytes);
+            let _ = Run::each_uid(&bytes, drop);
         }
     }
 }
