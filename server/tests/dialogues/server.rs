@@ -207,6 +207,7 @@ fn settings(data: &Path, keep_local: bool) -> Settings {
         mail_memory: 16 << 20,
         attachment_threshold: 64 << 10,
         cut_age: Duration::from_secs(if keep_local { 3600 } else { 0 }),
+        autocreate: Vec::new(),
     }
 }
 
