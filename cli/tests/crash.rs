@@ -8,8 +8,12 @@ mod changes;
 mod deliveries;
 #[path = "crash/facts.rs"]
 mod facts;
+#[path = "crash/groups.rs"]
+mod groups;
 #[path = "crash/mail.rs"]
 mod mail;
+#[path = "crash/newcomers.rs"]
+mod newcomers;
 
 use std::sync::Mutex;
 use std::time::Duration;

@@ -1,8 +1,10 @@
 //! Shard 0: account name → number, shard. An account is open in its mail shard before the directory names it.
 //!
-//! A crash leaves: an account without a name, or a name that is marked; the next start finishes either.
+//! A crash leaves: an account without a name, perhaps without some of its first mailboxes, or a name that is marked; the next start
+//! finishes either.
 
 mod changes;
+mod first_mailboxes;
 
 use coldpost_tiers::hot::row::{
     AccountRow, AccountState, MailboxRow, MailboxState, NameRow, NameState, Row,
@@ -74,7 +76,8 @@ impl Engine {
         Ok(accounts)
     }
 
-    /// Opens an account in the crash order of the design (mail shard, then directory); gives the existing one when it is there.
+    /// Opens an account in the crash order of the design (mail shard with its first mailboxes, then directory); gives the existing one
+    /// when it is there.
     ///
     /// # Errors
     /// `Unavailable`.
@@ -161,7 +164,7 @@ impl Engine {
         Ok(sum)
     }
 
-    /// Both steps, the first of which may have been done before.
+    /// All steps, of which the first ones may have been done before.
     async fn finish_opening(&self, begun: &HalfOpen) -> Result<AccountRef> {
         let open = Op::OpenAccount {
             account: begun.account,
@@ -176,6 +179,8 @@ impl Engine {
             } => {}
             other => return Err(unexpected(&other)),
         }
+        self.make_first_mailboxes(begun.account, begun.shard)
+            .await?;
         self.name_account(begun.name.as_str(), begun.account, begun.shard)
             .await
     }
@@ -231,6 +236,7 @@ impl Engine {
                     Ok(true)
                 })?;
             for (account, name) in unnamed {
+                self.make_first_mailboxes(account, shard.no).await?;
                 let given = self.name_account(&name, account, shard.no).await?;
                 if given.number != account {
                     let other = format!("{name}~{:016x}", account.0);

@@ -28,6 +28,8 @@ pub const MAILBOX_NAME_MAX: usize = 1_024;
 pub const MAILBOX_LEVELS_MAX: usize = 64;
 /// Mailboxes of an account.
 pub const MAILBOXES_MAX: usize = 10_000;
+/// Mailboxes that a new account has beside INBOX.
+pub const AUTOCREATE_MAX: usize = 32;
 /// Hashes of References kept for threading.
 pub const REFERENCES_MAX: usize = 32;
 /// Decoded bytes of a frame: what one read has to unpack at most.

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 pub use coldpost_tiers::cold::ColdSettings;
 
+use crate::view::SpecialUse;
+
 /// Everything `Engine::open` is told.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -30,6 +32,17 @@ pub struct Settings {
     pub attachment_threshold: u64,
     /// An open segment that holds mail is cut at this age.
     pub cut_age: Duration,
+    /// What a new account has beside INBOX, subscribed; at most [`crate::limits::AUTOCREATE_MAX`].
+    pub autocreate: Vec<NewMailbox>,
+}
+
+/// A mailbox that a new account has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewMailbox {
+    /// As [`crate::mailbox_name`] gives it.
+    pub name: String,
+    /// What it is for.
+    pub special_use: Option<SpecialUse>,
 }
 
 /// Free disk: bytes or a share.

@@ -42,6 +42,7 @@ pub(crate) fn settings(dir: &Path) -> Settings {
         mail_memory: 64 << 20,
         attachment_threshold: 64 << 10,
         cut_age: Duration::from_secs(3600),
+        autocreate: Vec::new(),
     }
 }
 

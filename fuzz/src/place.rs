@@ -43,6 +43,7 @@ impl Place {
             mail_memory: 16 << 20,
             attachment_threshold: 1 << 10,
             cut_age: Duration::from_secs(3600),
+            autocreate: Vec::new(),
         };
         runtime
             .block_on(Engine::open(settings))

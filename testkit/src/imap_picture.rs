@@ -45,9 +45,9 @@ impl Picture {
             self.messages.clear();
         }
         self.uid_validity = validity;
-        self.messages.retain(|known| known.uid.is_some());
-        // What is gone is told behind EXISTS (RFC 7162, 3.2.5.1), which counts without it.
-        let vanished = |line: &&Vec<u8>| line.starts_with(b"VANISHED");
+        self.forget_behind_untold();
+        // What went before is told behind EXISTS (RFC 7162, 3.2.5.1), which counts without it; what goes now is told in its turn.
+        let vanished = |line: &&Vec<u8>| line.starts_with(b"VANISHED (EARLIER)");
         reply
             .untagged
             .iter()
@@ -56,6 +56,13 @@ impl Picture {
         let others = reply.untagged.iter().filter(|line| !vanished(line));
         others.for_each(|line| self.line(line));
         self.highest_modseq = number("HIGHESTMODSEQ").unwrap_or(0);
+    }
+
+    /// Forgets all from the first message on whose UID was not told: nobody could say where the others stand after a reconnect.
+    pub fn forget_behind_untold(&mut self) {
+        let untold = |known: &Known| known.uid.is_none();
+        let whole = self.messages.iter().position(untold);
+        self.messages.truncate(whole.unwrap_or(self.messages.len()));
     }
 
     /// Takes all untagged answers of a command, in order.
@@ -100,18 +107,24 @@ impl Picture {
         self.messages.resize(count, Known::default());
     }
 
-    /// EARLIER may name what was never known (RFC 7162, 3.2.10.1); otherwise only what is there goes.
+    /// EARLIER may name what was never known (RFC 7162, 3.2.10.1); otherwise what is there goes: of messages whose UID was not told one
+    /// that stands where it can only be.
     fn vanished(&mut self, set: &str, earlier: bool, text: &str) {
-        let gone = uids(set).must(text);
-        if !earlier {
-            for uid in &gone {
-                let known = self.messages.iter().any(|known| known.uid == Some(*uid));
-                let untold = self.messages.iter().any(|known| known.uid.is_none());
-                assert!(known || untold, "{text}: {uid} was not there");
+        for gone in uids(set).must(text) {
+            let is_it = |known: &Known| known.uid == Some(gone);
+            match self.messages.iter().position(is_it) {
+                Some(at) => drop(self.messages.remove(at)),
+                None if earlier => {}
+                None => {
+                    let above = |known: &Known| known.uid.is_some_and(|uid| uid > gone);
+                    let end = self.messages.iter().position(above);
+                    let at = end.unwrap_or(self.messages.len()).checked_sub(1);
+                    let at = at.filter(|at| self.messages[*at].uid.is_none());
+                    self.messages
+                        .remove(at.must(&format!("{text}: {gone} was not there")));
+                }
             }
         }
-        self.messages
-            .retain(|known| known.uid.is_none_or(|uid| !gone.contains(&uid)));
     }
 
     fn fetch(&mut self, fetch: &Fetch, text: &str) {
@@ -306,6 +319,46 @@ mod tests {
         picture.line(b"VANISHED (EARLIER) 1:5,7");
         picture.line(b"VANISHED 9");
         assert_eq!(picture.uids(), BTreeSet::from([6]));
+    }
+
+    #[test]
+    fn what_went_before_a_select_is_taken_away_first_and_what_goes_during_it_last() {
+        let mut picture = picture(&THREE);
+        let lines = [
+            "2 EXISTS",
+            "OK [UIDVALIDITY 1] x",
+            "OK [HIGHESTMODSEQ 12] x",
+            "VANISHED (EARLIER) 4",
+            "2 FETCH (UID 9 MODSEQ (11) FLAGS (\\Seen))",
+            "VANISHED 6",
+        ];
+        picture.uid_validity = 1;
+        let reply = Reply {
+            status: "OK".to_owned(),
+            text: "done".to_owned(),
+            untagged: lines.map(|line| line.as_bytes().to_vec()).to_vec(),
+        };
+        picture.select(&reply, true);
+        assert_eq!((picture.uids(), picture.len()), (BTreeSet::from([9]), 1));
+    }
+
+    #[test]
+    fn vanished_takes_one_that_was_not_told_where_it_can_only_be() {
+        let mut picture = picture(&THREE);
+        picture.line(b"6 EXISTS");
+        picture.line(b"5 FETCH (UID 20 FLAGS () MODSEQ (12))");
+        picture.line(b"VANISHED 15,31");
+        let left = picture.messages.iter().map(|known| known.uid);
+        let left: Vec<_> = left.map(Option::unwrap_or_default).collect();
+        assert_eq!(left, [4, 6, 9, 20]);
+    }
+
+    #[test]
+    #[should_panic(expected = "7 was not there")]
+    fn what_was_never_there_does_not_vanish() {
+        let mut picture = picture(&THREE);
+        picture.line(b"4 EXISTS");
+        picture.line(b"VANISHED 7");
     }
 
     #[test]

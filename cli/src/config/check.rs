@@ -273,6 +273,7 @@ impl Config {
             mail_memory: self.mail.memory.0.0,
             attachment_threshold: self.mail.attachment_threshold.0.0,
             cut_age: CUT_AGE,
+            autocreate: self.first_mailboxes()?,
         })
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Promises: a key that is not here is an error that names the nearest one; a wrong value is named with its key and where it came from.
 
+mod autocreate;
 mod check;
 mod load;
 mod tls;
@@ -14,6 +15,7 @@ use coldpost_engine::settings::MinFree;
 use coldpost_server::listen::Address;
 use serde::{Deserialize, Serialize};
 
+use autocreate::FirstMailbox;
 pub(crate) use check::Checked;
 use value::{Free, List, Secret, Size, Value, Whole};
 pub(crate) use word::LogFormat;
@@ -248,6 +250,8 @@ struct Mail {
     attachment_threshold: Value<Size>,
     /// Message bytes in flight, all sessions together.
     memory: Value<Size>,
+    /// What a new account has beside INBOX; the usual ones when absent.
+    autocreate: Option<List<FirstMailbox>>,
 }
 
 impl Default for Mail {
@@ -255,6 +259,7 @@ impl Default for Mail {
         Mail {
             attachment_threshold: Value(Size::kib(64)),
             memory: Value(MAIL_MEMORY),
+            autocreate: None,
         }
     }
 }

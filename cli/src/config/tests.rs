@@ -373,6 +373,91 @@ fn a_certificate_and_its_key_come_together_and_open_listeners_to_other_machines(
 }
 
 #[test]
+fn a_new_account_gets_the_usual_mailboxes_unless_others_are_given_or_a_front_end_is_there() {
+    let made = |file: &str, environment: &[(&str, &str)]| {
+        let (config, checked) = load(file, environment, None).expect("right");
+        let made = checked.engine.autocreate.into_iter();
+        let made: Vec<String> = made
+            .map(|mailbox| format!("{} {:?}", mailbox.name, mailbox.special_use))
+            .collect();
+        let shown = toml::to_string(&config).expect("shown");
+        let again = load(&shown, &[], None).expect("right").1.engine.autocreate;
+        assert_eq!(again.len(), made.len(), "{shown}");
+        made.join(", ")
+    };
+    expect!["Drafts Some(Drafts), Sent Some(Sent), Junk Some(Junk), Trash Some(Trash)"]
+        .assert_eq(&made("", &[]));
+    let front = "[auth]\nbackend_password = \"x\"\n";
+    assert_eq!(
+        load(front, &[], None).expect("right").1.engine.autocreate,
+        []
+    );
+    assert_eq!(made("[mail]\nautocreate = []", &[]), "");
+    expect!["Sent items Some(Sent), INBOX/Later None"].assert_eq(&made(
+        r#"mail.autocreate = ["Sent items \\sent", "inbox/Later"]"#,
+        &[],
+    ));
+    let environment = [(
+        "COLDPOST_MAIL__AUTOCREATE",
+        r"Spam \Junk, Archive \Archive,Notes",
+    )];
+    expect!["Spam Some(Junk), Archive Some(Archive), Notes None"]
+        .assert_eq(&made("", &environment));
+}
+
+#[test]
+fn mailboxes_that_cannot_be_made_are_refused() {
+    for (list, expected) in [
+        (
+            r#"["Drafts \\Draft"]"#,
+            expect![[
+                r#"mail.autocreate (in coldpost.toml): "Drafts \\Draft": \Draft is no use of a mailbox: write one of \All, \Archive, \Drafts, \Flagged, \Junk, \Sent, \Trash, or none"#
+            ]],
+        ),
+        (
+            r#"["Drafts \\Drafts \\Sent"]"#,
+            expect![[
+                r#"mail.autocreate (in coldpost.toml): "Drafts \\Drafts \\Sent": write a name, and behind it one use or none"#
+            ]],
+        ),
+        (
+            r#"["a//b"]"#,
+            expect![[
+                r#"mail.autocreate (in coldpost.toml): "a//b": mailbox name: a level is empty"#
+            ]],
+        ),
+        (
+            r#"["\\Drafts"]"#,
+            expect![[
+                r#"mail.autocreate (in coldpost.toml): "\\Drafts": write a name, and behind it one use or none"#
+            ]],
+        ),
+        (
+            r#"["inbox"]"#,
+            expect![[
+                r#"mail.autocreate (in coldpost.toml): "inbox": INBOX is there anyway; leave it out"#
+            ]],
+        ),
+        (
+            r#"["a", "a \\Sent"]"#,
+            expect!["mail.autocreate: a stands there twice"],
+        ),
+        (
+            r#"["a \\Sent", "b", "c \\Sent"]"#,
+            expect!["mail.autocreate: a and c have the same use; give it to one of them"],
+        ),
+    ] {
+        refused(&format!("[mail]\nautocreate = {list}"), &[], expected);
+    }
+    let many: Vec<String> = (0..33).map(|number| number.to_string()).collect();
+    refused(
+        &format!("[mail]\nautocreate = {many:?}"),
+        &[],
+        expect!["mail.autocreate: 33 mailboxes are too many; at most 32"],
+    );
+}
+
+#[test]
 fn secrets_are_not_shown() {
     let file = "[auth]\ndev_password = \"sesame\"\n[http]\ntoken = \"sesame\"\n[cold]\nsecret_access_key = \"sesame\"";
     let (config, checked) = load(file, &[], None).expect("right");

@@ -39,6 +39,8 @@ pub(crate) struct Session {
     number: usize,
     idles: usize,
     steps: VecDeque<String>,
+    /// Until an answer was taken without a panic.
+    is_contradicted: bool,
     counts: [usize; 4],
 }
 
@@ -51,6 +53,18 @@ pub(crate) fn fresh(daemon: &Daemon, user: &str) -> Picture {
         picture.told(&imap.command("FETCH 1:* (UID FLAGS MODSEQ)").ok());
     }
     picture
+}
+
+/// What led to a contradiction stands in the answers that came before it.
+impl Drop for Session {
+    fn drop(&mut self) {
+        if self.is_contradicted {
+            eprintln!(
+                "the last steps of the session that was contradicted:\n{}",
+                self.steps()
+            );
+        }
+    }
 }
 
 impl Session {
@@ -68,6 +82,7 @@ impl Session {
             number,
             idles: 0,
             steps: VecDeque::new(),
+            is_contradicted: false,
             counts: [0; 4],
         };
         session.select();
@@ -149,7 +164,9 @@ impl Session {
         self.steps
             .push_back(format!("{}: {command}\n{reply:?}", self.number));
         assert!(reply.status != "BAD", "{}", self.steps());
+        self.is_contradicted = true;
         self.picture.told(&reply);
+        self.is_contradicted = false;
         reply
     }
 
@@ -248,7 +265,9 @@ impl Session {
                 self.number,
                 String::from_utf8_lossy(line)
             ));
+            self.is_contradicted = true;
             self.picture.line(line);
+            self.is_contradicted = false;
         }
         response
     }
@@ -267,6 +286,7 @@ impl Session {
         let qresync = capability
             .iter()
             .any(|line| line.split(' ').any(|word| word == "QRESYNC"));
+        self.picture.forget_behind_untold();
         let known = self.picture.uids();
         let resume = qresync && !known.is_empty() && self.synced > 0;
         if qresync {
@@ -285,7 +305,9 @@ impl Session {
         if !resume {
             self.picture = Picture::default();
         }
+        self.is_contradicted = true;
         self.picture.select(&reply, resume);
+        self.is_contradicted = false;
         self.synced = self.picture.highest_modseq;
     }
 

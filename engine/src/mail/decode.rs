@@ -190,10 +190,14 @@ fn chunk_length(bytes: &[u8]) -> usize {
 }
 
 /// Decodes line by line; a `=` that begins no octet and no soft line break stays (RFC 2045, 6.7, note 2), and costs nothing beside it.
+/// One at the very end is a soft line break.
 pub(crate) fn quoted_printable(lines: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(lines.len());
     for line in lines.split_inclusive(|&b| b == b'\n') {
-        match quoted_printable_decode(line) {
+        // The decoder would pass over half an octet at the end.
+        let ends_in_half = matches!(line, [.., b'=', last] if last.is_ascii_hexdigit());
+        let whole = (!ends_in_half).then(|| quoted_printable_decode(line));
+        match whole.flatten() {
             Some(text) => decoded.extend_from_slice(&text),
             None => match quoted_printable_decode(&with_encoded_equal_signs(line)) {
                 Some(text) => decoded.extend_from_slice(&text),

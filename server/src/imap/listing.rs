@@ -18,6 +18,8 @@ use crate::limits::{IMAP_LIST_PATTERNS_MAX, IMAP_LIST_STEPS, IMAP_LIST_WILDCARDS
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Listed {
     pub(crate) info: MailboxInfo,
+    /// It is selected itself, not only something below it.
+    pub(crate) is_selected: bool,
     /// \Subscribed is told of it.
     pub(crate) tells_subscribed: bool,
     /// CHILDINFO: something below it matches the selection (RFC 5258, 3.5).
@@ -88,11 +90,12 @@ pub(crate) async fn list(
     for (name, info) in names {
         pace.spend(name.len() * weight).await?;
         let subscribed_below = above.contains(name);
-        if (info.is_some_and(selected) || subscribed_below)
-            && patterns.iter().any(|pattern| pattern.matches(name))
+        let is_selected = info.is_some_and(selected);
+        if (is_selected || subscribed_below) && patterns.iter().any(|pattern| pattern.matches(name))
         {
             listed.push(Listed {
                 info: info.cloned().unwrap_or_else(|| nonexistent(name)),
+                is_selected,
                 tells_subscribed: select.subscribed || asked.returns.subscribed,
                 subscribed_below: subscribed_below && select.subscribed,
             });

@@ -103,6 +103,7 @@ pub(crate) mod tests {
             mail_memory: 1 << 20,
             attachment_threshold: 64 << 10,
             cut_age: Duration::from_secs(3600),
+            autocreate: Vec::new(),
         }
     }
 

@@ -11,7 +11,9 @@ use coldpost_engine::settings::{ColdSettings, MinFree, Settings};
 use coldpost_server::auth::{AccountPolicy, AuthSettings, Authenticator, Password, Peer, Users};
 use coldpost_server::imap::{Context, ImapSettings, Metrics, serve};
 use coldpost_server::places::Places;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, ReadHalf, WriteHalf};
+use tokio::io::{
+    AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream, ReadHalf, WriteHalf,
+};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
@@ -205,6 +207,7 @@ fn settings(data: &Path, keep_local: bool) -> Settings {
         mail_memory: 16 << 20,
         attachment_threshold: 64 << 10,
         cut_age: Duration::from_secs(if keep_local { 3600 } else { 0 }),
+        autocreate: Vec::new(),
     }
 }
 
@@ -218,6 +221,14 @@ impl Connection {
     /// The next line without its CRLF, each octet a character.
     pub(crate) async fn line(&mut self) -> Result<String, String> {
         line(&mut self.reader).await
+    }
+
+    /// The next octets, as they are.
+    pub(crate) async fn octets(&mut self, count: usize) -> Vec<u8> {
+        let mut octets = vec![0; count];
+        let read = timeout(PATIENCE, self.reader.read_exact(&mut octets)).await;
+        read.expect("they come in time").expect("they come");
+        octets
     }
 
     /// Sends what a client says; a server that has closed hears nothing.

@@ -1,4 +1,5 @@
-//! Opening an account touches two shards: killed or cut off after every single disk operation of it, it is there once or not at all.
+//! Opening an account touches two shards: killed or cut off after every single disk operation of it, it is there once, with all of
+//! its first mailboxes, or not at all.
 
 #[path = "changes.rs"]
 mod changes;
@@ -24,7 +25,8 @@ use crate::error::{Error, Kind};
 use crate::ids::{AccountId, AccountRef, ShardNo};
 use crate::local::{LocalStore, shard_dir};
 use crate::open::{Engine, Inner};
-use crate::settings::Settings;
+use crate::settings::{NewMailbox, Settings};
+use crate::view::SpecialUse;
 use crate::write::Delivered;
 
 /// The directory and one shard for mail.
@@ -185,6 +187,7 @@ impl DiskFile for FilmedFile {
 fn start(disk: Arc<dyn Disk>, scratch: &Path) -> crate::Result<Engine> {
     let settings = Settings {
         segment_size: 1 << 20,
+        autocreate: first_mailboxes(),
         ..crate::tests::settings(scratch)
     };
     let (mut shards, mut threads) = (Vec::new(), Vec::new());
@@ -221,6 +224,16 @@ fn start(disk: Arc<dyn Disk>, scratch: &Path) -> crate::Result<Engine> {
             lock,
         }),
     })
+}
+
+fn first_mailboxes() -> Vec<NewMailbox> {
+    let mailbox = |(name, special_use)| NewMailbox {
+        name: String::from(name),
+        special_use,
+    };
+    [("Drafts", Some(SpecialUse::Drafts)), ("Later", None)]
+        .map(mailbox)
+        .to_vec()
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -355,7 +368,8 @@ async fn check(image: &Image, ann: AccountRef, ben: Option<AccountRef>, scratch:
     assert_eq!(Accounts::of(&engine, context), last, "{context}");
     for (account, mails) in [(ann, 2), (retried, 1), (carl, 1)] {
         let there = engine.mailboxes_of(account);
-        assert_eq!(there, ["INBOX"], "{context}");
+        let all = ["Drafts subscribed", "INBOX", "Later subscribed"];
+        assert_eq!(there, all, "{context}");
         let status = engine.status(account, "INBOX").unwrap();
         assert_eq!(status.exists, mails, "{context}");
     }
@@ -374,7 +388,16 @@ enum State {
 impl Engine {
     fn mailboxes_of(&self, account: AccountRef) -> Vec<String> {
         let mailboxes = self.mailboxes(account).unwrap();
-        mailboxes.into_iter().map(|m| m.name).collect()
+        let described = mailboxes.into_iter().map(|mailbox| {
+            let subscribed = if mailbox.subscribed {
+                " subscribed"
+            } else {
+                ""
+            };
+            assert!(mailbox.id.is_some(), "{} is a name only", mailbox.name);
+            format!("{}{subscribed}", mailbox.name)
+        });
+        described.collect()
     }
 }
 

@@ -35,7 +35,8 @@ pub(super) async fn run(session: &mut Session, asked: List, out: &mut Out<'_>) -
     let mut pace = Pace::new(IMAP_LIST_TIME);
     for listed in list(&mailboxes, &asked, &mut pace).await? {
         tell(&listed, asked.extended, out.buffer());
-        if let (Some(items), Some(_)) = (items, listed.info.id) {
+        // What is shown for the sake of something below it has no STATUS (RFC 5819, 3).
+        if let (Some(items), Some(_), true) = (items, listed.info.id, listed.is_selected) {
             match status::tell(session, account, &listed.info.name, items, out.buffer()) {
                 // One that went in between is passed over (RFC 5819, 2).
                 Err(error) if error.kind() == Kind::NotFound => {}
