@@ -95,6 +95,7 @@ fn what_nobody_can_log_in_with_says_why_and_a_costly_hash_is_refused_unrun() {
             "{PLAIN",
             "{MD5}abcd",
             "{a secret}x",
+            "{hunter2}x",
             "*",
             "!",
             "x",
@@ -122,6 +123,7 @@ fn what_nobody_can_log_in_with_says_why_and_a_costly_hash_is_refused_unrun() {
             {PLAIN: its scheme has no }
             {MD5}abcd: the scheme MD5 is not known here
             {a secret}x: its scheme is not known here
+            {hunter2}x: its scheme is not known here
             *: its kind of crypt is not known here
             !: its kind of crypt is not known here
             x: its kind of crypt is not known here
