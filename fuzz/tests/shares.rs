@@ -95,7 +95,7 @@ fn every_line_of_a_passwd_file_is_a_user_or_is_named_without_what_it_says() {
     let report = share(&passwd::TARGET, 2_000_000);
     let (users, complaints) = passwd::reached();
     println!("{users} users, {complaints} complaints");
-    assert!(users > report.inputs && complaints > report.inputs / 2);
+    assert!(users * 4 > report.inputs && complaints * 2 > report.inputs);
 }
 
 #[test]
