@@ -75,10 +75,10 @@ impl PasswdFile {
     /// # Errors
     /// It cannot be read, or is too large; the text names it.
     pub fn open(path: &Path) -> io::Result<PasswdFile> {
-        let (table, stamp) = match look(path, None, Patience::None) {
+        let (table, stamp) = match look(path, None, &Patience::None) {
             Look::New(table, stamp) => (table, stamp),
             Look::Unusable(why) => return Err(io::Error::other(why)),
-            Look::Same | Look::Unsettled => unreachable!("nothing was known, nor waited for"),
+            Look::Same | Look::Unsettled(_) => unreachable!("nothing was known, nor waited for"),
         };
         Ok(PasswdFile {
             path: path.to_owned(),
@@ -95,7 +95,7 @@ impl PasswdFile {
         let mut known = self.known.lock().await;
         let looked = self.looked(known.stamp.as_ref()).await;
         match looked {
-            Ok(Look::Same | Look::Unsettled) => known.refused = None,
+            Ok(Look::Same | Look::Unsettled(_)) => known.refused = None,
             Ok(Look::New(table, stamp)) => {
                 tracing::info!(file = %self.path.display(), "the users were read again");
                 *known = Known {
@@ -118,38 +118,53 @@ impl PasswdFile {
     /// Waits a moment for whoever writes the file, not forever.
     async fn looked(&self, known: Option<&Stamp>) -> Result<Look, tokio::task::JoinError> {
         let last = Instant::now() + PASSWD_SETTLE_MAX;
+        let mut seen: Option<(Stamp, Instant)> = None;
         loop {
+            let quiet = seen.clone().filter(|(_, since)| since.elapsed() >= COARSE);
             let patience = match Instant::now() < last {
-                true => Patience::Some,
+                true => Patience::UntilSeenAgain(quiet.map(|(stamp, _)| stamp)),
                 false => Patience::None,
             };
             let (path, known) = (self.path.clone(), known.cloned());
-            let look = move || look(&path, known.as_ref(), patience);
+            let look = move || look(&path, known.as_ref(), &patience);
             match tokio::task::spawn_blocking(look).await? {
-                Look::Unsettled => sleep(LOOK_AGAIN).await,
+                Look::Unsettled(stamp) => {
+                    let again = seen.take().filter(|(before, _)| *before == stamp);
+                    seen = again.or_else(|| Some((stamp, Instant::now())));
+                }
                 looked => return Ok(looked),
             }
+            sleep(LOOK_AGAIN).await;
         }
     }
 }
 
 /// Whether a file is left alone while it is being written.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Patience {
-    Some,
+    /// Until it is old enough and looks as it did a moment ago: one that is truncated has lost its bytes before it is young.
+    UntilSeenAgain(Option<Stamp>),
     None,
+}
+
+impl Patience {
+    fn ends(&self, stamp: &Stamp, is_settled: bool) -> bool {
+        match self {
+            Patience::UntilSeenAgain(seen) => is_settled && seen.as_ref() == Some(stamp),
+            Patience::None => true,
+        }
+    }
 }
 
 enum Look {
     Same,
-    /// It is being written.
-    Unsettled,
+    /// It is being written, or may be.
+    Unsettled(Stamp),
     /// Without a stamp when it may have changed since without a trace.
     New(Table, Option<Stamp>),
     Unusable(String),
 }
 
-fn look(path: &Path, known: Option<&Stamp>, patience: Patience) -> Look {
+fn look(path: &Path, known: Option<&Stamp>, patience: &Patience) -> Look {
     let unusable = |why: &dyn std::fmt::Display| {
         Look::Unusable(format!("auth.passwd_file {}: {why}", path.display()))
     };
@@ -160,8 +175,8 @@ fn look(path: &Path, known: Option<&Stamp>, patience: Patience) -> Look {
             if known == Some(&stamp) {
                 return Look::Same;
             }
-            if patience == Patience::Some && !stamp.is_settled(SystemTime::now()) {
-                return Look::Unsettled;
+            if !patience.ends(&stamp, stamp.is_settled(SystemTime::now())) {
+                return Look::Unsettled(stamp);
             }
         }
     }
@@ -171,8 +186,8 @@ fn look(path: &Path, known: Option<&Stamp>, patience: Patience) -> Look {
     };
     let stamp = Stamp::of(&metadata);
     let is_settled = stamp.is_settled(SystemTime::now());
-    if patience == Patience::Some && !is_settled {
-        return Look::Unsettled;
+    if !patience.ends(&stamp, is_settled) {
+        return Look::Unsettled(stamp);
     }
     let (table, complaints) = match Table::read(&bytes) {
         Ok(read) => read,
@@ -247,6 +262,23 @@ mod tests {
                 break;
             }
         }
+    }
+
+    #[test]
+    fn a_file_that_lost_its_bytes_is_looked_at_twice_however_old_it_seems() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("passwd");
+        fs::write(&path, "").expect("written");
+        let file = File::open(&path).expect("opened");
+        let found = Stamp::of(&file.metadata().expect("there"));
+        let mut fuller = found.clone();
+        fuller.place.2 = 20;
+        let first = Patience::UntilSeenAgain(None);
+        let other = Patience::UntilSeenAgain(Some(fuller));
+        assert!(!first.ends(&found, true) && !other.ends(&found, true));
+        let again = Patience::UntilSeenAgain(Some(found.clone()));
+        assert!(again.ends(&found, true) && !again.ends(&found, false));
+        assert!(Patience::None.ends(&found, false));
     }
 
     #[test]

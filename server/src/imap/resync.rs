@@ -125,7 +125,7 @@ mod tests {
             let known: BTreeSet<u32> = known.into_iter().take(many).collect();
             let uids = set(&there);
             let holds = |(number, uid): &(&u32, &u32)| uids.at(**number - 1) == Some(**uid);
-            let wanted = numbers.iter().zip(&known).filter(holds).next_back().map_or(0, |(_, uid)| *uid);
+            let wanted = numbers.iter().zip(&known).rfind(holds).map_or(0, |(_, uid)| *uid);
             prop_assert_eq!(last_agreed(&uids, &set(&numbers), &set(&known)), wanted);
         }
     }
