@@ -1,7 +1,8 @@
 //! Users with passwords of their own: from a passwd-file, from `coldpost account`, through renames, deletes and kills.
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Output, Stdio};
@@ -12,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use coldpost_testkit::dice::Dice;
 use coldpost_testkit::imap::Imap;
 use coldpost_testkit::{Daemon, Must, Options, place, wait};
+use rustix::process::Signal;
 use serde_json::Value;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_coldpost");
@@ -178,6 +180,9 @@ fn a_password_that_was_set_counts_at_once_with_and_without_a_daemon() {
     }
     let said = refused(&daemon, &["password", "nobody"], "x\n");
     assert!(said.contains("no account nobody"), "{said}");
+    // Its line would be a comment.
+    let said = refused(&daemon, &["add", "#carl", "--password"], "x\n");
+    assert!(said.contains("begins with #"), "{said}");
     let empty = account(&daemon, &["password", ANNA], "\n");
     assert_eq!(empty.status.code(), Some(2), "{empty:?}");
 
@@ -369,6 +374,23 @@ fn a_refusal_is_slow_for_everybody_but_proxies_and_a_right_password_is_not() {
         "{:?}",
         begun.elapsed()
     );
+}
+
+#[test]
+fn a_daemon_that_stops_keeps_no_refusal_waiting() {
+    let mut daemon = Daemon::start(Options::new(BINARY));
+    done(&daemon, &["add", ANNA, "--password"], "one\n");
+    let guess = TcpStream::connect(daemon.imap_addr()).must("connecting");
+    let mut heard = BufReader::new(guess.try_clone().must("a handle")).lines();
+    heard.next().must("a greeting").must("reading");
+    let line = format!("a1 LOGIN {ANNA} wrong\r\n");
+    (&guess).write_all(line.as_bytes()).must("writing");
+    // The check of the one before was begun before this: from here on its refusal sleeps, for 2 s.
+    assert!(opens(&daemon, ANNA, "one"));
+    daemon.signal(Signal::TERM);
+    let answer = heard.next().must("an answer").must("reading");
+    assert!(answer.contains("The server stops"), "{answer}");
+    assert!(daemon.stop().is_some_and(|status| status.success()));
 }
 
 #[test]

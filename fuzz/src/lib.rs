@@ -20,6 +20,7 @@ pub mod framing;
 pub mod imap;
 pub mod lmtp;
 pub mod mail;
+pub mod passwd;
 pub mod query;
 pub mod rows;
 pub mod segment;
@@ -46,13 +47,14 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     imap::TARGET,
     lmtp::TARGET,
     mail::TARGET,
     framing::TARGET,
     query::TARGET,
     config::TARGET,
+    passwd::TARGET,
     segment::TARGET,
     rows::TARGET,
 ];

@@ -40,7 +40,11 @@ fn client_line(what: &str) -> Vec<u8> {
             .filter(|name| name.starts_with(|c: char| c.is_ascii_lowercase()));
         match name {
             Some(name) => {
-                let plus = if name.ends_with('!') { "" } else { "+" };
+                let plus = if name.trim_end().ends_with('!') {
+                    ""
+                } else {
+                    "+"
+                };
                 let body = message(name.trim_end_matches(['!', ' ']));
                 out.extend_from_slice(format!("{{{}{plus}}}\r\n", body.len()).as_bytes());
                 out.extend_from_slice(&body);
@@ -143,6 +147,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_dialogues_of_every_extension_are_fed() {
+        let all = imap_dialogues().concat();
+        for said in [
+            "(QRESYNC (",
+            "VANISHED",
+            "BINARY[",
+            "BINARY.SIZE[",
+            " ~{",
+            "(UNCHANGEDSINCE ",
+            "YOUNGER ",
+            "RETURN (",
+            "IDLE",
+            "ENABLE ",
+        ] {
+            let is_fed = all.windows(said.len()).any(|at| at == said.as_bytes());
+            assert!(is_fed, "{said}");
+        }
+        let one = [&message("hello")[..], b" (\\Seen) "].concat();
+        assert!(all.windows(one.len()).any(|at| at == one), "MULTIAPPEND");
+    }
+
+    #[test]
     fn a_client_line_is_what_the_dialogue_runner_sends() {
         let line = |text| String::from_utf8_lossy(&client_line(text)).into_owned();
         assert_eq!(
@@ -154,6 +180,10 @@ mod tests {
             b"a2 CREATE \xffx\\\\Seen\r\n"
         );
         let hello = message("hello");
+        assert!(
+            client_line("a3 APPEND INBOX @hello!  @hello")
+                .starts_with(format!("a3 APPEND INBOX {{{}}}\r\n", hello.len()).as_bytes())
+        );
         assert!(
             client_line("a3 APPEND INBOX @hello!")
                 .starts_with(format!("a3 APPEND INBOX {{{}}}\r\n", hello.len()).as_bytes())

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use cap::Cap;
 use coldpost_fuzz::{
-    Order, Report, Target, config, framing, imap, lmtp, mail, query, rows, run, segment,
+    Order, Report, Target, config, framing, imap, lmtp, mail, passwd, query, rows, run, segment,
 };
 
 /// Counts what is allocated.
@@ -88,6 +88,14 @@ fn commands_and_searches_are_parsed_or_refused_in_one_line() {
 #[test]
 fn settings_are_checked_or_refused_in_words() {
     share(&config::TARGET, 2_000_000);
+}
+
+#[test]
+fn every_line_of_a_passwd_file_is_a_user_or_is_named_without_what_it_says() {
+    let report = share(&passwd::TARGET, 2_000_000);
+    let (users, complaints) = passwd::reached();
+    println!("{users} users, {complaints} complaints");
+    assert!(users * 4 > report.inputs && complaints * 2 > report.inputs);
 }
 
 #[test]

@@ -158,7 +158,7 @@ impl Accounts {
         to.is_reachable(&self.recipient_delimiter)?;
         let account = self.account(&from)?;
         if self.files.own.has(account.number) {
-            has_no_colon(&to)?;
+            fits_in_the_file(&to)?;
         }
         self.is_not_listed(&from, "change its name there first")
             .await?;
@@ -231,7 +231,7 @@ impl Accounts {
     }
 
     async fn may_have_password(&self, name: &AccountName) -> Result<()> {
-        has_no_colon(name)?;
+        fits_in_the_file(name)?;
         self.is_not_listed(name, "change its password there").await
     }
 
@@ -256,13 +256,16 @@ impl From<Result<Added>> for Answer {
     }
 }
 
-/// The format of the file has no room for one.
-fn has_no_colon(name: &AccountName) -> Result<()> {
-    if name.as_str().contains(':') {
-        let text = "an account with a colon in its name can have no password of its own";
-        return Err(Error::new(Kind::Invalid, text));
-    }
-    Ok(())
+/// The format of the file has no room for some names.
+fn fits_in_the_file(name: &AccountName) -> Result<()> {
+    let what = match name.as_str() {
+        name if name.contains(':') => "with a colon in its name",
+        // Its line would be a comment.
+        name if name.starts_with('#') => "whose name begins with #",
+        _ => return Ok(()),
+    };
+    let text = format!("an account {what} can have no password of its own");
+    Err(Error::new(Kind::Invalid, text))
 }
 
 /// The password of a hash that is none: we keep no password.

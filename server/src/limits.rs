@@ -41,6 +41,8 @@ pub const IMAP_FLAGS_MAX: usize = coldpost_engine::limits::KEYWORDS_MAX + 5;
 pub const PASSWORD_MAX: usize = 1_024;
 /// Bytes of a file of users: `[auth] passwd_file`, and ours.
 pub const PASSWD_FILE_MAX: usize = 16 * 1024 * 1024;
+/// Time for which a login or recipient waits for a passwd-file that is being written.
+pub const PASSWD_SETTLE_MAX: Duration = Duration::from_secs(1);
 /// Users of such a file.
 pub const PASSWD_USERS_MAX: usize = 100_000;
 /// Bytes of one of its lines.
@@ -61,6 +63,8 @@ pub const SHA_CRYPT_ROUNDS_MAX: u32 = 1_000_000;
 pub const CHECKS_AT_ONCE: usize = 2;
 /// Logins that wait for such a check; more are told to try again.
 pub const CHECKS_WAITING_MAX: usize = 200;
+/// Logins of one address that stand there; its others wait behind them (those of unix sockets and of front ends do not).
+pub const CHECKS_ADDRESS_MAX: usize = 8;
 /// Time for which a login waits for its check.
 pub const CHECK_WAIT: Duration = Duration::from_secs(20);
 /// Time for which a password that was right is known without running its hash.

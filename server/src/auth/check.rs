@@ -1,26 +1,25 @@
 //! Runs hashes: few at a time, off the async threads, and a password that was right a moment ago not again.
 //!
-//! Promises: at most [`CHECKS_AT_ONCE`] hashes run, a bounded number of logins waits a bounded time; a kept success counts for the same
+//! Promises: each hash has its turn in the queue, a kept success counts for the same
 //! account, password and hash only, so that a changed file counts at once. Never: keeps a password; what is kept says nothing without
 //! a key that is gone with the process.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use coldpost_engine::account::AccountName;
 use coldpost_engine::{Error, Kind, Result};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
 
+use super::queue::Queue;
 use super::scheme::Hash;
-use crate::limits::{CHECK_KEPT, CHECK_WAIT, CHECKS_AT_ONCE, CHECKS_KEPT_MAX, CHECKS_WAITING_MAX};
+use crate::limits::{CHECK_KEPT, CHECKS_KEPT_MAX};
 
 /// Where hashes are run; shared by all who do.
 #[derive(Debug)]
 pub struct Checks {
-    running: Arc<Semaphore>,
-    waiting: Semaphore,
+    queue: Queue,
     key: [u8; 32],
     kept: Mutex<HashMap<[u8; 32], Instant>>,
 }
@@ -34,14 +33,13 @@ impl Checks {
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(std::io::Error::other)?;
         Ok(Checks {
-            running: Arc::new(Semaphore::new(CHECKS_AT_ONCE)),
-            waiting: Semaphore::new(CHECKS_WAITING_MAX),
+            queue: Queue::default(),
             key,
             kept: Mutex::default(),
         })
     }
 
-    /// Whether `shown` is the password of `name`.
+    /// Whether `shown` is the password of `name`; `source` is the address that it comes from, where that is one of many.
     ///
     /// # Errors
     /// `Unavailable`: too many logins wait.
@@ -50,12 +48,13 @@ impl Checks {
         name: &AccountName,
         hash: Hash,
         shown: &[u8],
+        source: Option<IpAddr>,
     ) -> Result<bool> {
         let key = self.key_of(name, &hash, shown);
         if self.is_kept(&key, Instant::now()) {
             return Ok(true);
         }
-        let is_right = self.run(hash, shown).await?;
+        let is_right = self.run(hash, shown, source).await?;
         if is_right {
             self.keep(key, Instant::now());
         }
@@ -66,9 +65,14 @@ impl Checks {
     ///
     /// # Errors
     /// `Unavailable`: too many logins wait.
-    pub(crate) async fn run(&self, hash: Hash, shown: &[u8]) -> Result<bool> {
+    pub(crate) async fn run(
+        &self,
+        hash: Hash,
+        shown: &[u8],
+        source: Option<IpAddr>,
+    ) -> Result<bool> {
         let shown = shown.to_owned();
-        self.blocking(move || hash.matches(&shown)).await
+        self.blocking(source, move || hash.matches(&shown)).await
     }
 
     /// Hashes a new password.
@@ -77,16 +81,17 @@ impl Checks {
     /// `Invalid`: it cannot be one. `Unavailable`: too many logins wait.
     pub(crate) async fn make(&self, password: String) -> Result<Hash> {
         let made = self
-            .blocking(move || Hash::make(password.as_bytes()))
+            .blocking(None, move || Hash::make(password.as_bytes()))
             .await?;
         made.map_err(|why| Error::new(Kind::Invalid, why))
     }
 
     async fn blocking<T: Send + 'static>(
         &self,
+        source: Option<IpAddr>,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T> {
-        let permit = self.permit().await?;
+        let permit = self.queue.turn(source).await?;
         let work = tokio::task::spawn_blocking(move || {
             // Held to the end, also when nobody waits for it any more.
             let _permit = permit;
@@ -94,17 +99,6 @@ impl Checks {
         });
         let died = |e| Error::with_source(Kind::Internal, "checking a password failed", e);
         work.await.map_err(died)
-    }
-
-    async fn permit(&self) -> Result<OwnedSemaphorePermit> {
-        let busy = || {
-            let text = "too many passwords wait for their check; try again in a moment";
-            Error::new(Kind::Unavailable, text)
-        };
-        let _waiting = self.waiting.try_acquire().map_err(|_| busy())?;
-        let running = Arc::clone(&self.running).acquire_owned();
-        let permit = timeout(CHECK_WAIT, running).await.map_err(|_| busy())?;
-        permit.map_err(|_| busy())
     }
 
     fn key_of(&self, name: &AccountName, hash: &Hash, shown: &[u8]) -> [u8; 32] {
@@ -141,10 +135,12 @@ impl Checks {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
     use super::*;
+    use crate::limits::CHECKS_AT_ONCE;
 
     fn name(text: &str) -> AccountName {
         AccountName::normalise(text).expect("a name")
@@ -160,14 +156,14 @@ mod tests {
         let anna = name("anna");
         assert!(
             !checks
-                .matches(&anna, hash("one"), b"two")
+                .matches(&anna, hash("one"), b"two", None)
                 .await
                 .expect("run")
         );
         assert!(checks.kept.lock().expect("no panic").is_empty());
         assert!(
             checks
-                .matches(&anna, hash("one"), b"one")
+                .matches(&anna, hash("one"), b"one", None)
                 .await
                 .expect("run")
         );
@@ -185,7 +181,7 @@ mod tests {
         }
         assert!(
             !checks
-                .matches(&anna, hash("new"), b"one")
+                .matches(&anna, hash("new"), b"one", None)
                 .await
                 .expect("run")
         );
@@ -211,19 +207,16 @@ mod tests {
                     Hash::make(b"sesame").expect("a hash");
                     running.fetch_sub(1, Ordering::SeqCst);
                 };
-                checks.blocking(work).await
+                checks.blocking(None, work).await
             });
         }
         while let Some(done) = tasks.join_next().await {
             done.expect("no panic").expect("its turn came");
         }
         assert!((1..=CHECKS_AT_ONCE).contains(&most.load(Ordering::SeqCst)));
-        let _all = checks
-            .waiting
-            .acquire_many(u32::try_from(CHECKS_WAITING_MAX).expect("small"))
-            .await;
+        let _all = checks.queue.fill().await;
         let busy = checks
-            .run(hash("x"), b"x")
+            .run(hash("x"), b"x", None)
             .await
             .expect_err("nobody may wait");
         assert_eq!(busy.kind(), Kind::Unavailable);

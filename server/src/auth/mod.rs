@@ -10,9 +10,11 @@ mod passwd;
 mod passwd_file;
 mod password;
 mod peer;
+mod queue;
 mod scheme;
 mod users;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -24,6 +26,7 @@ use ipnet::IpNet;
 pub use attempt::Attempts;
 pub use check::Checks;
 pub use own::OwnUsers;
+pub use passwd::{Complaint, check_passwd_file};
 pub use passwd_file::PasswdFile;
 pub use password::Password;
 pub use peer::Peer;
@@ -113,23 +116,30 @@ impl Authenticator {
         if !self.offered(peer) {
             return Err(Refused::Channel);
         }
-        let result = self.check(credentials, peer).await;
+        let begun = Instant::now();
         let source = peer
             .source()
             .filter(|ip| !self.settings.unslowed.iter().any(|net| net.contains(ip)));
+        let result = self.check(credentials, peer, source).await;
         match (&result, source) {
             (Ok(_), Some(source)) => self.attempts.succeeded(source),
             (Err(Refused::Credentials | Refused::Authorization), Some(source)) => {
                 let name = AccountName::normalise(credentials.authentication).ok();
                 let delay = self.attempts.failed(source, name.as_ref(), Instant::now());
-                tokio::time::sleep(delay).await;
+                // Counted from the beginning, so that it does not tell how long the check took.
+                tokio::time::sleep_until((begun + delay).into()).await;
             }
             _ => {}
         }
         result
     }
 
-    async fn check(&self, credentials: Credentials<'_>, peer: &Peer) -> Result<Login, Refused> {
+    async fn check(
+        &self,
+        credentials: Credentials<'_>,
+        peer: &Peer,
+        source: Option<IpAddr>,
+    ) -> Result<Login, Refused> {
         let Credentials {
             authorization,
             authentication,
@@ -160,7 +170,7 @@ impl Authenticator {
                 false => self.enter(authentication).await,
             };
         }
-        let opened = self.users.opened_by(authentication, password).await;
+        let opened = self.users.opened_by(authentication, password, source).await;
         let opened = opened.map_err(Refused::Unavailable)?;
         match opened {
             None => Err(Refused::Credentials),

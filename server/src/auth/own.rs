@@ -16,10 +16,10 @@ use coldpost_engine::ids::AccountId;
 use coldpost_engine::{Error, Kind, Result};
 use tokio::sync::Mutex;
 
-use super::passwd::{Complaint, lines, parse};
-use super::passwd_file::complain;
+use super::passwd::{Complaint, lines, parse, text};
+use super::passwd_file::{complain, read};
 use super::scheme::Hash;
-use crate::limits::{PASSWD_FILE_MAX, PASSWD_USERS_MAX};
+use crate::limits::{PASSWD_COMPLAINTS_MAX, PASSWD_FILE_MAX, PASSWD_USERS_MAX};
 
 /// Its name in the data directory.
 const FILE: &str = "users";
@@ -38,7 +38,7 @@ pub struct OwnUsers {
 struct Own {
     users: BTreeMap<u64, (Box<str>, Hash)>,
     /// Lines that are not understood: they are kept as they are.
-    strange: Vec<String>,
+    strange: Vec<Box<[u8]>>,
 }
 
 /// What is to become of a line.
@@ -60,32 +60,34 @@ impl OwnUsers {
     pub fn open(data: &Path) -> io::Result<OwnUsers> {
         let path = data.join(FILE);
         let named = |why: &dyn std::fmt::Display| {
-            io::Error::other(format!("{} cannot be used: {why}", path.display()))
+            io::Error::other(format!(
+                "{} cannot be used: {why}; put a backup of it in its place, or move it away and set the passwords again",
+                path.display()
+            ))
         };
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
+        let bytes = match read(&path) {
+            Ok((bytes, _)) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(named(&error)),
         };
         let mut own = Own::default();
         let mut complaints = Vec::new();
         for (number, line) in lines(&bytes).map_err(|why| named(&why))? {
-            let read = line.and_then(|line| Ok((line, parse(line)?)));
-            let why = match read {
-                Ok((line, (found, why))) => match (found.account, found.hash) {
+            let why = match text(line).and_then(parse) {
+                Ok((found, why)) => match (found.account, found.hash) {
                     (Some(account), Some(hash)) => {
                         own.users
                             .insert(account, (found.name.as_str().into(), hash));
                         continue;
                     }
-                    _ => {
-                        own.strange.push(line.to_owned());
-                        why.unwrap_or_else(|| "it has no field account=NUMBER".to_owned())
-                    }
+                    _ => why.unwrap_or_else(|| "it has no field account=NUMBER".to_owned()),
                 },
                 Err(why) => why,
             };
-            complaints.push(Complaint { line: number, why });
+            own.strange.push(line.into());
+            if complaints.len() < PASSWD_COMPLAINTS_MAX {
+                complaints.push(Complaint { line: number, why });
+            }
         }
         complain(&path, &complaints);
         Ok(OwnUsers {
@@ -137,8 +139,8 @@ impl OwnUsers {
             if !is_changed {
                 return Ok(());
             }
-            let (path, text) = (this.path.clone(), own.text()?);
-            let written = tokio::task::spawn_blocking(move || write(&path, &text)).await;
+            let (path, bytes) = (this.path.clone(), own.bytes()?);
+            let written = tokio::task::spawn_blocking(move || write(&path, &bytes)).await;
             let failed = |e| {
                 let text = format!("{} cannot be written", this.path.display());
                 Error::with_source(Kind::Unavailable, text, e)
@@ -198,37 +200,35 @@ impl Own {
         }
     }
 
-    fn text(&self) -> Result<String> {
+    fn bytes(&self) -> Result<Vec<u8>> {
         if self.users.len() > PASSWD_USERS_MAX {
             let text = format!(
                 "more than {PASSWD_USERS_MAX} accounts with passwords of ours; use auth.passwd_file or a front end"
             );
             return Err(Error::new(Kind::Limit, text));
         }
-        let mut text = String::from("# Written by coldpost: see coldpost account.\n");
+        let mut bytes = b"# Written by coldpost: see coldpost account.\n".to_vec();
         for line in &self.strange {
-            text.push_str(line);
-            text.push('\n');
+            bytes.extend_from_slice(line);
+            bytes.push(b'\n');
         }
         for (account, (name, hash)) in &self.users {
-            text.push_str(&format!(
-                "{name}:{}::::::account={account:016x}\n",
-                hash.text()
-            ));
+            let line = format!("{name}:{}::::::account={account:016x}\n", hash.text());
+            bytes.extend_from_slice(line.as_bytes());
         }
-        if text.len() > PASSWD_FILE_MAX {
+        if bytes.len() > PASSWD_FILE_MAX {
             let text = format!(
                 "the file of users would be larger than {} MiB; use auth.passwd_file or a front end",
                 PASSWD_FILE_MAX >> 20
             );
             return Err(Error::new(Kind::Limit, text));
         }
-        Ok(text)
+        Ok(bytes)
     }
 }
 
 /// Through another name, so that a crash leaves a whole file.
-fn write(path: &Path, text: &str) -> io::Result<()> {
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let draft = path.with_extension("new");
     // One that a crash left has whatever mode it has.
     match fs::remove_file(&draft) {
@@ -240,7 +240,7 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
         .create_new(true)
         .mode(0o600)
         .open(&draft)?;
-    file.write_all(text.as_bytes())?;
+    file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&draft, path)?;
     path.parent()
@@ -284,15 +284,17 @@ mod tests {
 
         // A draft that a crash left, with a mode of its own; a line of somebody else's.
         fs::write(path.with_extension("new"), "half").expect("written");
-        fs::write(&path, format!("{text}carl:{{PLAIN}}x\n")).expect("written");
+        let strange = [text.as_bytes(), b"carl:{PLAIN}x\nno name:x\n\xff\xfe\n"].concat();
+        fs::write(&path, strange).expect("written");
         let own = open();
         own.change(vec![Change::Rename(anna, name("zoe")), Change::Remove(ben)])
             .await
             .expect("written");
-        let text = fs::read_to_string(&path).expect("read");
+        let text = fs::read(&path).expect("read");
+        let text = text.escape_ascii().to_string();
         assert!(
             text.contains("zoe:{ARGON2ID}")
-                && text.contains("carl:{PLAIN}x\n")
+                && text.contains("carl:{PLAIN}x\\nno name:x\\n\\xff\\xfe\\n")
                 && !text.contains("ben"),
             "{text}"
         );

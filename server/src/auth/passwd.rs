@@ -13,6 +13,9 @@ use crate::limits::{PASSWD_COMPLAINTS_MAX, PASSWD_FILE_MAX, PASSWD_LINE_MAX, PAS
 /// Extra fields of Dovecot's that take a login away, or make it depend on what is not known here.
 const CLOSING: [&str; 3] = ["nologin", "nopassword", "allow_nets"];
 
+/// What some editors begin a file with: no part of the first name.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// A user's line.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
@@ -34,11 +37,21 @@ pub(crate) struct Table {
 
 /// What is wrong with a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Complaint {
+pub struct Complaint {
     /// Its number, from 1.
-    pub(crate) line: usize,
+    pub line: usize,
     /// Why, and what it costs.
-    pub(crate) why: String,
+    pub why: String,
+}
+
+/// Reads a whole passwd-file: how many users could log in, and the first complaints.
+///
+/// # Errors
+/// Too large as a whole: nothing of it would be taken.
+pub fn check_passwd_file(bytes: &[u8]) -> Result<(usize, Vec<Complaint>), String> {
+    let (table, complaints) = Table::read(bytes)?;
+    let able = table.users.values().flatten().count();
+    Ok((able, complaints))
 }
 
 impl Table {
@@ -55,7 +68,7 @@ impl Table {
             }
         };
         for (number, line) in lines(bytes)? {
-            let line = match line.and_then(parse) {
+            let line = match text(line).and_then(parse) {
                 Ok(line) => line,
                 Err(why) => {
                     complain(number, why);
@@ -93,7 +106,7 @@ impl Table {
     }
 }
 
-type Numbered<'b> = (usize, Result<&'b str, String>);
+type Numbered<'b> = (usize, &'b [u8]);
 
 /// The lines that are no comment and not blank, with their numbers.
 ///
@@ -103,19 +116,26 @@ pub(crate) fn lines(bytes: &[u8]) -> Result<impl Iterator<Item = Numbered<'_>>, 
     if bytes.len() > PASSWD_FILE_MAX {
         return Err(format!("it is larger than {} MiB", PASSWD_FILE_MAX >> 20));
     }
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     let numbered = (1..).zip(bytes.split(|byte| *byte == b'\n'));
     Ok(numbered.filter_map(|(number, line)| {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.trim_ascii().is_empty() || line.starts_with(b"#") {
             return None;
         }
-        if line.len() > PASSWD_LINE_MAX {
-            let why = format!("it is longer than {PASSWD_LINE_MAX} bytes");
-            return Some((number, Err(why)));
-        }
-        let text = std::str::from_utf8(line).map_err(|_| "it is no UTF-8".to_owned());
-        Some((number, text))
+        Some((number, line))
     }))
+}
+
+/// A line as text.
+///
+/// # Errors
+/// Too long, or none.
+pub(crate) fn text(line: &[u8]) -> Result<&str, String> {
+    if line.len() > PASSWD_LINE_MAX {
+        return Err(format!("it is longer than {PASSWD_LINE_MAX} bytes"));
+    }
+    std::str::from_utf8(line).map_err(|_| "it is no UTF-8".to_owned())
 }
 
 /// A line, and why its user cannot log in, where that is so.
@@ -207,6 +227,13 @@ mod tests {
             );
         }
         assert!(table.get(&name("nobody")).is_none() && table.decoy().is_some());
+    }
+
+    #[test]
+    fn an_editors_mark_at_the_beginning_is_no_part_of_the_first_name() {
+        let (table, complaints) =
+            Table::read(b"\xef\xbb\xbfanna:{PLAIN}one\r\nben:{PLAIN}two").expect("small");
+        assert!(complaints.is_empty() && opens(&table, "anna", "one"));
     }
 
     #[test]

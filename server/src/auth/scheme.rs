@@ -20,6 +20,24 @@ use crate::limits::{
 
 use super::Password;
 
+/// Schemes of Dovecot's that are not run here.
+const FOREIGN: [&str; 14] = [
+    "MD5",
+    "MD5-CRYPT",
+    "PLAIN-MD5",
+    "LDAP-MD5",
+    "SMD5",
+    "DIGEST-MD5",
+    "CRAM-MD5",
+    "SHA",
+    "SHA1",
+    "SSHA",
+    "SCRAM-SHA-1",
+    "SCRAM-SHA-256",
+    "PBKDF2",
+    "DES-CRYPT",
+];
+
 /// A password as it is kept: what [`Hash::read`] took.
 #[derive(Clone)]
 pub(crate) struct Hash {
@@ -33,9 +51,16 @@ enum Kind {
     Argon2(Box<str>),
     Bcrypt(Box<str>),
     ShaCrypt(Box<str>),
-    Sha256 { digest: Box<[u8]>, salt: Box<[u8]> },
-    Sha512 { digest: Box<[u8]>, salt: Box<[u8]> },
-    Plain(Password),
+    Sha256 {
+        digest: Box<[u8]>,
+        salt: Box<[u8]>,
+    },
+    Sha512 {
+        digest: Box<[u8]>,
+        salt: Box<[u8]>,
+    },
+    /// Short: padded for the comparison only, a file has many.
+    Plain(Box<str>),
 }
 
 impl Hash {
@@ -59,8 +84,10 @@ impl Hash {
         let kind = match scheme {
             "PLAIN" | "CLEARTEXT" | "CLEAR" => {
                 let text = as_text(value, encoding)?;
-                let wrong = || format!("its password is longer than {PASSWORD_MAX} bytes");
-                Kind::Plain(Password::new(&text).ok_or_else(wrong)?)
+                if text.len() > PASSWORD_MAX {
+                    return Err(format!("its password is longer than {PASSWORD_MAX} bytes"));
+                }
+                Kind::Plain(text.into())
             }
             "SHA256" | "SSHA256" => {
                 let (digest, salt) = digest(value, encoding, 32, scheme == "SSHA256")?;
@@ -116,7 +143,9 @@ impl Hash {
                     .chain_update(salt)
                     .finalize(),
             ),
-            Kind::Plain(password) => password.matches(shown),
+            Kind::Plain(text) => {
+                Password::new(text).is_some_and(|password| password.matches(shown))
+            }
         }
     }
 
@@ -153,8 +182,7 @@ fn is_possible(password: &[u8]) -> Result<(), String> {
 
 fn unknown(scheme: &str) -> String {
     // What stands between the braces may be a password that somebody began with one.
-    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    match scheme.len() <= 20 && scheme.chars().all(is_name) {
+    match FOREIGN.contains(&scheme) {
         true => format!("the scheme {scheme} is not known here"),
         false => "its scheme is not known here".to_owned(),
     }

@@ -1,5 +1,6 @@
 //! Which account a name means, whether one may be made for it, and which password opens it.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -129,6 +130,7 @@ impl Users {
         &self,
         user: &str,
         shown: &[u8],
+        source: Option<IpAddr>,
     ) -> Result<Option<(AccountName, Option<AccountRef>)>> {
         let Some(Files {
             passwd,
@@ -153,12 +155,12 @@ impl Users {
             },
         };
         if let Some((name, account, hash)) = found {
-            let is_right = checks.matches(&name, hash, shown).await?;
+            let is_right = checks.matches(&name, hash, shown, source).await?;
             return Ok(is_right.then_some((name, account)));
         }
         let decoy = table.and_then(|table| table.decoy().cloned());
         if let Some(decoy) = decoy.or_else(|| own.decoy()) {
-            checks.run(decoy, shown).await?;
+            checks.run(decoy, shown, source).await?;
         }
         Ok(None)
     }

@@ -7,7 +7,7 @@ use crate::auth::{Credentials, Refused};
 use crate::imap::ast::{Authenticate, Login};
 use crate::imap::capability;
 use crate::imap::completion::{Completion, Outcome, refusal};
-use crate::imap::input::Input;
+use crate::imap::input::{Input, stopped};
 use crate::imap::out::Out;
 use crate::imap::reply::{self, Code};
 use crate::imap::session::Session;
@@ -96,7 +96,14 @@ fn disabled() -> Completion {
 }
 
 async fn check(session: &mut Session, credentials: Credentials<'_>) -> Outcome {
-    let result = session.ctx.auth.login(credentials, &session.peer).await;
+    let mut shutdown = session.ctx.shutdown.clone();
+    let result = tokio::select! {
+        result = session.ctx.auth.login(credentials, &session.peer) => result,
+        // A refusal that comes late must not keep the daemon.
+        () = stopped(&mut shutdown) => {
+            return Ok(Completion::no(Code::Unavailable, "The server stops"));
+        }
+    };
     if result.is_err() {
         session.ctx.metrics.logins_failed.inc();
     }
