@@ -42,6 +42,8 @@ fn deliveries(server: &Running, mails: &[Vec<u8>]) -> Vec<Row> {
             }
         });
     });
+    // Dovecot's mdbox fails when two connections bring a user the first mail together.
+    deliver_around(server, 0, &mails[..USERS.min(mails.len())]);
     let many = Sample::take(mails.len(), || {
         std::thread::scope(|scope| {
             for (first, part) in mails.chunks(mails.len().div_ceil(8)).enumerate() {
