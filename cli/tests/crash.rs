@@ -122,14 +122,15 @@ fn what_was_acknowledged_survives_kill_9() {
         acknowledged > rounds * 5 && unanswered > rounds / 3,
         "too little load to prove anything"
     );
-    // In hundreds of rounds the machine itself is busy now and then.
+    // The promise of a second is the release build's (docs/benchmarks.md); this is ten times the median of a debug build. In hundreds of
+    // rounds the machine itself is busy now and then.
     let counted = if tool::long() {
         &starts[..rounds * 9 / 10]
     } else {
         &starts[..]
     };
     assert!(
-        counted.iter().all(|start| *start < Duration::from_secs(1)),
+        counted.iter().all(|start| *start < Duration::from_secs(5)),
         "starts took {starts:?}"
     );
 }

@@ -191,7 +191,14 @@ fn a_start_with_a_bad_certificate_says_what_to_do() {
     let config = dir.path().join("coldpost.toml");
     let text = format!("[imap]\ntls_cert = {cert:?}\ntls_key = {key:?}\n");
     std::fs::write(&config, text).must("writing");
-    let output = Command::new(BINARY)
+    let mut serve = Command::new(BINARY);
+    // The environment of the suite is no setting.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("COLDPOST_") {
+            serve.env_remove(name);
+        }
+    }
+    let output = serve
         .args(["serve", "--config"])
         .arg(&config)
         .arg("--data")

@@ -5,7 +5,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use coldpost_tiers::cache::texts::TextsCache;
@@ -125,11 +125,8 @@ impl Engine {
             }
         };
         let upkeep = Upkeep::start(&engine, claims, standing, notices, heard);
-        *engine
-            .inner
-            .upkeep
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(upkeep);
+        let slot = engine.inner.upkeep.lock();
+        *slot.unwrap_or_else(PoisonError::into_inner) = Some(upkeep);
         Ok(engine)
     }
 
