@@ -112,7 +112,7 @@ pub const BLOB_PARTS_MAX: usize = 8;
 pub const SEARCH_MEMORY: usize = 52 * 1024 * 1024;
 /// Bytes that the bounds of the engine and of what is below it add up to, caches and message bytes in flight apart (those are settings). What is read ahead is there twice while it is unpacked.
 pub const MEMORY_BOUNDS: usize = SEARCH_MEMORY
-    + HEADER_TEXTS_MEMORY as usize
+    + HEADER_TEXTS_MEMORY
     + 2 * READ_AHEAD_HELD * FRAME_MAX
     + BATCH_BYTES_MAX
     + coldpost_tiers::limits::COLD_FETCH_MEMORY as usize
@@ -120,7 +120,7 @@ pub const MEMORY_BOUNDS: usize = SEARCH_MEMORY
 /// A message over this many bytes is searched alone: smaller ones never wait behind two of them.
 pub const SEARCH_LARGE: usize = SEARCH_MEMORY / 8;
 /// Bytes of folded header fields that searches remember.
-pub const HEADER_TEXTS_MEMORY: u64 = 8 * 1024 * 1024;
+pub const HEADER_TEXTS_MEMORY: usize = 8 * 1024 * 1024;
 /// Texts that one search may look for in bodies.
 pub const SEARCH_TEXTS_MAX: usize = 100;
 /// Seconds that one search may take.

@@ -32,7 +32,8 @@ pub struct TextsCache {
 
 impl TextsCache {
     /// At most `budget` bytes.
-    pub fn new(budget: u64) -> TextsCache {
+    pub fn new(budget: usize) -> TextsCache {
+        let budget = u64::try_from(budget).unwrap_or(u64::MAX);
         let weigh = |_: &TextKey, texts: &Arc<[String]>| {
             let bytes: usize = texts
                 .iter()
