@@ -1,11 +1,11 @@
 //! Runs the load on every server in turn, as often as asked, so that what disturbs one run disturbs all servers.
 
+use coldpost_testkit::have;
 use coldpost_testkit::tool::{DOVECOT, NPM, ROOT, TAR};
-use coldpost_testkit::{corpus, have};
 
 use crate::peer::PEERS;
 use crate::report::{self, Measured};
-use crate::{Compare, binary, load, page};
+use crate::{Compare, binary, load, mails, page};
 
 /// Measures and prints the table.
 ///
@@ -16,11 +16,7 @@ pub(crate) fn run(arguments: &Compare) {
         return;
     }
     let binary = binary::find(arguments.everywhere.binary.as_deref());
-    let mails: Vec<Vec<u8>> = corpus::spam_assassin()
-        .iter()
-        .take(arguments.messages)
-        .map(|(_, mail)| corpus::crlf(mail))
-        .collect();
+    let mails = mails::first(arguments.messages);
     let mut rows: Vec<Measured> = Vec::new();
     for run in 0..arguments.runs {
         let mut order = PEERS;

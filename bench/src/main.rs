@@ -8,6 +8,7 @@ mod compare;
 mod idle;
 mod large;
 mod load;
+mod mails;
 mod measure;
 mod memory;
 mod page;

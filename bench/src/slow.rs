@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use coldpost_testkit::dice::Dice;
 use coldpost_testkit::sluggards::{Sluggards, Target};
 use coldpost_testkit::tool::{NPM, TAR};
-use coldpost_testkit::{Daemon, Must, Options, corpus, have};
+use coldpost_testkit::{Daemon, Must, Options, have};
 
 use crate::measure::median;
 use crate::page::{machine, number, whole};
-use crate::{Slow, binary, page};
+use crate::{Slow, binary, mails, page};
 
 /// Honest connections of each protocol.
 const HONEST: usize = 8;
@@ -69,11 +69,7 @@ pub(crate) fn run(arguments: &Slow) {
 
 /// Deliveries, then fetches, by [`HONEST`] connections.
 fn honest(daemon: &Daemon) -> [Took; 2] {
-    let mails: Vec<Vec<u8>> = corpus::spam_assassin()
-        .iter()
-        .take(HONEST_WORK)
-        .map(|(_, mail)| corpus::crlf(mail))
-        .collect();
+    let mails = mails::first(HONEST_WORK);
     let part = mails.len().div_ceil(HONEST);
     let deliveries = at_once(|number| {
         let mut lmtp = daemon.lmtp();

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use coldpost_testkit::lmtp::Lmtp;
 use coldpost_testkit::tool::{NPM, TAR};
 use coldpost_testkit::usage::{self, Written};
-use coldpost_testkit::{Daemon, Options, corpus, have, wait};
+use coldpost_testkit::{Daemon, Options, have, wait};
 
 use crate::measure::median;
 use crate::page::{machine, mib, number, whole};
-use crate::{Writes, binary, page};
+use crate::{Writes, binary, mails, page};
 
 /// Connections that deliver.
 const CONNECTIONS: [usize; 2] = [1, 8];
@@ -38,11 +38,7 @@ pub(crate) fn run(arguments: &Writes) {
         return;
     }
     let binary = binary::find(arguments.everywhere.binary.as_deref());
-    let mails: Vec<Vec<u8>> = corpus::spam_assassin()
-        .iter()
-        .take(arguments.messages)
-        .map(|(_, mail)| corpus::crlf(mail))
-        .collect();
+    let mails = mails::first(arguments.messages);
     let mut rows: Vec<(usize, Vec<Run>)> = CONNECTIONS.map(|count| (count, vec![])).into();
     for run in 0..arguments.runs {
         for (connections, runs) in &mut rows {
