@@ -98,6 +98,9 @@ impl Filmed {
         self.film().images = Some(images);
         std::thread::scope(|scope| {
             let working = scope.spawn(|| {
+                // The first of its operations may already be the one that counts.
+                self.step("none of it yet", || Ok(()))
+                    .expect("nothing to fail");
                 let done = work();
                 self.film().images = None;
                 done
