@@ -18,6 +18,7 @@ mod local;
 mod mailboxes;
 mod metrics;
 mod open;
+mod present;
 mod search;
 mod shard;
 mod start;

@@ -239,7 +239,7 @@ impl Engine {
         let from = shard
             .registry
             .recent_from(account.number, mailbox, || first);
-        let uids = mailbox::uid_set(&shard, &state, account, mailbox, row.highest_modseq)?;
+        let uids = mailbox::uid_set(&shard, &state, account, mailbox, &row)?;
         Ok(uids
             .intersection(&crate::uidset::UidSet::from_ranges([(from, u32::MAX)]))
             .len())

@@ -265,7 +265,7 @@ impl Engine {
         let shard = self.shard(account.shard)?;
         let state = shard.hot.read()?;
         let row = mailbox_row(&state, account, mailbox)?.ok_or_else(no_mailbox)?;
-        let there = uid_set(&shard, &state, account, mailbox, row.highest_modseq)?;
+        let there = uid_set(&shard, &state, account, mailbox, &row)?;
         Ok(pieces(&uids.intersection(&there)))
     }
 

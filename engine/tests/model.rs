@@ -1,6 +1,8 @@
 //! Apply on real rows against a mailbox said in maps: random ops, in random transactions, replayed in other ones.
 #![expect(clippy::unwrap_used, reason = "a test says by a panic what went wrong")]
 
+#[path = "model/holes.rs"]
+mod holes;
 #[path = "model/mailboxes.rs"]
 mod mailboxes;
 #[path = "model/rows.rs"]
@@ -206,6 +208,7 @@ proptest! {
             let state = rows.hot.read().unwrap();
             prop_assert_eq!(rows::read(&state, rows.fold.applied.time_ms), maker.readable());
             prop_assert_eq!(invariants::violations(&state).unwrap(), Vec::<String>::new());
+            holes::assert_agree(&state, &maker.model, false);
         }
 
         // Whatever the transactions were, and wherever a process died between two of them.
@@ -221,6 +224,25 @@ proptest! {
             twice.apply(entries);
         }
         prop_assert_eq!(twice.digest(), digest);
+    }
+
+    #[test]
+    fn holes_that_an_older_binary_did_not_note_are_found_with_the_next(steps in steps(80), cut in any::<prop::sample::Index>()) {
+        let (mut maker, mut rows) = (Maker::new(), Rows::new());
+        let cut = cut.index(steps.len());
+        let mut done = 0;
+        for (n, step) in steps.iter().enumerate() {
+            maker.step(step);
+            rows.apply(&maker.written[done..]);
+            done = maker.written.len();
+            // It worked on the store for these steps.
+            if (cut / 2..cut).contains(&n) {
+                holes::forget(&rows.hot);
+            }
+            let state = rows.hot.read().unwrap();
+            holes::assert_agree(&state, &maker.model, true);
+            prop_assert_eq!(invariants::violations(&state).unwrap(), Vec::<String>::new());
+        }
     }
 
     #[test]

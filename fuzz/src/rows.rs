@@ -10,7 +10,8 @@ use coldpost_testkit::{Must, place};
 use coldpost_tiers::codec::Reader;
 use coldpost_tiers::disk::RealDisk;
 use coldpost_tiers::hot::row::{
-    AccountRow, Applied, BlobRow, ExpungedRow, MailboxRow, NameRow, ObjectRow, Place, Row, Run,
+    AccountRow, Applied, BlobRow, ExpungedRow, Holes, HolesHead, MailboxRow, NameRow, ObjectRow,
+    Place, Row, Run,
 };
 use coldpost_tiers::hot::{HotTier, TableName};
 use coldpost_tiers::segment::SegmentReader;
@@ -35,7 +36,7 @@ pub const TARGET: Target = Target {
 };
 
 /// The byte of an entry.
-const ENTRY: u8 = 16;
+const ENTRY: u8 = 17;
 /// Bytes of redb's cache while the seeds are read.
 const CACHE: usize = 1 << 20;
 
@@ -54,6 +55,10 @@ pub fn feed(input: &[u8]) -> usize {
         Some(TableName::Places) => again::<Place>(bytes),
         Some(TableName::Objects) => again::<ObjectRow>(bytes),
         Some(TableName::Blobs) => again::<BlobRow>(bytes),
+        Some(TableName::Holes) => {
+            again::<Holes>(bytes);
+            again::<HolesHead>(bytes);
+        }
         Some(TableName::Rows) => packed(bytes),
         Some(TableName::Outcomes) => drop(op::Outcome::decode(bytes)),
         Some(_) => extents(bytes),

@@ -79,6 +79,8 @@ impl Step<'_, '_> {
             }
             gone.extend(out);
         }
+        let uids = gone.iter().map(|e| e.uid).collect();
+        self.note_holes(account, mailbox, row, &uids)?;
         Ok(gone)
     }
 

@@ -5,7 +5,9 @@ use coldpost_tiers::hot::row::{AccountRow, Counted, MailboxRow, ObjectRow, Objec
 use coldpost_tiers::hot::{TableName, key};
 
 use super::{FORK, Step};
+use crate::ids::MailboxId;
 use crate::op::{EpochOp, Outcome, Stored};
+use crate::uidset::UidSet;
 
 /// UIDNEXT is raised by this when entries may have been lost.
 const UID_RAISE: u32 = 1 << 20;
@@ -67,12 +69,18 @@ impl Step<'_, '_> {
         for (key, value) in rows {
             let mut row = MailboxRow::decode("mailboxes", &value)?;
             row.highest_modseq = account.modseq;
+            let before = row.uid_next;
             match row
                 .uid_next
                 .checked_add(UID_RAISE)
                 .filter(|next| *next <= UID_RAISE_LIMIT)
             {
-                Some(next) => row.uid_next = next,
+                Some(next) => {
+                    row.uid_next = next;
+                    let passed = UidSet::from_ranges([(before, next - 1)]);
+                    let mailbox = MailboxId(key::mailbox_of(&key));
+                    self.note_holes(key::account_of(&key), mailbox, &row, &passed)?;
+                }
                 None => self.renumber(&key, &mut row, account)?,
             }
             // A client may know messages of the entries that were lost: no row says that they are gone.
@@ -89,10 +97,8 @@ impl Step<'_, '_> {
         row: &mut MailboxRow,
         account: &mut AccountRow,
     ) -> Result<()> {
-        let (owner, mailbox) = (
-            key::account_of(key),
-            crate::ids::MailboxId(key::mailbox_of(key)),
-        );
+        let (owner, mailbox) = (key::account_of(key), MailboxId(key::mailbox_of(key)));
+        self.forget_holes(owner, mailbox)?;
         account.uid_validity = account.uid_validity.saturating_add(1);
         row.uid_validity = account.uid_validity;
         let expunged: Vec<_> = self

@@ -11,6 +11,8 @@ use coldpost_tiers::hot::row::{
 use coldpost_tiers::hot::{Snapshot, TableName, key};
 
 use crate::flags::SystemFlags;
+use crate::ids::MailboxId;
+use crate::present;
 
 #[derive(Default)]
 struct Tally {
@@ -153,6 +155,17 @@ fn mailboxes(state: &Snapshot, mut tallies: BTreeMap<Vec<u8>, Tally>) -> Result<
                 "mailbox {}: counters {kept:?}, counted {counted:?}",
                 row.name
             ));
+        }
+        if row.state == MailboxState::Live {
+            let id = MailboxId(key::mailbox_of(k));
+            let present = present::without_holes(state, key::account_of(k), id, &row)?;
+            let of_runs = present::of_runs(state, key::account_of(k), id)?;
+            if present.is_some_and(|present| present != of_runs) {
+                wrong.push(format!(
+                    "mailbox {}: its holes are where messages are",
+                    row.name
+                ));
+            }
         }
         if t.last_uid >= row.uid_next {
             wrong.push(format!(

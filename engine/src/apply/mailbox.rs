@@ -109,6 +109,7 @@ impl Step<'_, '_> {
     ) -> Result<()> {
         self.batch
             .remove(TableName::MailboxNames, &key::name(account, &gone.name))?;
+        self.forget_holes(account, mailbox)?;
         if gone.exists == 0 {
             self.batch
                 .remove(TableName::Mailboxes, &key::mailbox(account, mailbox.0))?;

@@ -7,6 +7,7 @@ mod add;
 pub(crate) mod copy;
 mod expunge;
 mod flags;
+mod holes;
 mod housekeeping;
 pub mod invariants;
 mod mailbox;

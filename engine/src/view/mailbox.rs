@@ -10,6 +10,7 @@ use super::kinds::{Changes, Entry, MailboxStatus};
 use crate::error::{Error, Kind, Result};
 use crate::flags::SystemFlags;
 use crate::ids::{AccountRef, MailboxId, ModSeq, Uid};
+use crate::present;
 use crate::shard::Shard;
 use crate::shard::registry::Picture;
 use crate::uidset::UidSet;
@@ -103,27 +104,24 @@ pub(crate) fn deleted_uids(
     Ok(set)
 }
 
-/// All UIDs of a mailbox in `state`, shared with other sessions that have it.
+/// All UIDs of a mailbox in `state`, shared with other sessions that have it. `row` is the mailbox's in the same state.
 pub(crate) fn uid_set(
     shard: &Shard,
     state: &Snapshot,
     account: AccountRef,
     mailbox: MailboxId,
-    modseq: ModSeq,
+    row: &MailboxRow,
 ) -> Result<Arc<UidSet>> {
-    if let Some(set) = shard.registry.shared_set(account.number, mailbox, modseq) {
+    let (account, modseq) = (account.number, row.highest_modseq);
+    if let Some(set) = shard.registry.shared_set(account, mailbox, modseq) {
         return Ok(set);
     }
-    let mut set = UidSet::new();
-    let prefix = key::mailbox(account.number, mailbox.0);
-    state.walk(TableName::Runs, &prefix, &prefix, |_, value| {
-        Run::each_uid(value, |uid| set.push(uid))?;
-        Ok(true)
-    })?;
+    let set = match present::without_holes(state, account, mailbox, row)? {
+        Some(set) => set,
+        None => present::of_runs(state, account, mailbox)?,
+    };
     let set = Arc::new(set);
-    shard
-        .registry
-        .share_set(account.number, mailbox, modseq, &set);
+    shard.registry.share_set(account, mailbox, modseq, &set);
     Ok(set)
 }
 
@@ -165,7 +163,7 @@ impl MailboxView {
         let gone = || Error::new(Kind::NotFound, "the mailbox is not there any more");
         let row = mailbox_row(&state, account, mailbox)?.ok_or_else(gone)?;
         picture.move_to(row.highest_modseq);
-        let uids = uid_set(shard, &state, account, mailbox, row.highest_modseq)?;
+        let uids = uid_set(shard, &state, account, mailbox, &row)?;
         let first = first_recent(&state, account, mailbox, started, row.uid_next)?;
         let from = shard
             .registry
@@ -236,20 +234,39 @@ impl MailboxView {
             return Ok(None);
         }
         let state = self.shard.hot.read()?;
+        let Some(row) = mailbox_row(&state, self.account, self.mailbox)? else {
+            return Ok(None);
+        };
         let prefix = key::mailbox(self.account.number, self.mailbox.0);
-        let mut first = None;
-        state.walk(TableName::Runs, &prefix, &prefix, |_, value| {
-            let unseen = |e: &&RunEntry| {
-                !SystemFlags(e.flags).contains(SystemFlags::SEEN) && self.uids.contains(e.uid)
-            };
-            first = Run::decode("runs", value)?
-                .entries
-                .iter()
-                .find(unseen)
-                .map(|e| e.uid);
-            Ok(first.is_none())
-        })?;
-        Ok(first)
+        let end = key::uid(self.account.number, self.mailbox.0, u32::MAX);
+        let unseen = |run: Run| -> Vec<Uid> {
+            let unseen = |e: &RunEntry| !SystemFlags(e.flags).contains(SystemFlags::SEEN);
+            let unseen = run.entries.into_iter().filter(unseen);
+            unseen.map(|e| e.uid).collect()
+        };
+        // New mail is at the end, and who reads none of it leaves all of it unseen: from both ends, whichever is there first.
+        let mut before = state.scan(TableName::Runs, &prefix, &prefix)?;
+        let mut behind = state.scan_back(TableName::Runs, &prefix, &end)?;
+        let (mut left, mut last) = (row.unseen, None);
+        while let (Some(low), Some(high)) = (before.next(), behind.next()) {
+            let (low, high) = (low?, high?);
+            let mut uids = unseen(Run::decode("runs", &low.1)?).into_iter();
+            let first = uids.find(|uid| self.uids.contains(*uid));
+            if first.is_some() {
+                return Ok(first);
+            }
+            if low.0 >= high.0 {
+                break;
+            }
+            let uids = unseen(Run::decode("runs", &high.1)?);
+            left = left.saturating_sub(u32::try_from(uids.len()).unwrap_or(u32::MAX));
+            let there = uids.into_iter().find(|uid| self.uids.contains(*uid));
+            last = there.or(last);
+            if left == 0 {
+                break;
+            }
+        }
+        Ok(last)
     }
 
     /// The current entries of `uids` that are in this picture, ascending; also those expunged meanwhile and not yet announced.
@@ -344,13 +361,7 @@ impl MailboxView {
         if row.highest_modseq == seen && !self.kept_expunged {
             return Ok(None);
         }
-        let uids = uid_set(
-            &self.shard,
-            &state,
-            self.account,
-            self.mailbox,
-            row.highest_modseq,
-        )?;
+        let uids = uid_set(&self.shard, &state, self.account, self.mailbox, &row)?;
         let mut flagged = Vec::new();
         let prefix = key::mailbox(self.account.number, self.mailbox.0);
         state.walk(TableName::Runs, &prefix, &prefix, |_, value| {

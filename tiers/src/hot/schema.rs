@@ -26,13 +26,14 @@ pub enum TableName {
     Blobs,
     Outcomes,
     Pending,
+    Holes,
 }
 
 pub(super) type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
 impl TableName {
     /// All tables, in the order in which digests read them.
-    pub const ALL: [TableName; 16] = [
+    pub const ALL: [TableName; 17] = [
         TableName::Meta,
         TableName::Accounts,
         TableName::Names,
@@ -49,6 +50,7 @@ impl TableName {
         TableName::Blobs,
         TableName::Outcomes,
         TableName::Pending,
+        TableName::Holes,
     ];
 
     /// Its name in the file.
@@ -70,6 +72,7 @@ impl TableName {
             TableName::Blobs => "blobs",
             TableName::Outcomes => "outcomes",
             TableName::Pending => "pending",
+            TableName::Holes => "holes",
         }
     }
 

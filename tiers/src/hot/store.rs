@@ -128,16 +128,17 @@ impl HotTier {
             db: Some(db),
             guard: Guard::default(),
         };
-        let fresh = {
+        // The newest table: without it the file is new, or of before there was this one.
+        let lacks_tables = {
             let read = hot.guard.run("begin", || hot.db().begin_read())?;
             hot.guard.run("its tables", || {
-                match read.open_table(TableName::Pending.definition()) {
+                match read.open_table(TableName::Holes.definition()) {
                     Err(redb::TableError::TableDoesNotExist(_)) => Ok(true),
                     opened => opened.map(|_| false),
                 }
             })?
         };
-        if fresh {
+        if lacks_tables {
             hot.write(CommitKind::Durable, |batch| {
                 TableName::ALL
                     .iter()

@@ -180,6 +180,13 @@ pub struct MailboxRow {
     pub keywords: Vec<String>,
 }
 
+impl MailboxRow {
+    /// How many UIDs below UIDNEXT have no entry.
+    pub fn missing(&self) -> u32 {
+        self.uid_next.saturating_sub(1).saturating_sub(self.exists)
+    }
+}
+
 impl Row for MailboxRow {
     fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();

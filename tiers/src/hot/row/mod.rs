@@ -1,10 +1,12 @@
 //! Values of rows: versioned, explicit, never serde.
 
 mod account;
+mod holes;
 mod place;
 mod run;
 
 pub use account::{AccountRow, AccountState, MailboxRow, MailboxState, NameRow, NameState};
+pub use holes::{Holes, HolesHead};
 pub use place::{Applied, BlobRow, Counted, ObjectRow, ObjectState, ObjectTimes, Origin, Place};
 pub use run::{Cause, ExpungedRow, RUN_ENTRIES_MAX, Run, RunEntry};
 

@@ -1,0 +1,67 @@
+//! Which UIDs a mailbox has: from its few rows of holes where they are complete, from its many runs otherwise.
+
+use coldpost_tiers::Result;
+use coldpost_tiers::hot::row::{Holes, HolesHead, MailboxRow, Row, Run};
+use coldpost_tiers::hot::{Snapshot, TableName, key};
+
+use crate::ids::{AccountId, MailboxId};
+use crate::uidset::UidSet;
+
+/// The UIDs as the runs have them.
+pub(crate) fn of_runs(state: &Snapshot, account: AccountId, mailbox: MailboxId) -> Result<UidSet> {
+    let mut set = UidSet::new();
+    let prefix = key::mailbox(account, mailbox.0);
+    state.walk(TableName::Runs, &prefix, &prefix, |_, value| {
+        Run::each_uid(value, |uid| set.push(uid))?;
+        Ok(true)
+    })?;
+    Ok(set)
+}
+
+/// The UIDs below UIDNEXT that are in no hole; `None` when not all holes are noted.
+pub(crate) fn without_holes(
+    state: &Snapshot,
+    account: AccountId,
+    mailbox: MailboxId,
+    row: &MailboxRow,
+) -> Result<Option<UidSet>> {
+    let wanted = row.missing();
+    let mut there = UidSet::new();
+    let mut next = 1_u32;
+    if wanted > 0 {
+        let head = state.look(
+            TableName::Holes,
+            &key::uid(account, mailbox.0, Holes::HEAD),
+            |value| HolesHead::decode("holes", value),
+        )?;
+        let whole = HolesHead {
+            uid_validity: row.uid_validity,
+            count: wanted,
+        };
+        if head.transpose()? != Some(whole) {
+            return Ok(None);
+        }
+        let (prefix, first) = (
+            key::mailbox(account, mailbox.0),
+            key::uid(account, mailbox.0, 1),
+        );
+        let mut is_in_order = true;
+        state.walk(TableName::Holes, &prefix, &first, |_, value| {
+            for (first, last) in Holes::decode("holes", value)?.ranges {
+                is_in_order &= first >= next && last < row.uid_next;
+                if is_in_order && first > next {
+                    there.push_range(next, first - 1);
+                }
+                next = last.saturating_add(1);
+            }
+            Ok(is_in_order)
+        })?;
+        if !is_in_order {
+            return Ok(None);
+        }
+    }
+    if row.uid_next > next {
+        there.push_range(next, row.uid_next - 1);
+    }
+    Ok((there.len() == row.exists).then_some(there))
+}
