@@ -127,13 +127,15 @@ pub const IMAP_APPENDS_IN_MEMORY: usize = 4 * 1024 * 1024;
 pub const IMAP_APPEND_MESSAGES_MAX: usize = 1_000;
 /// Octets of the messages of one APPEND together, where it has more than one.
 pub const IMAP_APPEND_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Files in which messages of an APPEND lie while they arrive, at a time: of few open files an eighth of what the store leaves.
+pub const IMAP_APPEND_FILES_MAX: usize = 4_096;
 /// Connections of the IMAP listener at a time.
 pub const IMAP_CONNECTIONS_MAX: usize = 16_384;
 /// IMAP connections of one address (of IPv6: of one network of 64 bits) at a time; of loopback, unix sockets and the networks of front ends only all together are bounded.
 pub const IMAP_ADDRESS_CONNECTIONS_MAX: usize = 1_000;
 /// IMAP sessions of one account at a time.
 pub const IMAP_ACCOUNT_SESSIONS_MAX: usize = 12_288;
-/// Open files that connections of LMTP and IMAP leave to the store, the bucket and HTTP (of a limit below twice that, half). Each connection counts as two of the rest, as its message may lie in a file; IMAP has three quarters of them.
+/// Open files that connections of LMTP and IMAP leave to the store, the bucket and HTTP (of a limit below twice that, half). Of the rest LMTP has at most a quarter, two for each connection, as its message may lie in a file; files of APPEND have an eighth, IMAP connections what remains.
 pub const FILES_LEFT: usize = 512;
 /// Bytes of the longest text that is sent as a quoted string.
 pub const IMAP_QUOTED_MAX: usize = 1_000;

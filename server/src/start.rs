@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use coldpost_engine::Engine;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::accounts::Accounts;
@@ -18,7 +19,8 @@ use crate::auth::{self, AccountPolicy, AuthSettings, Authenticator, Files, Users
 use crate::budget::Budget;
 use crate::http::wire::Door;
 use crate::limits::{
-    FILES_LEFT, IMAP_ACCOUNT_SESSIONS_MAX, IMAP_ADDRESS_CONNECTIONS_MAX, IMAP_CONNECTIONS_MAX,
+    FILES_LEFT, IMAP_ACCOUNT_SESSIONS_MAX, IMAP_ADDRESS_CONNECTIONS_MAX, IMAP_APPEND_FILES_MAX,
+    IMAP_CONNECTIONS_MAX,
 };
 use crate::listen::{Gate, Listener, Peer, Protocol, Speaks, Stream, Watch};
 use crate::lmtp::{self, Lmtp, Room, Spool};
@@ -32,6 +34,8 @@ use doors::Passage;
 pub use sockets::Addresses;
 use sockets::Sockets;
 
+/// What LMTP's listener should know.
+const LMTP: Protocol = Lmtp::<lmtp::Store>::PROTOCOL;
 /// What IMAP's listener should know.
 const IMAP: Protocol = Protocol {
     name: "imap",
@@ -141,13 +145,32 @@ impl Server {
     }
 }
 
-/// `protocol` with no more connections than its `quarters` of the open files that the store does not need: silent clients of one
-/// protocol must not take the descriptors of the journal, or of the other protocol.
-fn within(protocol: Protocol, open_files: usize, quarters: usize) -> Protocol {
-    // A message in its file is a descriptor more.
-    let connections = (open_files - FILES_LEFT.min(open_files / 2)) / 2;
-    let share = (connections / 4 * quarters).max(1);
-    let connections_max = protocol.connections_max.min(share);
+/// How the open files that the store does not need are shared out: silent clients of one protocol must not take the descriptors of
+/// the journal, or of the other protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FileShares {
+    lmtp: usize,
+    imap: usize,
+    append: usize,
+}
+
+impl FileShares {
+    fn of(open_files: usize) -> FileShares {
+        let rest = open_files - FILES_LEFT.min(open_files / 2);
+        let append = (rest / 8).clamp(1, IMAP_APPEND_FILES_MAX);
+        let lmtp = (rest / 8).clamp(1, LMTP.connections_max);
+        // A delivery's message in its file is a descriptor more.
+        let imap = rest.saturating_sub(append + 2 * lmtp);
+        FileShares {
+            lmtp,
+            imap: imap.clamp(1, IMAP_CONNECTIONS_MAX),
+            append,
+        }
+    }
+}
+
+/// `protocol` with at most so many connections.
+fn within(protocol: Protocol, connections_max: usize) -> Protocol {
     Protocol {
         connections_max,
         // However few there are, one client does not take them all.
@@ -170,8 +193,9 @@ fn no_spool(spool: &Path, error: &io::Error) -> io::Error {
 
 /// The bounds and the certificates of LMTP and IMAP.
 fn passages(settings: &ServerSettings) -> [Passage; 2] {
-    let lmtp = within(Lmtp::<lmtp::Store>::PROTOCOL, settings.open_files, 1);
-    let imap = within(IMAP, settings.open_files, 3);
+    let shares = FileShares::of(settings.open_files);
+    let lmtp = within(LMTP, shares.lmtp);
+    let imap = within(IMAP, shares.imap);
     let passage = |protocol, fronts, tls: &Option<Tls>| Passage {
         gate: Arc::new(Gate::new(protocol, fronts)),
         tls: tls.clone(),
@@ -256,6 +280,7 @@ impl Serving {
             metrics: imap::Metrics::new(prometheus::default_registry())
                 .map_err(io::Error::other)?,
             memory: self.budget.semaphore(),
+            append_files: Arc::new(Semaphore::new(FileShares::of(settings.open_files).append)),
             sessions: Places::new(IMAP_ACCOUNT_SESSIONS_MAX),
             tls: passage.tls.clone(),
             shutdown: self.shutdown.receiver(),
@@ -329,17 +354,33 @@ mod tests {
 
     #[test]
     fn connections_leave_the_store_its_files() {
-        let most = |files| within(IMAP, files, 3).connections_max;
-        assert_eq!(most(64), 12);
-        assert_eq!(most(1_024), 192);
-        assert_eq!(most(4_096), 1_344);
-        assert_eq!(most(1 << 20), IMAP_CONNECTIONS_MAX);
-        assert_eq!(most(usize::MAX), IMAP_CONNECTIONS_MAX);
-        assert_eq!(within(IMAP, 1_024, 3).address_max, 96);
-        assert_eq!(within(IMAP, 4, 1).address_max, 1);
-        let all = within(IMAP, usize::MAX, 3).address_max;
+        let shares = |files| {
+            let shares = FileShares::of(files);
+            (shares.imap, shares.lmtp, shares.append)
+        };
+        assert_eq!(shares(64), (20, 4, 4));
+        assert_eq!(shares(1_024), (320, 64, 64));
+        assert_eq!(shares(4_096), (2_240, 448, 448));
+        assert_eq!(shares(20_000), (16_052, 500, 2_436));
+        let most = (
+            IMAP_CONNECTIONS_MAX,
+            LMTP.connections_max,
+            IMAP_APPEND_FILES_MAX,
+        );
+        assert_eq!(shares(1 << 20), most);
+        assert_eq!(shares(usize::MAX), most);
+        for files in 64..100_000 {
+            let (imap, lmtp, append) = shares(files);
+            let left = files - (imap + 2 * lmtp + append);
+            assert!(left >= FILES_LEFT.min(files / 2), "{files}: {left} left");
+        }
+    }
+
+    #[test]
+    fn one_address_does_not_take_all_connections() {
+        assert_eq!(within(IMAP, 320).address_max, 160);
+        assert_eq!(within(IMAP, 1).address_max, 1);
+        let all = within(IMAP, IMAP_CONNECTIONS_MAX).address_max;
         assert_eq!(all, IMAP_ADDRESS_CONNECTIONS_MAX);
-        assert_eq!(within(IMAP, 64, 1).connections_max, 4);
-        assert_eq!(within(IMAP, 4, 1).connections_max, 1);
     }
 }

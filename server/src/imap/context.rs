@@ -37,6 +37,8 @@ pub struct Context {
     pub metrics: Metrics,
     /// KiB of message bytes in flight, all protocols together: a session waits for its share.
     pub memory: Arc<Semaphore>,
+    /// One for each file in which messages of an APPEND may lie at a time: nobody waits for one.
+    pub append_files: Arc<Semaphore>,
     /// Sessions of each account.
     pub sessions: Places<AccountId>,
     /// What STARTTLS begins; `None`: it is not offered.

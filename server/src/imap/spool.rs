@@ -22,18 +22,26 @@ static IN_MEMORY: Semaphore = Semaphore::const_new(IMAP_APPENDS_IN_MEMORY / IMAP
 /// Messages of one APPEND, one behind the other, that are not whole yet.
 pub(crate) struct Spool<'a> {
     directory: &'a Path,
+    /// One for each file that may be there at a time.
+    files: &'a Arc<Semaphore>,
     memory: Vec<u8>,
     /// Lets it be in memory.
     place: Option<SemaphorePermit<'static>>,
-    file: Option<File>,
+    file: Option<SpoolFile>,
     size: u64,
+}
+
+/// A nameless file and its place among them.
+struct SpoolFile {
+    file: File,
+    _place: OwnedSemaphorePermit,
 }
 
 /// Whole messages, to be taken into memory one by one.
 pub(crate) struct Whole {
     memory: Bytes,
     _place: Option<SemaphorePermit<'static>>,
-    file: Option<File>,
+    file: Option<SpoolFile>,
 }
 
 /// A whole message with its share of the memory for messages; the share goes back when this is dropped.
@@ -43,9 +51,10 @@ pub(crate) struct Spooled {
 }
 
 impl<'a> Spool<'a> {
-    pub(crate) fn new(directory: &'a Path) -> Spool<'a> {
+    pub(crate) fn new(directory: &'a Path, files: &'a Arc<Semaphore>) -> Spool<'a> {
         Spool {
             directory,
+            files,
             memory: Vec::new(),
             place: IN_MEMORY.try_acquire().ok(),
             file: None,
@@ -56,7 +65,7 @@ impl<'a> Spool<'a> {
     /// Adds octets.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// `ResourceBusy` when as many files are there as may be; those of the disk.
     pub(crate) async fn write(&mut self, octets: &[u8]) -> io::Result<()> {
         self.size = self
             .size
@@ -67,13 +76,19 @@ impl<'a> Spool<'a> {
             return Ok(());
         }
         if self.file.is_none() {
+            let place = Arc::clone(self.files)
+                .try_acquire_owned()
+                .map_err(|_| io::ErrorKind::ResourceBusy)?;
             let mut file = nameless(self.directory).await?;
             file.write_all(&self.memory).await?;
             (self.memory, self.place) = (Vec::new(), None);
-            self.file = Some(file);
+            self.file = Some(SpoolFile {
+                file,
+                _place: place,
+            });
         }
         match &mut self.file {
-            Some(file) => file.write_all(octets).await,
+            Some(SpoolFile { file, .. }) => file.write_all(octets).await,
             None => Ok(()),
         }
     }
@@ -89,7 +104,7 @@ impl<'a> Spool<'a> {
     /// Those of the disk.
     pub(crate) async fn finish(self) -> io::Result<Whole> {
         let mut file = self.file;
-        if let Some(file) = &mut file {
+        if let Some(SpoolFile { file, .. }) = &mut file {
             file.flush().await?;
             file.seek(SeekFrom::Start(0)).await?;
         }
@@ -124,7 +139,7 @@ impl Whole {
         let message = match &mut self.file {
             None if octets > self.memory.len() => return Err(io::ErrorKind::UnexpectedEof.into()),
             None => self.memory.split_to(octets),
-            Some(file) => {
+            Some(SpoolFile { file, .. }) => {
                 let mut message = vec![0; octets];
                 file.read_exact(&mut message).await?;
                 Bytes::from(message)
@@ -158,7 +173,8 @@ mod tests {
 
     async fn spooled(sizes: &[usize], memory: &Arc<Semaphore>) -> Spooled {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let mut spool = Spool::new(directory.path());
+        let files = Arc::new(Semaphore::new(1));
+        let mut spool = Spool::new(directory.path(), &files);
         for (number, size) in sizes.iter().enumerate() {
             let octet = u8::try_from(number % 250).expect("below 250");
             spool
@@ -198,10 +214,11 @@ mod tests {
     async fn where_too_many_arrive_at_once_the_next_goes_through_a_file() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let memory = Arc::new(Semaphore::new(96 * 1024));
+        let files = Arc::new(Semaphore::new(1_000));
         let most = IMAP_APPENDS_IN_MEMORY / IMAP_APPEND_IN_MEMORY;
         let mut arriving: Vec<Spool<'_>> = Vec::new();
         for _ in 0..=most {
-            let mut spool = Spool::new(directory.path());
+            let mut spool = Spool::new(directory.path(), &files);
             spool.write(b"a message").await.expect("the disk works");
             arriving.push(spool);
         }
@@ -219,7 +236,8 @@ mod tests {
         let memory = Arc::new(Semaphore::new(96 * 1024));
         for sizes in [[3, 5, 1], [IMAP_APPEND_IN_MEMORY, 70_000, 2]] {
             let directory = tempfile::tempdir().expect("a temporary directory");
-            let mut spool = Spool::new(directory.path());
+            let files = Arc::new(Semaphore::new(1));
+            let mut spool = Spool::new(directory.path(), &files);
             for (octet, size) in (1..).zip(sizes) {
                 let message = vec![octet; size];
                 spool.write(&message).await.expect("the disk works");
@@ -246,7 +264,8 @@ mod tests {
     async fn a_message_larger_than_all_memory_takes_all_of_it() {
         let memory = Arc::new(Semaphore::new(2));
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let mut spool = Spool::new(directory.path());
+        let files = Arc::new(Semaphore::new(1));
+        let mut spool = Spool::new(directory.path(), &files);
         spool.write(&[1; 10_000]).await.expect("the disk works");
         let mut whole = spool.finish().await.expect("the disk works");
         let got = whole
@@ -254,5 +273,21 @@ mod tests {
             .await
             .expect("the disk works");
         assert_eq!((got.message.len(), memory.available_permits()), (10_000, 0));
+    }
+
+    #[tokio::test]
+    async fn a_message_that_finds_no_file_free_is_refused_and_one_that_is_over_frees_its_own() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let files = Arc::new(Semaphore::new(1));
+        let large = vec![1; IMAP_APPEND_IN_MEMORY + 1];
+        let mut first = Spool::new(directory.path(), &files);
+        first.write(&large).await.expect("the disk works");
+        let mut second = Spool::new(directory.path(), &files);
+        let refused = second.write(&large).await.expect_err("no file is free");
+        assert_eq!(refused.kind(), io::ErrorKind::ResourceBusy);
+        let whole = first.finish().await.expect("the disk works");
+        assert_eq!(files.available_permits(), 0, "it is still there");
+        drop(whole);
+        second.write(&large).await.expect("the disk works");
     }
 }

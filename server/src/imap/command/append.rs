@@ -3,6 +3,8 @@
 //! What can be refused is refused before the client sends the message. Nothing is appended before the last message has come, and then
 //! all or nothing.
 
+use std::sync::Arc;
+
 use coldpost_engine::append::{Appending, Messages};
 use coldpost_engine::ids::AccountRef;
 use coldpost_engine::write::{self, Appended};
@@ -37,8 +39,8 @@ pub(crate) async fn run(
             return Err(failure);
         }
     };
-    let directory = session.ctx.settings.spool.clone();
-    let mut spool = Spool::new(&directory);
+    let ctx = Arc::clone(&session.ctx);
+    let mut spool = Spool::new(&ctx.settings.spool, &ctx.append_files);
     let mut arrived = Vec::new();
     let mut next = messages
         .into_iter()
@@ -178,6 +180,10 @@ async fn store(
 }
 
 fn disk(error: &std::io::Error) -> Completion {
+    if error.kind() == std::io::ErrorKind::ResourceBusy {
+        let text = "Too many large messages are arriving at once; try again";
+        return Completion::no(Code::Limit, text);
+    }
     tracing::error!(
         error = error as &dyn std::error::Error,
         "a message could not be spooled"

@@ -48,6 +48,7 @@ impl Server {
             },
             metrics: Metrics::new(&prometheus::Registry::new()).expect("a fresh registry"),
             memory: Arc::new(Semaphore::new(1_024)),
+            append_files: Arc::new(Semaphore::new(1)),
             sessions: Places::new(SESSIONS),
             tls: Some(Tls::load("imap", None, TlsFiles { cert, key }).expect("good files")),
             shutdown,
