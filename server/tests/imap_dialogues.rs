@@ -64,12 +64,17 @@ dialogues! {
     pipelining,
     qresync,
     rename_inbox,
+    rfc3502_6_3_11,
+    rfc5032_4,
     rfc5258_5,
     rfc5819_3,
     rfc6154_5_1,
-    rfc6154_5_2,
+    rfc6154_5_3,
+    rfc7162_3_1,
+    rfc7162_3_2,
+    rfc7162_6,
     rfc7889_3,
-    rfc8438_status_size,
+    rfc8438_3,
     rfc8474_4,
     rfc8474_5,
     rfc8514_4,
@@ -79,7 +84,6 @@ dialogues! {
     store,
     two_sessions,
     utf7,
-    within,
 }
 
 /// A connection that is logged in as anna.
