@@ -49,7 +49,7 @@ pub(super) async fn run(session: &mut Session, select: Select, out: &mut Out<'_>
             "The highest modseq",
         ),
         (
-            Some(Code::MailboxId(mailbox_objectid(status.id))),
+            Some(Code::MailboxId(mailbox_objectid(account, status.id))),
             "The mailbox's id",
         ),
     ];
