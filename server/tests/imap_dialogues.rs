@@ -1,6 +1,8 @@
 //! Dialogues: client and server lines as text files (`dialogues/run.rs` says how they are written), run against a real
 //! engine in a temporary directory; and what text files cannot say.
 
+#[path = "dialogues/resync.rs"]
+mod resync;
 #[path = "dialogues/run.rs"]
 mod run;
 #[path = "dialogues/server.rs"]
