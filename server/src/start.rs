@@ -361,7 +361,7 @@ mod tests {
         assert_eq!(shares(64), (20, 4, 4));
         assert_eq!(shares(1_024), (320, 64, 64));
         assert_eq!(shares(4_096), (2_240, 448, 448));
-        assert_eq!(shares(20_000), (16_052, 500, 2_436));
+        assert_eq!(shares(20_000), (15_052, 1_000, 2_436));
         let most = (
             IMAP_CONNECTIONS_MAX,
             LMTP.connections_max,

@@ -1,6 +1,8 @@
 //! Dialogues: client and server lines as text files (`dialogues/run.rs` says how they are written), run against a real
 //! engine in a temporary directory; and what text files cannot say.
 
+#[path = "dialogues/resync.rs"]
+mod resync;
 #[path = "dialogues/run.rs"]
 mod run;
 #[path = "dialogues/server.rs"]
@@ -9,6 +11,7 @@ mod server;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use coldpost_engine::account::AccountName;
 use coldpost_server::auth::{AccountPolicy, Peer};
 use server::{Connection, MEMORY_KIB, Server, Setup, message};
 
@@ -64,12 +67,17 @@ dialogues! {
     pipelining,
     qresync,
     rename_inbox,
+    rfc3502_6_3_11,
+    rfc5032_4,
     rfc5258_5,
     rfc5819_3,
     rfc6154_5_1,
-    rfc6154_5_2,
+    rfc6154_5_3,
+    rfc7162_3_1,
+    rfc7162_3_2,
+    rfc7162_6,
     rfc7889_3,
-    rfc8438_status_size,
+    rfc8438_3,
     rfc8474_4,
     rfc8474_5,
     rfc8514_4,
@@ -79,7 +87,6 @@ dialogues! {
     store,
     two_sessions,
     utf7,
-    within,
 }
 
 /// A connection that is logged in as anna.
@@ -107,11 +114,13 @@ async fn the_same_bytes_get_the_same_answers_however_they_are_split() {
             .connect_as(Peer::unix(), pipe)
             .exchange(&script, "a7 OK")
             .await;
-        let dated = heard
-            .split("UIDVALIDITY ")
-            .nth(1)
-            .and_then(|rest| rest.split(']').next());
-        answers.push(heard.replace(dated.expect("SELECT tells it"), "DATED"));
+        // What each store has of its own.
+        let own = |before: &str| {
+            let behind = heard.split(before).nth(1).expect("SELECT tells it");
+            behind.split(']').next().expect("it ends").to_owned()
+        };
+        let dated = heard.replace(&own("UIDVALIDITY "), "DATED");
+        answers.push(dated.replace(&own("MAILBOXID "), "NUMBERED"));
         server.engine.close().await;
     }
     assert!(
@@ -267,6 +276,24 @@ async fn binary_gives_every_octet_as_it_is() {
     assert_eq!(differs, None, "the first octet that is another one");
     assert_eq!(connection.line().await.as_deref(), Ok(")"));
     connection.exchange(b"", "a4 OK").await;
+    server.engine.close().await;
+}
+
+/// The story: the INBOX of an account that was deleted and made again had the id of the old one, with other mail in it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_mailbox_has_the_id_of_one_before_it() {
+    let server = Server::start(Setup::default()).await;
+    let name = AccountName::normalise("anna").expect("a good name");
+    let mut seen = BTreeSet::new();
+    for _ in 0..2 {
+        let mut connection = anna(&server).await;
+        let status = connection.exchange(b"a1 STATUS INBOX (MAILBOXID)\r\n", "a1 OK");
+        let status = status.await;
+        let id = status.split(['(', ')']).nth(2).expect("STATUS tells it");
+        assert!(seen.insert(id.to_owned()), "{id} again");
+        let deleted = server.engine.delete_account(&name).await;
+        deleted.expect("it is there");
+    }
     server.engine.close().await;
 }
 

@@ -211,7 +211,9 @@ fn listing() {
         > a LIST "" % RETURN ()
         List(List { reference: "", patterns: ["%"], select: ListSelect { subscribed: false, remote: false, recursive_match: false, special_use: false }, returns: ListReturn { subscribed: false, children: false, special_use: false, status: None }, extended: true })
         > a LIST (RECURSIVEMATCH) "" *
-        a BAD RECURSIVEMATCH needs SUBSCRIBED or SPECIAL-USE beside it
+        a BAD RECURSIVEMATCH needs SUBSCRIBED beside it
+        > a LIST (SPECIAL-USE RECURSIVEMATCH) "" *
+        a BAD RECURSIVEMATCH needs SUBSCRIBED beside it
         > a LIST (FOO) "" *
         a BAD unknown selection option FOO
         > a LIST "" () RETURN (CHILDREN)

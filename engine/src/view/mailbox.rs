@@ -210,6 +210,11 @@ impl MailboxView {
         self.told_modseq
     }
 
+    /// Whether expunged messages are in the picture because EXPUNGE might not be sent.
+    pub fn holds_expunged(&self) -> bool {
+        self.kept_expunged
+    }
+
     /// UIDs in this picture; the sequence number of a UID is its rank + 1.
     pub fn uids(&self) -> &Arc<UidSet> {
         &self.uids

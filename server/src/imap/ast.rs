@@ -192,7 +192,7 @@ pub struct ListSelect {
     pub subscribed: bool,
     /// REMOTE
     pub remote: bool,
-    /// RECURSIVEMATCH; never without SUBSCRIBED or SPECIAL-USE.
+    /// RECURSIVEMATCH; never without SUBSCRIBED.
     pub recursive_match: bool,
     /// SPECIAL-USE
     pub special_use: bool,

@@ -2,6 +2,8 @@
 //!
 //! An extension stands here when all of it works. Never: anything that depends on what a client asked.
 
+use std::borrow::Cow;
+
 use crate::auth::Peer;
 use crate::imap::context::Context;
 
@@ -49,19 +51,14 @@ const TABLE: &[(&str, When)] = &[
     ("BINARY", When::Authenticated),
     ("MULTIAPPEND", When::Authenticated),
     ("WITHIN", When::Authenticated),
-    // RFC 7889: without a number, STATUS tells it.
-    ("APPENDLIMIT", When::Authenticated),
+    ("APPENDLIMIT=", When::Authenticated),
 ];
 
 /// What ENABLE turns on (RFC 5161).
 pub(crate) const ENABLED_BY_NAME: &[&str] = &["CONDSTORE", "QRESYNC"];
 
-/// The capabilities for a client in this state, as CAPABILITY lists them.
-pub(crate) fn capabilities(
-    authenticated: bool,
-    login_offered: bool,
-    tls_offered: bool,
-) -> Vec<&'static str> {
+/// The capabilities for a client in this state, as CAPABILITY lists them; APPENDLIMIT (RFC 7889, 2) still without its number.
+fn capabilities(authenticated: bool, login_offered: bool, tls_offered: bool) -> Vec<&'static str> {
     let announced = |when: When| match when {
         When::Always => true,
         When::TlsOffered => !authenticated && tls_offered,
@@ -77,9 +74,18 @@ pub(crate) fn capabilities(
 }
 
 /// The capabilities of a session.
-pub(crate) fn of_session(ctx: &Context, peer: &Peer, authenticated: bool) -> Vec<&'static str> {
+pub(crate) fn of_session(
+    ctx: &Context,
+    peer: &Peer,
+    authenticated: bool,
+) -> Vec<Cow<'static, str>> {
     let tls_offered = ctx.tls.is_some() && !peer.is_tls();
-    capabilities(authenticated, ctx.auth.offered(peer), tls_offered)
+    let names = capabilities(authenticated, ctx.auth.offered(peer), tls_offered).into_iter();
+    let numbered = |name: &'static str| match name {
+        "APPENDLIMIT=" => Cow::Owned(format!("{name}{}", ctx.settings.max_message)),
+        _ => Cow::Borrowed(name),
+    };
+    names.map(numbered).collect()
 }
 
 #[cfg(test)]

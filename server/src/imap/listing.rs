@@ -97,7 +97,7 @@ pub(crate) async fn list(
                 info: info.cloned().unwrap_or_else(|| nonexistent(name)),
                 is_selected,
                 tells_subscribed: select.subscribed || asked.returns.subscribed,
-                subscribed_below: subscribed_below && select.subscribed,
+                subscribed_below,
             });
         }
     }

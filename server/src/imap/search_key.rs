@@ -90,9 +90,9 @@ impl Context<'_> {
         }
     }
 
-    /// INTERNALDATE is less than so many seconds ago (RFC 5032).
-    fn dated_after(&self, seconds: u32) -> Query {
-        Query::DatedAfter(self.now.saturating_sub(i64::from(seconds)))
+    /// The moment so many seconds ago. A message of that very second is as old as OLDER and as young as YOUNGER asks (RFC 5032, 2).
+    fn ago(&self, seconds: u32) -> i64 {
+        self.now.saturating_sub(i64::from(seconds))
     }
 
     fn query(&self, key: &SearchKey) -> Result<Query, Refusal> {
@@ -112,8 +112,8 @@ impl Context<'_> {
             SearchKey::Header(name, text) => Query::Header(name.clone(), self.charset.text(text)?),
             SearchKey::Body(text) => Query::Body(self.charset.text(text)?),
             SearchKey::Text(text) => Query::Text(self.charset.text(text)?),
-            SearchKey::Older(seconds) => not(self.dated_after(*seconds)),
-            SearchKey::Younger(seconds) => self.dated_after(*seconds),
+            SearchKey::Older(seconds) => not(Query::DatedAfter(self.ago(*seconds))),
+            SearchKey::Younger(seconds) => Query::DatedAfter(self.ago(*seconds).saturating_sub(1)),
             SearchKey::Larger(octets) => Query::Size(SizeBound::Larger, *octets),
             SearchKey::Smaller(octets) => Query::Size(SizeBound::Smaller, *octets),
             SearchKey::Uid(set) => Query::Uids(set.among_uids(self.uids)),
@@ -217,6 +217,12 @@ mod tests {
             "MODSEQ 5 EMAILID M1 THREADID T1",
             &expect![[r#"And([ModSeq(5), EmailId("M1"), ThreadId("T1")])"#]],
         );
+    }
+
+    #[test]
+    fn a_message_of_just_that_age_is_older_and_younger() {
+        check("OLDER 5", &expect!["Not(DatedAfter(999995))"]);
+        check("YOUNGER 5", &expect!["DatedAfter(999994)"]);
     }
 
     #[test]

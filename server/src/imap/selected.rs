@@ -40,7 +40,7 @@ pub(crate) enum Expunges {
 pub(crate) struct Unasked {
     /// MODSEQ: the client enabled CONDSTORE.
     pub(crate) modseq: bool,
-    /// UID: in the course of a UID command, and always under QRESYNC (RFC 7162, 3.2.4).
+    /// UID: in the course of a UID command, and always for a client that enabled CONDSTORE (RFC 7162, 3.2.4).
     pub(crate) uid: bool,
     /// VANISHED stands for EXPUNGE: the client enabled QRESYNC.
     pub(crate) vanished: bool,
@@ -50,9 +50,31 @@ pub(crate) struct Unasked {
 pub(crate) struct Selected {
     pub(crate) view: MailboxView,
     pub(crate) read_only: bool,
+    /// The modseq that the client was told last is below those of what it saw since: expunges were held.
+    behind: bool,
 }
 
 impl Selected {
+    /// A mailbox that was just opened.
+    pub(crate) fn new(view: MailboxView, read_only: bool) -> Selected {
+        Selected {
+            view,
+            read_only,
+            behind: false,
+        }
+    }
+
+    /// While expunges are held, what is told has higher modseqs than they have: HIGHESTMODSEQ says up to where the client knows
+    /// everything, again and again, and once more when they have been told (RFC 7162, 3.2 and 6).
+    pub(crate) fn tell_known_modseq(&mut self, buffer: &mut Vec<u8>) {
+        let held = self.view.holds_expunged();
+        if std::mem::replace(&mut self.behind, held) || held {
+            Completion::ok("Everything up to here was told")
+                .with(Code::HighestModSeq(self.view.told_modseq()))
+                .untagged(buffer);
+        }
+    }
+
     /// The sequence number of a UID that is in the picture.
     pub(crate) fn sequence(&self, uid: Uid) -> Option<u32> {
         self.view.uids().rank(uid).map(|rank| rank + 1)

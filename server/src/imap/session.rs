@@ -96,7 +96,7 @@ impl Session {
     pub(crate) fn unasked(&self, numbers: Numbers) -> Unasked {
         Unasked {
             modseq: self.condstore,
-            uid: self.qresync || numbers == Numbers::Uid,
+            uid: self.condstore || numbers == Numbers::Uid,
             vanished: self.qresync,
         }
     }
@@ -218,6 +218,9 @@ impl Session {
         let told = self
             .tell_changes(traits.expunges, traits.numbers, &UidSet::new(), out)
             .await;
+        if let (true, Some(selected)) = (self.condstore, &mut self.selected) {
+            selected.tell_known_modseq(out.buffer());
+        }
         // The command was carried out and is answered, whatever became of the mailbox.
         completion.tagged(out.buffer(), &tag);
         out.relieve().await?;

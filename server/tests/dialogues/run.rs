@@ -1,7 +1,7 @@
 //! Runs a dialogue.
 //!
 //! A line is `C: ` what the client sends or `S: ` the line that the server must send next; `C2:` and `S2:` are a second
-//! connection. `+ deliver USER MESSAGE` delivers one of `dialogues/messages`; in a dialogue whose name ends in `_away`
+//! connection. `+ deliver USER MESSAGE [TIMES]` delivers one of `dialogues/messages`; in a dialogue whose name ends in `_away`
 //! nothing of a body stays on local disk once it is stored, `+ away` waits for that and takes the store away, `+ back`
 //! brings it back. In a client's line `@MESSAGE` stands for a
 //! literal (LITERAL+) of that message, `@MESSAGE!` for one that waits for the continuation. In a server's line `${*}`
@@ -54,7 +54,10 @@ impl Run {
         }
         if let Some(order) = line.strip_prefix("+ deliver ") {
             let (user, message) = order.split_once(' ').ok_or("deliver USER MESSAGE")?;
-            self.server.deliver(user, message).await;
+            let (message, times) = message.split_once(' ').unwrap_or((message, "1"));
+            for _ in 0..times.parse().map_err(|_| "TIMES is a number")? {
+                self.server.deliver(user, message).await;
+            }
             return Ok(());
         }
         match line {

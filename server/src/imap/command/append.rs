@@ -3,10 +3,12 @@
 //! What can be refused is refused before the client sends the message. Nothing is appended before the last message has come, and then
 //! all or nothing.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use coldpost_engine::append::{Appending, Messages};
 use coldpost_engine::ids::AccountRef;
+use coldpost_engine::limits::KEYWORDS_MAX;
 use coldpost_engine::write::{self, Appended};
 
 use crate::imap::ast::{Append, AppendMessage};
@@ -155,6 +157,16 @@ async fn store(
         _ => Messages::Several,
     };
     let engine = &session.ctx.engine;
+    if many == Messages::Several {
+        let there = engine.status(account, mailbox);
+        let known = there.map_err(target_failure(mailbox))?.keywords;
+        if !keywords_fit(&known, &arrived) {
+            return Ok(Err(Completion::no(
+                Code::Limit,
+                format!("A mailbox has at most {KEYWORDS_MAX} different keywords over its life"),
+            )));
+        }
+    }
     let begun = engine.begin_append(account, mailbox, many).await;
     let mut appending: Appending = begun.map_err(target_failure(mailbox))?;
     let memory_kib = session.ctx.settings.memory_kib;
@@ -177,6 +189,18 @@ async fn store(
         appending = added.map_err(target_failure(mailbox))?;
     }
     Ok(Ok(appending.end().await?))
+}
+
+/// Whether a mailbox that has learned `known` can learn the keywords of all messages. What it learns it keeps, so nothing is begun that
+/// would be undone for want of one.
+fn keywords_fit(known: &[String], messages: &[AppendMessage]) -> bool {
+    let named = messages.iter().flat_map(|message| &message.flags.keywords);
+    let all: BTreeSet<String> = known
+        .iter()
+        .chain(named)
+        .map(|keyword| keyword.to_ascii_lowercase())
+        .collect();
+    all.len() <= KEYWORDS_MAX
 }
 
 fn disk(error: &std::io::Error) -> Completion {

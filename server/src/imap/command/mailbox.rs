@@ -22,12 +22,14 @@ pub(super) async fn create(session: &mut Session, mailbox: &str, uses: &[Special
             ));
         }
     };
+    let account = session.account()?;
     let id = session
         .ctx
         .engine
-        .create(session.account()?, name, special_use)
+        .create(account, name, special_use)
         .await?;
-    Ok(Completion::ok("Create completed").with(Code::MailboxId(mailbox_objectid(id))))
+    let id = mailbox_objectid(account, id);
+    Ok(Completion::ok("Create completed").with(Code::MailboxId(id)))
 }
 
 /// DELETE. A session that has it selected itself has nothing selected afterwards; others end (RFC 2180, 3.3).

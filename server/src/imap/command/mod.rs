@@ -18,7 +18,7 @@ mod status;
 mod store;
 mod transfer;
 
-use coldpost_engine::ids::MailboxId;
+use coldpost_engine::ids::{AccountRef, MailboxId};
 
 use crate::imap::ast::{CommandBody, Numbers, SelectMode};
 use crate::imap::completion::{Completion, Outcome};
@@ -175,7 +175,7 @@ pub(super) async fn run(
     }
 }
 
-/// MAILBOXID (RFC 8474): unique in the account, as long as the account lives.
-fn mailbox_objectid(id: MailboxId) -> String {
-    format!("F{:08x}", id.0)
+/// MAILBOXID (RFC 8474, 4): never used again, not even by another account of the same name.
+fn mailbox_objectid(account: AccountRef, id: MailboxId) -> String {
+    format!("F{:016x}{:08x}", account.number.0, id.0)
 }

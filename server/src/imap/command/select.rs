@@ -28,7 +28,7 @@ pub(super) async fn run(session: &mut Session, select: Select, out: &mut Out<'_>
         .map_err(missing(&select.mailbox))?;
     session.condstore |= select.condstore;
 
-    let selected = Selected { view, read_only };
+    let selected = Selected::new(view, read_only);
     let status = selected.view.status().clone();
     selected.tell_keywords(out.buffer());
     reply::exists(out.buffer(), selected.view.uids().len());
@@ -49,7 +49,7 @@ pub(super) async fn run(session: &mut Session, select: Select, out: &mut Out<'_>
             "The highest modseq",
         ),
         (
-            Some(Code::MailboxId(mailbox_objectid(status.id))),
+            Some(Code::MailboxId(mailbox_objectid(account, status.id))),
             "The mailbox's id",
         ),
     ];

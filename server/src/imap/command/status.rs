@@ -50,7 +50,7 @@ pub(super) fn tell(
         StatusItem::Deleted => Number(status.deleted.into()),
         StatusItem::Size => Number(status.size),
         StatusItem::HighestModSeq => Number(status.highest_modseq),
-        StatusItem::MailboxId => Id(mailbox_objectid(status.id)),
+        StatusItem::MailboxId => Id(mailbox_objectid(account, status.id)),
         StatusItem::AppendLimit => Number(session.ctx.settings.max_message),
     };
     let values: Vec<(StatusItem, StatusValue)> =

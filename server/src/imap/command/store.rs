@@ -69,9 +69,11 @@ async fn store_piece(
     let selected = session.selected()?;
     for entry in &selected.entries(&answered)? {
         match before.get(&entry.uid) {
-            // The client knows all of it. Under CONDSTORE it must learn the new modseq, .SILENT or not (RFC 7162, 3.1.3).
+            // The client knows all of it. Under CONDSTORE it must learn the new modseq, .SILENT or not; with UNCHANGEDSINCE also one that
+            // is as it was (RFC 7162, 3.1.3).
             Some(known) if carried_out(store, selected.view.keywords(), known) == flags(entry) => {
-                if session.condstore && entry.modseq != known.modseq {
+                let conditional = store.unchanged_since.is_some();
+                if session.condstore && (conditional || entry.modseq != known.modseq) {
                     selected.tell_modseq(entry, unasked, out).await?;
                 }
             }

@@ -44,10 +44,9 @@ fn list_select_opts(input: &mut &[u8]) -> Parsed<ListSelect> {
             _ => return Err(bad(format!("unknown selection option {name}"))),
         }
     }
-    if select.recursive_match && !select.subscribed && !select.special_use {
-        return Err(bad(
-            "RECURSIVEMATCH needs SUBSCRIBED or SPECIAL-USE beside it",
-        ));
+    // SPECIAL-USE is no list-select-base-opt (RFC 6154, 6): nothing says that a child of a parent has one.
+    if select.recursive_match && !select.subscribed {
+        return Err(bad("RECURSIVEMATCH needs SUBSCRIBED beside it"));
     }
     Ok(select)
 }

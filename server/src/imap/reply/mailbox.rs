@@ -1,5 +1,7 @@
 //! Untagged answers about the server and about mailboxes (RFC 3501, 7.2 to 7.4.1).
 
+use std::borrow::Cow;
+
 use coldpost_engine::flags::{Flags, SystemFlags};
 use coldpost_engine::uidset::UidSet;
 use coldpost_engine::view::SpecialUse;
@@ -17,7 +19,7 @@ const SYSTEM_FLAGS: [(SystemFlags, &str); 5] = [
 ];
 
 /// `* CAPABILITY …`
-pub fn capability(out: &mut Vec<u8>, names: &[&str]) {
+pub fn capability(out: &mut Vec<u8>, names: &[Cow<'static, str>]) {
     line(out, &format!("CAPABILITY {}", names.join(" ")));
 }
 

@@ -1,5 +1,7 @@
 //! Status answers and their response codes (RFC 3501, 7.1; RFC 5530).
 
+use std::borrow::Cow;
+
 use coldpost_engine::flags::Flags;
 use coldpost_engine::ids::{ModSeq, Uid};
 use coldpost_engine::uidset::UidSet;
@@ -44,7 +46,7 @@ pub enum Code {
     /// CANNOT: will never work.
     Cannot,
     /// CAPABILITY with the names.
-    Capability(Vec<&'static str>),
+    Capability(Vec<Cow<'static, str>>),
     /// CLIENTBUG
     ClientBug,
     /// CLOSED (RFC 7162): what follows is about the next mailbox.

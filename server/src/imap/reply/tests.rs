@@ -80,7 +80,7 @@ fn response_codes_carry_their_data() {
                     from: set(&[(304, 304), (319, 320)]),
                     to: set(&[(3956, 3958)]),
                 },
-                Code::Capability(vec!["IMAP4rev1", "IDLE"]),
+                Code::Capability(vec!["IMAP4rev1".into(), "IDLE".into()]),
                 Code::PermanentFlags {
                     flags: some_flags(),
                     new_keywords: true,
@@ -203,7 +203,7 @@ fn mailboxes_are_listed_by_their_names_on_the_wire() {
                     (StatusItem::AppendLimit, StatusValue::Nil),
                 ],
             );
-            capability(out, &["IMAP4rev1", "LITERAL+"]);
+            capability(out, &["IMAP4rev1".into(), "LITERAL+".into()]);
             enabled(out, &[]);
             enabled(out, &["CONDSTORE"]);
             id(out, &[("name", "Coldpost"), ("version", "1\"")]);
