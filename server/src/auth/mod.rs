@@ -35,6 +35,8 @@ pub use users::{AccountPolicy, Files, Purpose, Users};
 pub(crate) use own::Change;
 pub(crate) use scheme::Hash;
 
+use queue::Asker;
+
 /// What `[auth]` says, checked.
 #[derive(Clone, Debug, Default)]
 pub struct AuthSettings {
@@ -44,6 +46,15 @@ pub struct AuthSettings {
     pub backend_password: Option<Password>,
     /// Networks whose clients are not slowed by failed logins (proxies that bring everybody's logins).
     pub unslowed: Vec<IpNet>,
+}
+
+impl AuthSettings {
+    /// What the peer's failed logins are counted by; `None` where they are not.
+    fn counted(&self, peer: &Peer) -> Option<IpAddr> {
+        let address = peer.address()?;
+        let is_front = self.unslowed.iter().any(|net| net.contains(&address));
+        peer.source().filter(|_| !is_front)
+    }
 }
 
 /// What a client showed (RFC 4616): LOGIN leaves `authorization` empty.
@@ -117,10 +128,15 @@ impl Authenticator {
             return Err(Refused::Channel);
         }
         let begun = Instant::now();
-        let source = peer
-            .source()
-            .filter(|ip| !self.settings.unslowed.iter().any(|net| net.contains(ip)));
-        let result = self.check(credentials, peer, source).await;
+        let source = self.settings.counted(peer);
+        let asker = match source {
+            None => Asker::Trusted,
+            Some(address) if self.attempts.has_failed(address, begun) => {
+                Asker::FailedLately(address)
+            }
+            Some(address) => Asker::Address(address),
+        };
+        let result = self.check(credentials, peer, asker).await;
         match (&result, source) {
             (Ok(_), Some(source)) => self.attempts.succeeded(source),
             (Err(Refused::Credentials | Refused::Authorization), Some(source)) => {
@@ -138,7 +154,7 @@ impl Authenticator {
         &self,
         credentials: Credentials<'_>,
         peer: &Peer,
-        source: Option<IpAddr>,
+        asker: Asker,
     ) -> Result<Login, Refused> {
         let Credentials {
             authorization,
@@ -170,7 +186,7 @@ impl Authenticator {
                 false => self.enter(authentication).await,
             };
         }
-        let opened = self.users.opened_by(authentication, password, source).await;
+        let opened = self.users.opened_by(authentication, password, asker).await;
         let opened = opened.map_err(Refused::Unavailable)?;
         match opened {
             None => Err(Refused::Credentials),
@@ -192,5 +208,34 @@ impl Authenticator {
             }
             Err(e) => Err(Refused::Unavailable(e)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_is_known_by_its_own_address_and_not_by_what_clients_are_counted_by() {
+        let network = |text: &&str| text.parse().expect("a network");
+        let settings = AuthSettings {
+            unslowed: ["2001:db8::7/128", "192.0.2.0/24"]
+                .iter()
+                .map(network)
+                .collect(),
+            ..AuthSettings::default()
+        };
+        let counted = |remote: &str| {
+            let remote = remote.parse().expect("an address and a port");
+            let local = "[2001:db8::1]:143".parse().expect("an address and a port");
+            settings.counted(&Peer::tcp(remote, local, true))
+        };
+        for proxy in ["[2001:db8::7]:5", "192.0.2.9:5", "[::ffff:192.0.2.9]:5"] {
+            assert_eq!(counted(proxy), None, "{proxy}");
+        }
+        for client in ["[2001:db8::8]:5", "198.51.100.1:5"] {
+            assert!(counted(client).is_some(), "{client}");
+        }
+        assert_eq!(settings.counted(&Peer::unix()), None);
     }
 }
