@@ -86,6 +86,8 @@ pub const ATTEMPT_FORGET: Duration = Duration::from_secs(600);
 
 /// Time from a connection's first byte of TLS, or the answer to STARTTLS, to the end of the handshake.
 pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Bytes that are read of a client before its handshake is done; with a read of it more the connection is closed. One that asks for nothing of ours sends a tenth of them.
+pub const TLS_HANDSHAKE_BYTES_MAX: usize = 16 * 1024;
 /// Bytes that a TLS session holds of what it sends.
 pub const TLS_BUFFER: usize = 64 * 1024;
 /// Bytes of a file with a certificate chain or a key.
@@ -150,7 +152,8 @@ const _: () = assert!(
 );
 
 // What we made runs twice at a time where the largest that we run fits.
-const _: () = assert!(CHECKS_AT_ONCE as u32 * ARGON2_MADE_MEMORY_KIB <= ARGON2_MEMORY_KIB_MAX);
+const _: () =
+    assert!(CHECKS_AT_ONCE as u64 * ARGON2_MADE_MEMORY_KIB as u64 <= ARGON2_MEMORY_KIB_MAX as u64);
 const _: () = assert!(CHECKS_FAILED_AT_ONCE < CHECKS_AT_ONCE);
 
 // A line that is too long still shows its whole tag, which the refusal repeats.
