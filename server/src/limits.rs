@@ -63,10 +63,10 @@ pub const BCRYPT_COST_MAX: u32 = 14;
 pub const SHA_CRYPT_ROUNDS_MAX: u32 = 1_000_000;
 /// Passwords that are hashed or compared with their hash at a time.
 pub const CHECKS_AT_ONCE: usize = 2;
-/// Logins that wait for such a check, of addresses that failed lately and of all others each; more are told to try again.
+/// Logins that wait for such a check, in each of the two queues; more are told to try again.
 pub const CHECKS_WAITING_MAX: usize = 200;
-/// Checks of logins of addresses that failed lately that are run or next at a time: the others pass them.
-pub const CHECKS_FAILED_AT_ONCE: usize = 1;
+/// Checks of logins of addresses that failed lately, or of which another login waits already, that are run or next at a time: the others pass them.
+pub const CHECKS_BEHIND_AT_ONCE: usize = 1;
 /// Logins of one address that stand there; its others wait behind them (those of unix sockets and of front ends do not).
 pub const CHECKS_ADDRESS_MAX: usize = 8;
 /// Time for which a login waits for its check.
@@ -154,7 +154,7 @@ const _: () = assert!(
 // What we made runs twice at a time where the largest that we run fits.
 const _: () =
     assert!(CHECKS_AT_ONCE as u64 * ARGON2_MADE_MEMORY_KIB as u64 <= ARGON2_MEMORY_KIB_MAX as u64);
-const _: () = assert!(CHECKS_FAILED_AT_ONCE < CHECKS_AT_ONCE);
+const _: () = assert!(CHECKS_BEHIND_AT_ONCE < CHECKS_AT_ONCE);
 
 // A line that is too long still shows its whole tag, which the refusal repeats.
 const _: () = assert!(IMAP_LINE_BEFORE_LOGIN_MAX > IMAP_TAG_MAX + 1);

@@ -11,7 +11,7 @@ use std::time::Instant;
 use coldpost_engine::account::AccountName;
 use coldpost_engine::{Error, Kind, Result};
 
-use super::queue::{Asker, Queue};
+use super::queue::{Asker, Queue, Turn};
 use super::scheme::Hash;
 use crate::budget::{Budget, Share};
 use crate::limits::{ARGON2_MADE_MEMORY_KIB, CHECK_KEPT, CHECK_WAIT, CHECKS_KEPT_MAX};
@@ -56,7 +56,12 @@ impl Checks {
         if self.is_kept(&key, Instant::now()) {
             return Ok(true);
         }
-        let is_right = self.run(hash, shown, asker).await?;
+        let turn = self.queue.turn(asker).await?;
+        // Clients log in several times at once: the first of them was right meanwhile.
+        if self.is_kept(&key, Instant::now()) {
+            return Ok(true);
+        }
+        let is_right = self.run_in(turn, hash, shown).await?;
         if is_right {
             self.keep(key, Instant::now());
         }
@@ -68,8 +73,13 @@ impl Checks {
     /// # Errors
     /// `Unavailable`: too many logins wait.
     pub(crate) async fn run(&self, hash: Hash, shown: &[u8], asker: Asker) -> Result<bool> {
+        let turn = self.queue.turn(asker).await?;
+        self.run_in(turn, hash, shown).await
+    }
+
+    async fn run_in(&self, turn: Turn, hash: Hash, shown: &[u8]) -> Result<bool> {
         let (shown, memory) = (shown.to_owned(), hash.memory());
-        self.blocking(asker, memory, move || hash.matches(&shown))
+        self.blocking(turn, memory, move || hash.matches(&shown))
             .await
     }
 
@@ -78,9 +88,10 @@ impl Checks {
     /// # Errors
     /// `Invalid`: it cannot be one. `Unavailable`: too many logins wait.
     pub(crate) async fn make(&self, password: String) -> Result<Hash> {
+        let turn = self.queue.turn(Asker::Trusted).await?;
         let memory = usize::try_from(ARGON2_MADE_MEMORY_KIB).unwrap_or(usize::MAX);
         let made = self
-            .blocking(Asker::Trusted, memory.saturating_mul(1024), move || {
+            .blocking(turn, memory.saturating_mul(1024), move || {
                 Hash::make(password.as_bytes())
             })
             .await?;
@@ -89,11 +100,10 @@ impl Checks {
 
     async fn blocking<T: Send + 'static>(
         &self,
-        asker: Asker,
+        turn: Turn,
         memory: usize,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T> {
-        let turn = self.queue.turn(asker).await?;
         let share = self.share(memory).await?;
         let work = tokio::task::spawn_blocking(move || {
             // Held to the end, also when nobody waits for it any more.
@@ -117,6 +127,12 @@ impl Checks {
                 Err(Error::new(Kind::Unavailable, text))
             }
         }
+    }
+
+    /// As if as many logins of each kind waited as may.
+    #[cfg(test)]
+    pub(super) async fn fill(&self) -> [tokio::sync::SemaphorePermit<'_>; 2] {
+        self.queue.fill().await
     }
 
     fn key_of(&self, name: &AccountName, hash: &Hash, shown: &[u8]) -> [u8; 32] {
@@ -227,7 +243,8 @@ mod tests {
                     Hash::make(b"sesame").expect("a hash");
                     running.fetch_sub(1, Ordering::SeqCst);
                 };
-                checks.blocking(Asker::Trusted, 0, work).await
+                let turn = checks.queue.turn(Asker::Trusted).await?;
+                checks.blocking(turn, 0, work).await
             });
         }
         while let Some(done) = tasks.join_next().await {
@@ -240,6 +257,25 @@ mod tests {
             .await
             .expect_err("nobody may wait");
         assert_eq!(busy.kind(), Kind::Unavailable);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_several_logins_with_one_password_at_once_the_first_is_run() {
+        let checks = Arc::new(checks());
+        let (anna, hash) = (name("anna"), Hash::make(b"sesame").expect("made"));
+        let held = [Asker::Trusted; CHECKS_AT_ONCE].map(|asker| checks.queue.turn(asker));
+        let held = futures::future::join_all(held).await;
+        let login = {
+            let (checks, anna, hash) = (Arc::clone(&checks), anna.clone(), hash.clone());
+            async move { checks.matches(&anna, hash, b"sesame", Asker::Trusted).await }
+        };
+        let login = tokio::spawn(login);
+        tokio::task::yield_now().await;
+        // As if another one had been found right while it waits; run it would find no memory.
+        checks.keep(checks.key_of(&anna, &hash, b"sesame"), Instant::now());
+        let _mail = checks.memory.try_take(64 << 20).expect("free");
+        drop(held);
+        assert!(login.await.expect("no panic").expect("its turn came"));
     }
 
     #[tokio::test(start_paused = true)]

@@ -23,6 +23,8 @@ use coldpost_engine::ids::AccountRef;
 use coldpost_engine::{Error, Kind};
 use ipnet::IpNet;
 
+use crate::limits::ATTEMPT_DELAY_STEP;
+
 pub use attempt::Attempts;
 pub use check::Checks;
 pub use own::OwnUsers;
@@ -145,6 +147,10 @@ impl Authenticator {
                 // Counted from the beginning, so that it does not tell how long the check took.
                 tokio::time::sleep_until((begun + delay).into()).await;
             }
+            (Err(Refused::Unavailable(_)), Some(_)) => {
+                // Whoever was told so at once would be back at once.
+                tokio::time::sleep_until((begun + ATTEMPT_DELAY_STEP).into()).await;
+            }
             _ => {}
         }
         result
@@ -237,5 +243,39 @@ mod tests {
             assert!(counted(client).is_some(), "{client}");
         }
         assert_eq!(settings.counted(&Peer::unix()), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_is_told_at_once_that_too_many_wait() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let passwd = directory.path().join("passwd");
+        std::fs::write(&passwd, "anna:{PLAIN}sesame\n").expect("written");
+        let engine = coldpost_engine::Engine::open(crate::lmtp::tests::settings(directory.path()));
+        let engine = engine.await.expect("a store");
+        let budget = crate::budget::Budget::new(1 << 20);
+        let files = Files::open(directory.path(), Some(&passwd), "+", budget).expect("files");
+        let users = Users::new(engine.clone(), AccountPolicy::Listed, "+");
+        let users = Arc::new(users.with_files(files.clone()));
+        let auth = Authenticator::new(AuthSettings::default(), users);
+        let peer = Peer::tcp(
+            "192.0.2.1:5".parse().expect("an address"),
+            "192.0.2.2:993".parse().expect("an address"),
+            true,
+        );
+        let wrong = Credentials {
+            authorization: "",
+            authentication: "anna",
+            password: b"guess",
+        };
+        let _full = files.checks.fill().await;
+        let begun = tokio::time::Instant::now();
+        let told = auth.login(wrong, &peer).await;
+        assert!(matches!(told, Err(Refused::Unavailable(_))), "{told:?}");
+        assert!(
+            begun.elapsed() >= ATTEMPT_DELAY_STEP / 2,
+            "{:?}",
+            begun.elapsed()
+        );
+        engine.close().await;
     }
 }

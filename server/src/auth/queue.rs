@@ -1,7 +1,8 @@
-//! Turns for what is costly: few at a time, first come first served, but for those whose address failed lately.
+//! Turns for what is costly: few at a time, first come first served, but for those who stand behind: of an address that failed lately
+//! all, of another one all but the first.
 //!
 //! Promises: a bounded number waits a bounded time; an address that sends many fills its own queue, not that of the others; of all
-//! addresses that failed lately [`CHECKS_FAILED_AT_ONCE`] logins at a time are among the others, so that many of them together keep nobody else waiting.
+//! who stand behind, of whatever addresses, [`CHECKS_BEHIND_AT_ONCE`] at a time are among the others, so that many of them together keep nobody else waiting.
 //! Never: knows what the turn is for.
 
 use std::collections::HashMap;
@@ -13,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::limits::{
-    CHECK_WAIT, CHECKS_ADDRESS_MAX, CHECKS_AT_ONCE, CHECKS_FAILED_AT_ONCE, CHECKS_WAITING_MAX,
+    CHECK_WAIT, CHECKS_ADDRESS_MAX, CHECKS_AT_ONCE, CHECKS_BEHIND_AT_ONCE, CHECKS_WAITING_MAX,
 };
 
 /// Who asks for a turn.
@@ -31,7 +32,7 @@ pub(crate) enum Asker {
 #[derive(Debug)]
 pub(super) struct Turn {
     _running: OwnedSemaphorePermit,
-    _failed: Option<OwnedSemaphorePermit>,
+    _behind: Option<OwnedSemaphorePermit>,
 }
 
 /// Who is next.
@@ -39,11 +40,11 @@ pub(super) struct Turn {
 pub(super) struct Queue {
     running: Arc<Semaphore>,
     waiting: Semaphore,
-    /// Those who failed lately and are run or next.
-    failed: Arc<Semaphore>,
-    failed_waiting: Semaphore,
+    /// Those who stood behind and are run or next.
+    behind: Arc<Semaphore>,
+    behind_waiting: Semaphore,
     /// Those of which somebody is here.
-    addresses: Mutex<HashMap<IpAddr, Arc<Semaphore>>>,
+    addresses: Mutex<HashMap<IpAddr, Arc<Places>>>,
 }
 
 impl Default for Queue {
@@ -51,8 +52,8 @@ impl Default for Queue {
         Queue {
             running: Arc::new(Semaphore::new(CHECKS_AT_ONCE)),
             waiting: Semaphore::new(CHECKS_WAITING_MAX),
-            failed: Arc::new(Semaphore::new(CHECKS_FAILED_AT_ONCE)),
-            failed_waiting: Semaphore::new(CHECKS_WAITING_MAX),
+            behind: Arc::new(Semaphore::new(CHECKS_BEHIND_AT_ONCE)),
+            behind_waiting: Semaphore::new(CHECKS_WAITING_MAX),
             addresses: Mutex::default(),
         }
     }
@@ -74,18 +75,22 @@ impl Queue {
             Asker::Trusted => None,
         };
         let _place = match &address {
-            Some(address) => Some(address.places.acquire().await.map_err(|_| busy())?),
+            Some(address) => Some(address.places.all.acquire().await.map_err(|_| busy())?),
             None => None,
         };
-        let has_failed = matches!(asker, Asker::FailedLately(_));
-        let waiting = match has_failed {
-            true => &self.failed_waiting,
+        let first = match (&asker, &address) {
+            (Asker::Address(_), Some(address)) => address.places.first.try_acquire().ok(),
+            _ => None,
+        };
+        let is_behind = asker != Asker::Trusted && first.is_none();
+        let waiting = match is_behind {
+            true => &self.behind_waiting,
             false => &self.waiting,
         };
         let _waiting = waiting.try_acquire().map_err(|_| busy())?;
-        let failed = match has_failed {
+        let behind = match is_behind {
             true => {
-                let among_others = Arc::clone(&self.failed).acquire_owned();
+                let among_others = Arc::clone(&self.behind).acquire_owned();
                 Some(among_others.await.map_err(|_| busy())?)
             }
             false => None,
@@ -93,15 +98,17 @@ impl Queue {
         let running = Arc::clone(&self.running).acquire_owned();
         Ok(Turn {
             _running: running.await.map_err(|_| busy())?,
-            _failed: failed,
+            _behind: behind,
         })
     }
 
     /// As if as many waited as may.
     #[cfg(test)]
-    pub(super) async fn fill(&self) -> tokio::sync::SemaphorePermit<'_> {
+    pub(super) async fn fill(&self) -> [tokio::sync::SemaphorePermit<'_>; 2] {
         let all = u32::try_from(CHECKS_WAITING_MAX).expect("small");
-        self.waiting.acquire_many(all).await.expect("open")
+        let waiting = self.waiting.acquire_many(all).await;
+        let behind = self.behind_waiting.acquire_many(all).await;
+        [waiting, behind].map(|full| full.expect("open"))
     }
 }
 
@@ -110,11 +117,19 @@ fn busy() -> Error {
     Error::new(Kind::Unavailable, text)
 }
 
+/// Where the logins of an address stand.
+#[derive(Debug)]
+struct Places {
+    all: Semaphore,
+    /// The one that does not stand behind.
+    first: Semaphore,
+}
+
 /// The queue of an address; the last who is in it takes it away.
 struct Address<'q> {
     queue: &'q Queue,
     source: IpAddr,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
 }
 
 impl Address<'_> {
@@ -123,7 +138,12 @@ impl Address<'_> {
             .addresses
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let made = || Arc::new(Semaphore::new(CHECKS_ADDRESS_MAX));
+        let made = || {
+            Arc::new(Places {
+                all: Semaphore::new(CHECKS_ADDRESS_MAX),
+                first: Semaphore::new(1),
+            })
+        };
         let places = Arc::clone(addresses.entry(source).or_insert_with(made));
         Address {
             queue,
@@ -182,6 +202,41 @@ mod tests {
             done.expect("no panic");
         }
         assert!(queue.addresses.lock().expect("no panic").is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn new_addresses_that_send_many_at_once_are_one_each_before_somebody_else() {
+        let queue = Arc::new(Queue::default());
+        let address = |n| Asker::Address(IpAddr::V4(Ipv4Addr::from_bits(n)));
+        let held = [
+            queue.turn(Asker::Trusted).await,
+            queue.turn(Asker::Trusted).await,
+        ];
+        let (told, mut order) = tokio::sync::mpsc::unbounded_channel();
+        let mut tasks = tokio::task::JoinSet::new();
+        const ADDRESSES: u32 = 50;
+        for n in 0..=ADDRESSES * 8 {
+            let (queue, told) = (Arc::clone(&queue), told.clone());
+            tasks.spawn(async move {
+                // The last one is alone at its address.
+                let turn = queue.turn(address(n / 8)).await;
+                if turn.is_ok() {
+                    told.send(n).expect("somebody listens");
+                }
+                drop(turn);
+            });
+            tokio::task::yield_now().await;
+        }
+        drop(held);
+        let mut before = 0;
+        while order.recv().await.expect("all are told") != ADDRESSES * 8 {
+            before += 1;
+        }
+        // Of those behind one stands among the others at a time.
+        assert!(before <= 2 * ADDRESSES, "{before}");
+        while let Some(done) = tasks.join_next().await {
+            done.expect("no panic");
+        }
     }
 
     #[tokio::test(start_paused = true)]
