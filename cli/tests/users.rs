@@ -149,6 +149,31 @@ fn users_of_a_passwd_file_log_in_and_get_their_account_with_the_first_login_or_m
 }
 
 #[test]
+fn a_line_that_opens_nothing_is_named_when_it_is_read_and_when_somebody_wants_in_by_it() {
+    let scratch = place::scratch("shut");
+    let passwd = scratch.path().join("passwd");
+    let costly = "{ARGON2ID}$argon2id$v=19$m=262144,t=3,p=1$tYltF+a9G/Bcju8Lbi6rOA$KpqrqurDJhKGw9hdoIoC0v9UiFNEHIP+PlUPDeVSPGU";
+    let users = format!("ben:{costly}\nanna+x@example.org:{{PLAIN}}sesame\n");
+    fs::write(&passwd, users).must("writing");
+    let daemon = Daemon::start(listed(&passwd));
+    let log = daemon.log();
+    for said in ["its argon2 hash costs m=262144", "lmtp.recipient_delimiter"] {
+        assert_eq!(log.matches(said).count(), 1, "{said}: {log}");
+    }
+    assert!(!opens(&daemon, "ben", "sesame"));
+    assert!(!opens(&daemon, "anna+x@example.org", "sesame"));
+    let log = daemon.log();
+    let refused = |line: &&str| line.contains("login refused: its argon2 hash costs m=262144");
+    assert_eq!(log.lines().filter(refused).count(), 1, "{log}");
+    let unmade = |line: &&str| line.contains("no account is made: lmtp.recipient_delimiter");
+    assert_eq!(log.lines().filter(unmade).count(), 1, "{log}");
+    assert!(
+        !log.contains("sesame") && !log.contains("$argon2id$"),
+        "{log}"
+    );
+}
+
+#[test]
 fn a_password_that_was_set_counts_at_once_with_and_without_a_daemon() {
     let scratch = place::scratch("own");
     let passwd = scratch.path().join("passwd");

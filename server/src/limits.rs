@@ -49,8 +49,10 @@ pub const PASSWD_USERS_MAX: usize = 100_000;
 pub const PASSWD_LINE_MAX: usize = 4 * 1024;
 /// Broken lines that are logged each time it is read.
 pub const PASSWD_COMPLAINTS_MAX: usize = 20;
-/// Memory of an argon2 hash that is run, KiB: what Dovecot makes with `-r 3`.
-pub const ARGON2_MEMORY_KIB_MAX: u32 = 256 * 1024;
+/// Memory of an argon2 hash that is run, KiB: what Dovecot makes. It is taken from `mail.memory` while it runs; of a smaller one the whole.
+pub const ARGON2_MEMORY_KIB_MAX: u32 = 64 * 1024;
+/// Memory of an argon2 hash that is made here, KiB.
+pub const ARGON2_MADE_MEMORY_KIB: u32 = 19 * 1024;
 /// Passes of an argon2 hash that is run.
 pub const ARGON2_PASSES_MAX: u32 = 16;
 /// Lanes of an argon2 hash that is run.
@@ -61,8 +63,10 @@ pub const BCRYPT_COST_MAX: u32 = 14;
 pub const SHA_CRYPT_ROUNDS_MAX: u32 = 1_000_000;
 /// Passwords that are hashed or compared with their hash at a time.
 pub const CHECKS_AT_ONCE: usize = 2;
-/// Logins that wait for such a check; more are told to try again.
+/// Logins that wait for such a check, in each of the two queues; more are told to try again.
 pub const CHECKS_WAITING_MAX: usize = 200;
+/// Checks of logins of addresses that failed lately, or of which another login waits already, that are run or next at a time: the others pass them.
+pub const CHECKS_BEHIND_AT_ONCE: usize = 1;
 /// Logins of one address that stand there; its others wait behind them (those of unix sockets and of front ends do not).
 pub const CHECKS_ADDRESS_MAX: usize = 8;
 /// Time for which a login waits for its check.
@@ -82,6 +86,8 @@ pub const ATTEMPT_FORGET: Duration = Duration::from_secs(600);
 
 /// Time from a connection's first byte of TLS, or the answer to STARTTLS, to the end of the handshake.
 pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Bytes that are read of a client before its handshake is done; with a read of it more the connection is closed. One that asks for nothing of ours sends a tenth of them.
+pub const TLS_HANDSHAKE_BYTES_MAX: usize = 16 * 1024;
 /// Bytes that a TLS session holds of what it sends.
 pub const TLS_BUFFER: usize = 64 * 1024;
 /// Bytes of a file with a certificate chain or a key.
@@ -146,6 +152,11 @@ const _: () = assert!(
     IMAP_ROWS_BATCH <= IMAP_STORE_BATCH,
     "a batch of FETCH sets \\Seen in one op"
 );
+
+// What we made runs twice at a time where the largest that we run fits.
+const _: () =
+    assert!(CHECKS_AT_ONCE as u64 * ARGON2_MADE_MEMORY_KIB as u64 <= ARGON2_MEMORY_KIB_MAX as u64);
+const _: () = assert!(CHECKS_BEHIND_AT_ONCE < CHECKS_AT_ONCE);
 
 // A line that is too long still shows its whole tag, which the refusal repeats.
 const _: () = assert!(IMAP_LINE_BEFORE_LOGIN_MAX > IMAP_TAG_MAX + 1);

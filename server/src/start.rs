@@ -93,7 +93,13 @@ impl Server {
             .mode(0o700)
             .create(&settings.spool)
             .map_err(|error| no_spool(&settings.spool, &error))?;
-        let files = Files::open(engine.data(), settings.passwd_file.as_deref())?;
+        let budget = Budget::new(settings.mail_memory);
+        let files = Files::open(
+            engine.data(),
+            settings.passwd_file.as_deref(),
+            &settings.lmtp.recipient_delimiter,
+            budget.clone(),
+        )?;
         let sockets = Sockets::bind(&settings.listen).await?;
         let addresses = sockets.addresses();
         metrics::register();
@@ -105,7 +111,7 @@ impl Server {
             imap.clone(),
             settings.open_files,
         );
-        let mut serving = Serving::new(engine.clone(), &settings, files, shutdown);
+        let mut serving = Serving::new(engine.clone(), &settings, files, budget, shutdown);
         if let Err(error) = serving.accounts.settle().await {
             tracing::warn!("the file of users has names of before: {error}");
         }
@@ -218,14 +224,20 @@ struct Serving {
 }
 
 impl Serving {
-    fn new(engine: Engine, settings: &ServerSettings, files: Files, shutdown: Shutdown) -> Serving {
+    fn new(
+        engine: Engine,
+        settings: &ServerSettings,
+        files: Files,
+        budget: Budget,
+        shutdown: Shutdown,
+    ) -> Serving {
         let delimiter = &settings.lmtp.recipient_delimiter;
         let users = Users::new(engine.clone(), settings.accounts, delimiter);
         Serving {
             users: Arc::new(users.with_files(files.clone())),
             accounts: Accounts::new(engine.clone(), files, delimiter),
             engine,
-            budget: Budget::new(settings.mail_memory),
+            budget,
             watch: Watch::default(),
             shutdown,
             tasks: JoinSet::new(),

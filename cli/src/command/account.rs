@@ -8,6 +8,7 @@ use bytesize::ByteSize;
 use coldpost_engine::account::AccountName;
 use coldpost_server::accounts;
 use coldpost_server::auth::Files;
+use coldpost_server::budget::Budget;
 use coldpost_server::http::limits::ACCOUNTS_MAX;
 use coldpost_server::http::wire::{
     Accounts, AddAccount, Added, Delete, Deleted, Done, Rename, SetPassword,
@@ -49,9 +50,15 @@ pub(super) fn on_stopped<T>(
 ) -> Result<T, Failure> {
     must_exist(&checked.engine.data)?;
     with_engine(&checked.engine, async |engine| {
-        let files = Files::open(engine.data(), checked.passwd_file.as_deref());
-        let files = files.map_err(|error| Failure::of("the users cannot be read", &error))?;
         let delimiter = &checked.lmtp.recipient_delimiter;
+        let memory = Budget::new(checked.engine.mail_memory);
+        let files = Files::open(
+            engine.data(),
+            checked.passwd_file.as_deref(),
+            delimiter,
+            memory,
+        );
+        let files = files.map_err(|error| Failure::of("the users cannot be read", &error))?;
         let accounts = accounts::Accounts::new(engine.clone(), files, delimiter);
         accounts.settle().await?;
         work(&accounts).await

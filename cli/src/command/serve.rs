@@ -9,6 +9,7 @@ use coldpost_engine::Engine;
 use coldpost_server::auth::Password;
 use coldpost_server::http::wire::Door;
 use coldpost_server::limits::PASSWORD_MAX;
+use coldpost_server::listen::Address;
 use coldpost_server::tls::{Tls, TlsFiles};
 use coldpost_server::{Server, ServerSettings, http, shutdown};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -181,6 +182,12 @@ async fn begin(
         true => Some(secret::read_or_make(data, secret::DEV_PASSWORD)?),
         false => None,
     };
+    let imap = [Some(&checked.listen.imap), checked.listen.imap_tls.as_ref()];
+    if dev_password.is_some() && !imap.into_iter().flatten().all(Address::is_local) {
+        tracing::warn!(
+            "without [auth] the development password opens every account from this machine, and the first message or login makes any account; name auth.passwd_file, which may be empty, to end that"
+        );
+    }
     if let Some(text) = &dev_password {
         auth.dev_password = Some(password(text, secret::DEV_PASSWORD)?);
     }

@@ -85,6 +85,7 @@ impl Config {
             None if make_dev_password || auth.dev_password.is_some() => AccountPolicy::Create,
             None => AccountPolicy::Listed,
         };
+        self.check_dev_password()?;
         let hostname = self.hostname()?;
         let listen = Addresses {
             lmtp: self.lmtp.listen.0.clone(),

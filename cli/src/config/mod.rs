@@ -39,6 +39,9 @@ const _: () = assert!(
             + coldpost_server::limits::IMAP_APPENDS_IN_MEMORY as u64,
     "the default caches and all bounds of memory together are under 360 MiB"
 );
+// Password checks take theirs from it.
+const _: () =
+    assert!(MAIL_MEMORY.0 >= coldpost_server::limits::ARGON2_MEMORY_KIB_MAX as u64 * 1024);
 
 /// All of coldpost.toml.
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -373,6 +373,29 @@ fn a_certificate_and_its_key_come_together_and_open_listeners_to_other_machines(
 }
 
 #[test]
+fn the_development_password_and_listeners_that_others_reach_exclude_each_other() {
+    let tls = "tls_cert = \"/c\"\ntls_key = \"/k\"";
+    refused(
+        &format!("[auth]\ndev_password = \"x\"\n[imap]\ntls_listen = \"0.0.0.0:993\"\n{tls}"),
+        &[],
+        expect![
+            "auth.dev_password: it opens every account and is for this machine alone, and imap.tls_listen 0.0.0.0:993 is reachable from others; take auth.passwd_file, auth.backend_password or coldpost account add --password, or listen on 127.0.0.1, [::1] or unix:/path"
+        ],
+    );
+    refused(
+        &format!("[auth]\ndev_password = \"x\"\n[imap]\nlisten = \"[::]:143\"\n{tls}"),
+        &[],
+        expect![
+            "auth.dev_password: it opens every account and is for this machine alone, and imap.listen [::]:143 is reachable from others; take auth.passwd_file, auth.backend_password or coldpost account add --password, or listen on 127.0.0.1, [::1] or unix:/path"
+        ],
+    );
+    for local in ["127.0.0.1:993", "[::ffff:127.0.0.1]:993", "unix:/run/imap"] {
+        let file = format!("[auth]\ndev_password = \"x\"\n[imap]\ntls_listen = \"{local}\"\n{tls}");
+        load(&file, &[], None).expect("right");
+    }
+}
+
+#[test]
 fn a_new_account_gets_the_usual_mailboxes_unless_others_are_given_or_a_front_end_is_there() {
     let made = |file: &str, environment: &[(&str, &str)]| {
         let (config, checked) = load(file, environment, None).expect("right");

@@ -1,4 +1,4 @@
-//! The rules of TLS: what belongs together, and who may be listened to without it.
+//! The rules of TLS: what belongs together, and who may be listened to without it, or with a password that is not for others.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use coldpost_server::tls::TlsFiles;
 
 use super::check::wrong;
 use super::value::Value;
-use super::{Imap, Lmtp};
+use super::{Config, Imap, Lmtp};
 use crate::failure::Failure;
 
 impl Lmtp {
@@ -31,6 +31,32 @@ impl Imap {
             );
         }
         Ok(tls)
+    }
+}
+
+impl Config {
+    /// It opens every account: what other machines reach must not have it.
+    ///
+    /// # Errors
+    /// They do.
+    pub(super) fn check_dev_password(&self) -> Result<(), Failure> {
+        let listened = [
+            ("imap.listen", Some(&self.imap.listen)),
+            ("imap.tls_listen", self.imap.tls_listen.as_ref()),
+        ];
+        let far = listened.into_iter().find_map(|(key, address)| {
+            let Value(address) = address?;
+            (!address.is_local()).then_some((key, address))
+        });
+        match far {
+            Some((key, address)) if self.auth.dev_password.is_some() => wrong(
+                "auth.dev_password",
+                format_args!(
+                    "it opens every account and is for this machine alone, and {key} {address} is reachable from others; take auth.passwd_file, auth.backend_password or coldpost account add --password, or listen on 127.0.0.1, [::1] or unix:/path"
+                ),
+            ),
+            _ => Ok(()),
+        }
     }
 }
 

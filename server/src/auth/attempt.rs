@@ -38,6 +38,11 @@ impl Attempts {
             .min(ATTEMPT_DELAY_MAX)
     }
 
+    /// Whether the address failed lately.
+    pub fn has_failed(&self, source: IpAddr, now: Instant) -> bool {
+        self.addresses.has_failed(&source, now)
+    }
+
     /// A success: the address starts anew. The account does not: its owner would give whoever guesses a new start with each login.
     pub fn succeeded(&self, source: IpAddr) {
         self.addresses.forget(&source);
@@ -69,6 +74,12 @@ impl<K: Hash + Eq + Clone> Table<K> {
         };
         entry.last = now;
         entry.count
+    }
+
+    fn has_failed(&self, source: &K, now: Instant) -> bool {
+        let failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = failures.get(source);
+        found.is_some_and(|f| now.duration_since(f.last) < ATTEMPT_FORGET)
     }
 
     fn forget(&self, source: &K) {
@@ -111,6 +122,8 @@ mod tests {
         let delays: Vec<u64> = (0..10).map(|_| failed(1, now)).collect();
         assert_eq!(delays, [2, 4, 6, 8, 10, 12, 14, 16, 16, 16]);
         assert_eq!(failed(2, now), 2, "another address is not slowed");
+        let has_failed = |n, now| attempts.has_failed(address(n), now);
+        assert!(has_failed(1, now) && !has_failed(3, now) && !has_failed(1, now + ATTEMPT_FORGET));
         attempts.succeeded(address(1));
         assert_eq!(failed(1, now), 2);
         assert_eq!(failed(1, now + ATTEMPT_FORGET), 2);

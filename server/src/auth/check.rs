@@ -1,45 +1,47 @@
 //! Runs hashes: few at a time, off the async threads, and a password that was right a moment ago not again.
 //!
-//! Promises: each hash has its turn in the queue, a kept success counts for the same
+//! Promises: each hash has its turn in the queue and takes its memory from the budget of messages in flight, a kept success counts for the same
 //! account, password and hash only, so that a changed file counts at once. Never: keeps a password; what is kept says nothing without
 //! a key that is gone with the process.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use coldpost_engine::account::AccountName;
 use coldpost_engine::{Error, Kind, Result};
 
-use super::queue::Queue;
+use super::queue::{Asker, Queue, Turn};
 use super::scheme::Hash;
-use crate::limits::{CHECK_KEPT, CHECKS_KEPT_MAX};
+use crate::budget::{Budget, Share};
+use crate::limits::{ARGON2_MADE_MEMORY_KIB, CHECK_KEPT, CHECK_WAIT, CHECKS_KEPT_MAX};
 
 /// Where hashes are run; shared by all who do.
 #[derive(Debug)]
 pub struct Checks {
     queue: Queue,
+    memory: Budget,
     key: [u8; 32],
     kept: Mutex<HashMap<[u8; 32], Instant>>,
 }
 
 impl Checks {
-    /// With a key of its own.
+    /// With a key of its own; `memory` is what hashes share with messages in flight.
     ///
     /// # Errors
     /// The system gives no random bytes.
-    pub fn new() -> std::io::Result<Checks> {
+    pub fn new(memory: Budget) -> std::io::Result<Checks> {
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(std::io::Error::other)?;
         Ok(Checks {
             queue: Queue::default(),
+            memory,
             key,
             kept: Mutex::default(),
         })
     }
 
-    /// Whether `shown` is the password of `name`; `source` is the address that it comes from, where that is one of many.
+    /// Whether `shown` is the password of `name`; `asker` is who shows it.
     ///
     /// # Errors
     /// `Unavailable`: too many logins wait.
@@ -48,13 +50,18 @@ impl Checks {
         name: &AccountName,
         hash: Hash,
         shown: &[u8],
-        source: Option<IpAddr>,
+        asker: Asker,
     ) -> Result<bool> {
         let key = self.key_of(name, &hash, shown);
         if self.is_kept(&key, Instant::now()) {
             return Ok(true);
         }
-        let is_right = self.run(hash, shown, source).await?;
+        let turn = self.queue.turn(asker).await?;
+        // Clients log in several times at once: the first of them was right meanwhile.
+        if self.is_kept(&key, Instant::now()) {
+            return Ok(true);
+        }
+        let is_right = self.run_in(turn, hash, shown).await?;
         if is_right {
             self.keep(key, Instant::now());
         }
@@ -65,14 +72,15 @@ impl Checks {
     ///
     /// # Errors
     /// `Unavailable`: too many logins wait.
-    pub(crate) async fn run(
-        &self,
-        hash: Hash,
-        shown: &[u8],
-        source: Option<IpAddr>,
-    ) -> Result<bool> {
-        let shown = shown.to_owned();
-        self.blocking(source, move || hash.matches(&shown)).await
+    pub(crate) async fn run(&self, hash: Hash, shown: &[u8], asker: Asker) -> Result<bool> {
+        let turn = self.queue.turn(asker).await?;
+        self.run_in(turn, hash, shown).await
+    }
+
+    async fn run_in(&self, turn: Turn, hash: Hash, shown: &[u8]) -> Result<bool> {
+        let (shown, memory) = (shown.to_owned(), hash.memory());
+        self.blocking(turn, memory, move || hash.matches(&shown))
+            .await
     }
 
     /// Hashes a new password.
@@ -80,25 +88,51 @@ impl Checks {
     /// # Errors
     /// `Invalid`: it cannot be one. `Unavailable`: too many logins wait.
     pub(crate) async fn make(&self, password: String) -> Result<Hash> {
+        let turn = self.queue.turn(Asker::Trusted).await?;
+        let memory = usize::try_from(ARGON2_MADE_MEMORY_KIB).unwrap_or(usize::MAX);
         let made = self
-            .blocking(None, move || Hash::make(password.as_bytes()))
+            .blocking(turn, memory.saturating_mul(1024), move || {
+                Hash::make(password.as_bytes())
+            })
             .await?;
         made.map_err(|why| Error::new(Kind::Invalid, why))
     }
 
     async fn blocking<T: Send + 'static>(
         &self,
-        source: Option<IpAddr>,
+        turn: Turn,
+        memory: usize,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T> {
-        let permit = self.queue.turn(source).await?;
+        let share = self.share(memory).await?;
         let work = tokio::task::spawn_blocking(move || {
             // Held to the end, also when nobody waits for it any more.
-            let _permit = permit;
+            let _held = (turn, share);
             work()
         });
         let died = |e| Error::with_source(Kind::Internal, "checking a password failed", e);
         work.await.map_err(died)
+    }
+
+    /// Memory for a hash. One that takes more than there is at all runs when nobody else has any.
+    async fn share(&self, memory: usize) -> Result<Option<Share>> {
+        if memory == 0 {
+            return Ok(None);
+        }
+        let total = usize::try_from(self.memory.total()).unwrap_or(usize::MAX);
+        match self.memory.take(memory.min(total), CHECK_WAIT).await {
+            Some(share) => Ok(Some(share)),
+            None => {
+                let text = "too much mail is in flight for the memory of a password check; try again in a moment";
+                Err(Error::new(Kind::Unavailable, text))
+            }
+        }
+    }
+
+    /// As if as many logins of each kind waited as may.
+    #[cfg(test)]
+    pub(super) async fn fill(&self) -> [tokio::sync::SemaphorePermit<'_>; 2] {
+        self.queue.fill().await
     }
 
     fn key_of(&self, name: &AccountName, hash: &Hash, shown: &[u8]) -> [u8; 32] {
@@ -146,24 +180,28 @@ mod tests {
         AccountName::normalise(text).expect("a name")
     }
 
+    fn checks() -> Checks {
+        Checks::new(Budget::new(64 << 20)).expect("random bytes")
+    }
+
     fn hash(password: &str) -> Hash {
         Hash::read(&format!("{{PLAIN}}{password}")).expect("a hash")
     }
 
     #[tokio::test]
     async fn a_success_is_kept_for_a_minute_and_for_the_same_hash_only() {
-        let checks = Checks::new().expect("random bytes");
+        let checks = checks();
         let anna = name("anna");
         assert!(
             !checks
-                .matches(&anna, hash("one"), b"two", None)
+                .matches(&anna, hash("one"), b"two", Asker::Trusted)
                 .await
                 .expect("run")
         );
         assert!(checks.kept.lock().expect("no panic").is_empty());
         assert!(
             checks
-                .matches(&anna, hash("one"), b"one", None)
+                .matches(&anna, hash("one"), b"one", Asker::Trusted)
                 .await
                 .expect("run")
         );
@@ -173,15 +211,13 @@ mod tests {
             checks.key_of(&name("ben"), &hash("one"), b"one"),
             checks.key_of(&anna, &hash("new"), b"one"),
             checks.key_of(&anna, &hash("one"), b"two"),
-            Checks::new()
-                .expect("random bytes")
-                .key_of(&anna, &hash("one"), b"one"),
+            self::tests::checks().key_of(&anna, &hash("one"), b"one"),
         ] {
             assert!(!checks.is_kept(&other, now));
         }
         assert!(
             !checks
-                .matches(&anna, hash("new"), b"one", None)
+                .matches(&anna, hash("new"), b"one", Asker::Trusted)
                 .await
                 .expect("run")
         );
@@ -195,7 +231,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn no_more_than_two_run_at_a_time_and_who_would_wait_too_long_is_told() {
-        let checks = Arc::new(Checks::new().expect("random bytes"));
+        let checks = Arc::new(checks());
         let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..20 {
@@ -207,7 +243,8 @@ mod tests {
                     Hash::make(b"sesame").expect("a hash");
                     running.fetch_sub(1, Ordering::SeqCst);
                 };
-                checks.blocking(None, work).await
+                let turn = checks.queue.turn(Asker::Trusted).await?;
+                checks.blocking(turn, 0, work).await
             });
         }
         while let Some(done) = tasks.join_next().await {
@@ -216,9 +253,50 @@ mod tests {
         assert!((1..=CHECKS_AT_ONCE).contains(&most.load(Ordering::SeqCst)));
         let _all = checks.queue.fill().await;
         let busy = checks
-            .run(hash("x"), b"x", None)
+            .run(hash("x"), b"x", Asker::Trusted)
             .await
             .expect_err("nobody may wait");
         assert_eq!(busy.kind(), Kind::Unavailable);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_several_logins_with_one_password_at_once_the_first_is_run() {
+        let checks = Arc::new(checks());
+        let (anna, hash) = (name("anna"), Hash::make(b"sesame").expect("made"));
+        let held = [Asker::Trusted; CHECKS_AT_ONCE].map(|asker| checks.queue.turn(asker));
+        let held = futures::future::join_all(held).await;
+        let login = {
+            let (checks, anna, hash) = (Arc::clone(&checks), anna.clone(), hash.clone());
+            async move { checks.matches(&anna, hash, b"sesame", Asker::Trusted).await }
+        };
+        let login = tokio::spawn(login);
+        tokio::task::yield_now().await;
+        // As if another one had been found right while it waits; run it would find no memory.
+        checks.keep(checks.key_of(&anna, &hash, b"sesame"), Instant::now());
+        let _mail = checks.memory.try_take(64 << 20).expect("free");
+        drop(held);
+        assert!(login.await.expect("no panic").expect("its turn came"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn hashes_take_their_memory_from_the_budget_of_mail_and_give_it_back() {
+        const MADE: u64 = ARGON2_MADE_MEMORY_KIB as u64 * 1024;
+        let budget = Budget::new(64 << 20);
+        let checks = Checks::new(budget.clone()).expect("random bytes");
+        let made = checks.make("sesame".to_owned()).await.expect("made");
+        assert_eq!(made.memory() as u64, MADE);
+        // As if a large message were in flight, longer than a login waits.
+        let mail = budget.take(50 << 20, CHECK_WAIT).await.expect("free");
+        let run = || checks.run(made.clone(), b"sesame", Asker::Trusted);
+        let told = run().await.expect_err("no memory");
+        assert_eq!(told.kind(), Kind::Unavailable);
+        drop(mail);
+        assert!(run().await.expect("its turn came"));
+        assert_eq!(budget.used(), 0);
+        // Of a smaller budget it takes the whole.
+        let small = Budget::new(1 << 20);
+        let checks = Checks::new(small.clone()).expect("random bytes");
+        let right = checks.run(made.clone(), b"sesame", Asker::Trusted).await;
+        assert!(right.expect("alone") && small.used() == 0);
     }
 }

@@ -23,6 +23,8 @@ use coldpost_engine::ids::AccountRef;
 use coldpost_engine::{Error, Kind};
 use ipnet::IpNet;
 
+use crate::limits::ATTEMPT_DELAY_STEP;
+
 pub use attempt::Attempts;
 pub use check::Checks;
 pub use own::OwnUsers;
@@ -35,6 +37,8 @@ pub use users::{AccountPolicy, Files, Purpose, Users};
 pub(crate) use own::Change;
 pub(crate) use scheme::Hash;
 
+use queue::Asker;
+
 /// What `[auth]` says, checked.
 #[derive(Clone, Debug, Default)]
 pub struct AuthSettings {
@@ -44,6 +48,15 @@ pub struct AuthSettings {
     pub backend_password: Option<Password>,
     /// Networks whose clients are not slowed by failed logins (proxies that bring everybody's logins).
     pub unslowed: Vec<IpNet>,
+}
+
+impl AuthSettings {
+    /// What the peer's failed logins are counted by; `None` where they are not.
+    fn counted(&self, peer: &Peer) -> Option<IpAddr> {
+        let address = peer.address()?;
+        let is_front = self.unslowed.iter().any(|net| net.contains(&address));
+        peer.source().filter(|_| !is_front)
+    }
 }
 
 /// What a client showed (RFC 4616): LOGIN leaves `authorization` empty.
@@ -117,10 +130,15 @@ impl Authenticator {
             return Err(Refused::Channel);
         }
         let begun = Instant::now();
-        let source = peer
-            .source()
-            .filter(|ip| !self.settings.unslowed.iter().any(|net| net.contains(ip)));
-        let result = self.check(credentials, peer, source).await;
+        let source = self.settings.counted(peer);
+        let asker = match source {
+            None => Asker::Trusted,
+            Some(address) if self.attempts.has_failed(address, begun) => {
+                Asker::FailedLately(address)
+            }
+            Some(address) => Asker::Address(address),
+        };
+        let result = self.check(credentials, peer, asker).await;
         match (&result, source) {
             (Ok(_), Some(source)) => self.attempts.succeeded(source),
             (Err(Refused::Credentials | Refused::Authorization), Some(source)) => {
@@ -128,6 +146,10 @@ impl Authenticator {
                 let delay = self.attempts.failed(source, name.as_ref(), Instant::now());
                 // Counted from the beginning, so that it does not tell how long the check took.
                 tokio::time::sleep_until((begun + delay).into()).await;
+            }
+            (Err(Refused::Unavailable(_)), Some(_)) => {
+                // Whoever was told so at once would be back at once.
+                tokio::time::sleep_until((begun + ATTEMPT_DELAY_STEP).into()).await;
             }
             _ => {}
         }
@@ -138,7 +160,7 @@ impl Authenticator {
         &self,
         credentials: Credentials<'_>,
         peer: &Peer,
-        source: Option<IpAddr>,
+        asker: Asker,
     ) -> Result<Login, Refused> {
         let Credentials {
             authorization,
@@ -170,7 +192,7 @@ impl Authenticator {
                 false => self.enter(authentication).await,
             };
         }
-        let opened = self.users.opened_by(authentication, password, source).await;
+        let opened = self.users.opened_by(authentication, password, asker).await;
         let opened = opened.map_err(Refused::Unavailable)?;
         match opened {
             None => Err(Refused::Credentials),
@@ -192,5 +214,68 @@ impl Authenticator {
             }
             Err(e) => Err(Refused::Unavailable(e)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_is_known_by_its_own_address_and_not_by_what_clients_are_counted_by() {
+        let network = |text: &&str| text.parse().expect("a network");
+        let settings = AuthSettings {
+            unslowed: ["2001:db8::7/128", "192.0.2.0/24"]
+                .iter()
+                .map(network)
+                .collect(),
+            ..AuthSettings::default()
+        };
+        let counted = |remote: &str| {
+            let remote = remote.parse().expect("an address and a port");
+            let local = "[2001:db8::1]:143".parse().expect("an address and a port");
+            settings.counted(&Peer::tcp(remote, local, true))
+        };
+        for proxy in ["[2001:db8::7]:5", "192.0.2.9:5", "[::ffff:192.0.2.9]:5"] {
+            assert_eq!(counted(proxy), None, "{proxy}");
+        }
+        for client in ["[2001:db8::8]:5", "198.51.100.1:5"] {
+            assert!(counted(client).is_some(), "{client}");
+        }
+        assert_eq!(settings.counted(&Peer::unix()), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_is_told_at_once_that_too_many_wait() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let passwd = directory.path().join("passwd");
+        std::fs::write(&passwd, "anna:{PLAIN}sesame\n").expect("written");
+        let engine = coldpost_engine::Engine::open(crate::lmtp::tests::settings(directory.path()));
+        let engine = engine.await.expect("a store");
+        let budget = crate::budget::Budget::new(1 << 20);
+        let files = Files::open(directory.path(), Some(&passwd), "+", budget).expect("files");
+        let users = Users::new(engine.clone(), AccountPolicy::Listed, "+");
+        let users = Arc::new(users.with_files(files.clone()));
+        let auth = Authenticator::new(AuthSettings::default(), users);
+        let peer = Peer::tcp(
+            "192.0.2.1:5".parse().expect("an address"),
+            "192.0.2.2:993".parse().expect("an address"),
+            true,
+        );
+        let wrong = Credentials {
+            authorization: "",
+            authentication: "anna",
+            password: b"guess",
+        };
+        let _full = files.checks.fill().await;
+        let begun = tokio::time::Instant::now();
+        let told = auth.login(wrong, &peer).await;
+        assert!(matches!(told, Err(Refused::Unavailable(_))), "{told:?}");
+        assert!(
+            begun.elapsed() >= ATTEMPT_DELAY_STEP / 2,
+            "{:?}",
+            begun.elapsed()
+        );
+        engine.close().await;
     }
 }

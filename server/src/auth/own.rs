@@ -16,7 +16,7 @@ use coldpost_engine::ids::AccountId;
 use coldpost_engine::{Error, Kind, Result};
 use tokio::sync::Mutex;
 
-use super::passwd::{Complaint, lines, parse, text};
+use super::passwd::{Complaint, Shut, lines, parse, text};
 use super::passwd_file::{complain, read};
 use super::scheme::Hash;
 use crate::limits::{PASSWD_COMPLAINTS_MAX, PASSWD_FILE_MAX, PASSWD_USERS_MAX};
@@ -37,6 +37,8 @@ pub struct OwnUsers {
 #[derive(Clone, Debug, Default)]
 struct Own {
     users: BTreeMap<u64, (Box<str>, Hash)>,
+    /// Why an account that has a line cannot be opened with it.
+    shut: BTreeMap<u64, Shut>,
     /// Lines that are not understood: they are kept as they are.
     strange: Vec<Box<[u8]>>,
 }
@@ -80,7 +82,16 @@ impl OwnUsers {
                             .insert(account, (found.name.as_str().into(), hash));
                         continue;
                     }
-                    _ => why.unwrap_or_else(|| "it has no field account=NUMBER".to_owned()),
+                    (Some(account), None) => {
+                        let why = why.unwrap_or_default();
+                        let shut = Shut {
+                            line: number,
+                            why: why.as_str().into(),
+                        };
+                        own.shut.insert(account, shut);
+                        why
+                    }
+                    (None, _) => why.unwrap_or_else(|| "it has no field account=NUMBER".to_owned()),
                 },
                 Err(why) => why,
             };
@@ -107,6 +118,11 @@ impl OwnUsers {
             .users
             .get(&account.0)
             .map(|(_, hash)| hash.clone())
+    }
+
+    /// Why nothing opens an account that has a line.
+    pub(crate) fn shut(&self, account: AccountId) -> Option<Shut> {
+        self.own().shut.get(&account.0).cloned()
     }
 
     /// What costs as much as any of them; `None` when there is none.

@@ -30,9 +30,18 @@ pub(crate) struct Line {
 /// Users by name.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    users: HashMap<Box<str>, Option<Hash>>,
+    users: HashMap<Box<str>, Result<Hash, Shut>>,
     /// What a name that is not there is compared with, so that it takes as long.
     decoy: Option<Hash>,
+}
+
+/// Why a user who has a line cannot log in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Shut {
+    /// Its number, from 1.
+    pub(crate) line: usize,
+    /// Why, without what it says.
+    pub(crate) why: Box<str>,
 }
 
 /// What is wrong with a line.
@@ -49,23 +58,24 @@ pub struct Complaint {
 /// # Errors
 /// Too large as a whole: nothing of it would be taken.
 pub fn check_passwd_file(bytes: &[u8]) -> Result<(usize, Vec<Complaint>), String> {
-    let (table, complaints) = Table::read(bytes)?;
+    let (table, complaints) = Table::read(bytes, "")?;
     let able = table.users.values().flatten().count();
     Ok((able, complaints))
 }
 
 impl Table {
-    /// Reads all lines; of the complaints only the first ones are kept.
+    /// Reads all lines; of the complaints only the first ones are kept, and the last of them says how many more there were. Nobody can
+    /// have an account whose name has one of `delimiters` in it, which is said as well.
     ///
     /// # Errors
     /// Too large as a whole: nothing of it is taken.
-    pub(crate) fn read(bytes: &[u8]) -> Result<(Table, Vec<Complaint>), String> {
+    pub(crate) fn read(bytes: &[u8], delimiters: &str) -> Result<(Table, Vec<Complaint>), String> {
         let mut table = Table::default();
         let mut complaints = Vec::new();
-        let mut complain = |line: usize, why: String| {
-            if complaints.len() < PASSWD_COMPLAINTS_MAX {
-                complaints.push(Complaint { line, why });
-            }
+        let mut unsaid = 0;
+        let mut complain = |line: usize, why: String| match complaints.len() {
+            PASSWD_COMPLAINTS_MAX.. => unsaid += 1,
+            _ => complaints.push(Complaint { line, why }),
         };
         for (number, line) in lines(bytes)? {
             let line = match text(line).and_then(parse) {
@@ -76,8 +86,8 @@ impl Table {
                 }
             };
             let (line, shut) = line;
-            if let Some(why) = shut {
-                complain(number, why);
+            if let Some(why) = &shut {
+                complain(number, why.clone());
             }
             let key: Box<str> = line.name.as_str().into();
             if table.users.contains_key(&key) {
@@ -87,17 +97,28 @@ impl Table {
             if table.users.len() >= PASSWD_USERS_MAX {
                 return Err(format!("it has more than {PASSWD_USERS_MAX} users"));
             }
+            if line.name.is_reachable(delimiters).is_err() {
+                let why = format!(
+                    "its name has one of the characters {delimiters:?} of lmtp.recipient_delimiter in it: no account is made for it, as its mail would go to a shorter name; take another name, or change that key"
+                );
+                complain(number, why);
+            }
             if table.decoy.is_none() {
                 table.decoy.clone_from(&line.hash);
             }
-            table.users.insert(key, line.hash);
+            let why = shut.unwrap_or_default().into();
+            let opened = line.hash.ok_or(Shut { line: number, why });
+            table.users.insert(key, opened);
+        }
+        if let Some(last) = complaints.last_mut().filter(|_| unsaid > 0) {
+            last.why += &format!("; and {unsaid} more complaints about lines behind it");
         }
         Ok((table, complaints))
     }
 
-    /// The user of a name: `Some(None)` is one that cannot log in.
-    pub(crate) fn get(&self, name: &AccountName) -> Option<Option<&Hash>> {
-        self.users.get(name.as_str()).map(Option::as_ref)
+    /// The user of a name: what opens it, or why nothing does.
+    pub(crate) fn get(&self, name: &AccountName) -> Option<Result<&Hash, &Shut>> {
+        self.users.get(name.as_str()).map(Result::as_ref)
     }
 
     /// What costs as much as a user of it.
@@ -186,8 +207,9 @@ mod tests {
     }
 
     fn opens(table: &Table, user: &str, password: &str) -> bool {
-        let hash = table.get(&name(user)).flatten();
-        hash.is_some_and(|hash| hash.matches(password.as_bytes()))
+        let hash = table.get(&name(user));
+        hash.and_then(Result::ok)
+            .is_some_and(|hash| hash.matches(password.as_bytes()))
     }
 
     #[test]
@@ -202,7 +224,7 @@ mod tests {
             emil\n\
             fred:{PLAIN}six::::::allow_nets=192.0.2.0/24 x=y\n\
             gina:{PLAIN}seven:";
-        let (table, complaints) = Table::read(file).expect("small");
+        let (table, complaints) = Table::read(file, "+").expect("small");
         let said: String = complaints
             .iter()
             .map(|c| format!("{}: {}\n", c.line, c.why))
@@ -222,7 +244,7 @@ mod tests {
         assert!(opens(&table, "ben", "two") && !opens(&table, "ben", "five"));
         for shut in ["carl", "dora", "emil", "fred"] {
             assert!(
-                table.get(&name(shut)).is_some_and(|hash| hash.is_none()),
+                table.get(&name(shut)).is_some_and(|hash| hash.is_err()),
                 "{shut}"
             );
         }
@@ -230,21 +252,51 @@ mod tests {
     }
 
     #[test]
+    fn a_user_whose_mail_would_go_to_another_name_is_named_and_the_others_are_not() {
+        let file = b"anna+x@example.org:{PLAIN}one\nanna@example.org:{PLAIN}two\n";
+        let (table, complaints) = Table::read(file, "-+").expect("small");
+        assert_eq!(complaints.len(), 1);
+        let said = &complaints[0];
+        assert!(
+            said.line == 1 && said.why.contains("lmtp.recipient_delimiter"),
+            "{said:?}"
+        );
+        // Whoever has an account from before still opens it.
+        assert!(opens(&table, "anna+x@example.org", "one"));
+        let (_, complaints) = Table::read(file, "").expect("small");
+        assert!(complaints.is_empty());
+    }
+
+    #[test]
+    fn a_hash_that_costs_too_much_is_named_with_its_line_and_what_is_run() {
+        let file = b"ben:{PLAIN}x\nanna:{ARGON2ID}$argon2id$v=19$m=262144,t=3,p=1$tYltF+a9G/Bcju8Lbi6rOA$KpqrqurDJhKGw9hdoIoC0v9UiFNEHIP+PlUPDeVSPGU\n";
+        let (table, complaints) = Table::read(file, "").expect("small");
+        let shut = table.get(&name("anna")).expect("there").expect_err("shut");
+        expect!["its argon2 hash costs m=262144,t=3,p=1, at most m=65536,t=16,p=16 is run; its user cannot log in"]
+            .assert_eq(&shut.why);
+        assert_eq!((shut.line, complaints.len()), (2, 1));
+    }
+
+    #[test]
     fn an_editors_mark_at_the_beginning_is_no_part_of_the_first_name() {
         let (table, complaints) =
-            Table::read(b"\xef\xbb\xbfanna:{PLAIN}one\r\nben:{PLAIN}two").expect("small");
+            Table::read(b"\xef\xbb\xbfanna:{PLAIN}one\r\nben:{PLAIN}two", "+").expect("small");
         assert!(complaints.is_empty() && opens(&table, "anna", "one"));
     }
 
     #[test]
     fn a_file_is_bounded_in_bytes_lines_and_users() {
         let large = vec![b'#'; PASSWD_FILE_MAX + 1];
-        assert!(Table::read(&large).expect_err("large").contains("16 MiB"));
+        assert!(
+            Table::read(&large, "")
+                .expect_err("large")
+                .contains("16 MiB")
+        );
         let many: String = (0..=PASSWD_USERS_MAX)
             .map(|n| format!("u{n}:{{PLAIN}}x\n"))
             .collect();
         assert!(
-            Table::read(many.as_bytes())
+            Table::read(many.as_bytes(), "")
                 .expect_err("many")
                 .contains("users")
         );
@@ -252,12 +304,14 @@ mod tests {
             "anna:{{PLAIN}}{}\nben:{{PLAIN}}x\n",
             "x".repeat(PASSWD_LINE_MAX)
         );
-        let (table, complaints) = Table::read(long.as_bytes()).expect("small");
+        let (table, complaints) = Table::read(long.as_bytes(), "").expect("small");
         assert_eq!(complaints.len(), 1);
         assert!(table.get(&name("anna")).is_none() && opens(&table, "ben", "x"));
         let bad = "x x:\n".repeat(PASSWD_COMPLAINTS_MAX * 2);
-        let (_, complaints) = Table::read(bad.as_bytes()).expect("small");
+        let (_, complaints) = Table::read(bad.as_bytes(), "").expect("small");
         assert_eq!(complaints.len(), PASSWD_COMPLAINTS_MAX);
+        let last = complaints.last().expect("one");
+        assert!(last.why.contains("and 20 more"), "{last:?}");
     }
 
     #[test]

@@ -25,6 +25,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct PasswdFile {
     path: PathBuf,
+    /// What begins a detail in the name of a recipient.
+    delimiters: String,
     known: Mutex<Known>,
 }
 
@@ -70,18 +72,19 @@ impl Stamp {
 }
 
 impl PasswdFile {
-    /// Reads the file for the first time.
+    /// Reads the file for the first time; it is a complaint where a name has one of `delimiters` in it.
     ///
     /// # Errors
     /// It cannot be read, or is too large; the text names it.
-    pub fn open(path: &Path) -> io::Result<PasswdFile> {
-        let (table, stamp) = match look(path, None, &Patience::None) {
+    pub fn open(path: &Path, delimiters: &str) -> io::Result<PasswdFile> {
+        let (table, stamp) = match look(path, delimiters, None, &Patience::None) {
             Look::New(table, stamp) => (table, stamp),
             Look::Unusable(why) => return Err(io::Error::other(why)),
             Look::Same | Look::Unsettled(_) => unreachable!("nothing was known, nor waited for"),
         };
         Ok(PasswdFile {
             path: path.to_owned(),
+            delimiters: delimiters.to_owned(),
             known: Mutex::new(Known {
                 table: Arc::new(table),
                 stamp,
@@ -126,7 +129,8 @@ impl PasswdFile {
                 false => Patience::None,
             };
             let (path, known) = (self.path.clone(), known.cloned());
-            let look = move || look(&path, known.as_ref(), &patience);
+            let delimiters = self.delimiters.clone();
+            let look = move || look(&path, &delimiters, known.as_ref(), &patience);
             match tokio::task::spawn_blocking(look).await? {
                 Look::Unsettled(stamp) => {
                     let again = seen.take().filter(|(before, _)| *before == stamp);
@@ -164,7 +168,7 @@ enum Look {
     Unusable(String),
 }
 
-fn look(path: &Path, known: Option<&Stamp>, patience: &Patience) -> Look {
+fn look(path: &Path, delimiters: &str, known: Option<&Stamp>, patience: &Patience) -> Look {
     let unusable = |why: &dyn std::fmt::Display| {
         Look::Unusable(format!("auth.passwd_file {}: {why}", path.display()))
     };
@@ -189,7 +193,7 @@ fn look(path: &Path, known: Option<&Stamp>, patience: &Patience) -> Look {
     if !patience.ends(&stamp, is_settled) {
         return Look::Unsettled(stamp);
     }
-    let (table, complaints) = match Table::read(&bytes) {
+    let (table, complaints) = match Table::read(&bytes, delimiters) {
         Ok(read) => read,
         Err(why) => return unusable(&why),
     };
@@ -230,7 +234,7 @@ mod tests {
     async fn opens(file: &PasswdFile, user: &str, password: &str) -> bool {
         let name = AccountName::normalise(user).expect("a name");
         let table = file.current().await;
-        let hash = table.get(&name).flatten();
+        let hash = table.get(&name).and_then(Result::ok);
         hash.is_some_and(|hash| hash.matches(password.as_bytes()))
     }
 
@@ -239,7 +243,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("passwd");
         fs::write(&path, "anna:{PLAIN}one\nben:{PLAIN}two\n").expect("written");
-        let file = PasswdFile::open(&path).expect("read");
+        let file = PasswdFile::open(&path, "").expect("read");
         loop {
             // Truncated, and its second half later than a look.
             let begun = Instant::now();
@@ -305,13 +309,15 @@ mod tests {
     async fn a_change_is_seen_at_the_next_look_and_a_file_that_cannot_be_used_changes_nothing() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("passwd");
-        let missing = PasswdFile::open(&path).expect_err("not there").to_string();
+        let missing = PasswdFile::open(&path, "")
+            .expect_err("not there")
+            .to_string();
         assert!(
             missing.contains("passwd_file") && missing.contains("passwd"),
             "{missing}"
         );
         fs::write(&path, "anna:{PLAIN}one\n").expect("written");
-        let file = PasswdFile::open(&path).expect("read");
+        let file = PasswdFile::open(&path, "").expect("read");
         assert!(opens(&file, "anna", "one").await);
         // The same length, at once.
         fs::write(&path, "anna:{PLAIN}two\n").expect("written");

@@ -40,7 +40,7 @@ impl Peer {
     /// Whether nobody but this machine can be at the other end.
     pub fn is_local(&self) -> bool {
         self.addresses
-            .is_none_or(|(remote, local)| remote.ip().is_loopback() && local.ip().is_loopback())
+            .is_none_or(|(remote, local)| [remote, local].iter().all(is_loopback))
     }
 
     /// Whether nobody else can read along.
@@ -48,13 +48,23 @@ impl Peer {
         self.tls || self.is_local()
     }
 
+    /// The address that it has, of IPv4 always as such; `None` for a unix socket.
+    pub fn address(&self) -> Option<IpAddr> {
+        Some(self.addresses?.0.ip().to_canonical())
+    }
+
     /// What failed logins are counted by: the address, of IPv6 the first 64 bits; `None` for a unix socket.
     pub fn source(&self) -> Option<IpAddr> {
-        match self.addresses?.0.ip().to_canonical() {
+        match self.address()? {
             IpAddr::V6(v6) => Some(IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64))),
             v4 => Some(v4),
         }
     }
+}
+
+/// An IPv4 address may come as an IPv6 one.
+fn is_loopback(address: &SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
 }
 
 impl std::fmt::Display for Peer {
@@ -87,6 +97,8 @@ mod tests {
     fn only_loopback_and_unix_sockets_are_local() {
         assert!(Peer::unix().is_local());
         assert!(tcp("127.0.0.1:5", "127.0.0.1:143", false).is_local());
+        assert!(tcp("[::ffff:127.0.0.1]:5", "[::ffff:127.0.0.1]:143", false).is_local());
+        assert!(!tcp("[::ffff:192.0.2.1]:5", "[::ffff:127.0.0.1]:143", false).is_local());
         assert!(!tcp("192.0.2.1:5", "192.0.2.2:143", true).is_local());
         assert!(tcp("192.0.2.1:5", "192.0.2.2:143", true).is_private());
         assert!(!tcp("192.0.2.1:5", "192.0.2.2:143", false).is_private());

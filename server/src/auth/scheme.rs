@@ -14,11 +14,16 @@ use sha2::{Digest, Sha256, Sha512};
 use subtle::ConstantTimeEq;
 
 use crate::limits::{
-    ARGON2_LANES_MAX, ARGON2_MEMORY_KIB_MAX, ARGON2_PASSES_MAX, BCRYPT_COST_MAX, PASSWORD_MAX,
-    SHA_CRYPT_ROUNDS_MAX,
+    ARGON2_LANES_MAX, ARGON2_MADE_MEMORY_KIB, ARGON2_MEMORY_KIB_MAX, ARGON2_PASSES_MAX,
+    BCRYPT_COST_MAX, PASSWORD_MAX, SHA_CRYPT_ROUNDS_MAX,
 };
 
 use super::Password;
+
+const _: () = assert!(
+    argon2::Params::DEFAULT_M_COST == ARGON2_MADE_MEMORY_KIB,
+    "what a hash of ours takes is what the limits say"
+);
 
 /// Schemes of Dovecot's that are not run here.
 const FOREIGN: [&str; 14] = [
@@ -48,7 +53,10 @@ pub(crate) struct Hash {
 
 #[derive(Clone)]
 enum Kind {
-    Argon2(Box<str>),
+    Argon2 {
+        text: Box<str>,
+        memory_kib: u32,
+    },
     Bcrypt(Box<str>),
     ShaCrypt(Box<str>),
     Sha256 {
@@ -126,7 +134,7 @@ impl Hash {
         }
         let same = |digest: &[u8], made: &[u8]| bool::from(digest.ct_eq(made));
         match &self.kind {
-            Kind::Argon2(text) => Argon2::default().verify_password(shown, &**text).is_ok(),
+            Kind::Argon2 { text, .. } => Argon2::default().verify_password(shown, &**text).is_ok(),
             Kind::Bcrypt(text) => bcrypt::verify(shown, text).unwrap_or(false),
             Kind::ShaCrypt(text) => ShaCrypt::default().verify_password(shown, &**text).is_ok(),
             Kind::Sha256 { digest, salt } => same(
@@ -146,6 +154,16 @@ impl Hash {
             Kind::Plain(text) => {
                 Password::new(text).is_some_and(|password| password.matches(shown))
             }
+        }
+    }
+
+    /// Bytes that running it takes, as far as they count.
+    pub(crate) fn memory(&self) -> usize {
+        match &self.kind {
+            Kind::Argon2 { memory_kib, .. } => usize::try_from(*memory_kib)
+                .unwrap_or(usize::MAX)
+                .saturating_mul(1024),
+            _ => 0,
         }
     }
 
@@ -260,7 +278,10 @@ fn argon2(text: &str) -> Result<Kind, String> {
             "its argon2 hash costs m={memory},t={passes},p={lanes}, at most m={ARGON2_MEMORY_KIB_MAX},t={ARGON2_PASSES_MAX},p={ARGON2_LANES_MAX} is run"
         ));
     }
-    Ok(Kind::Argon2(text.into()))
+    Ok(Kind::Argon2 {
+        text: text.into(),
+        memory_kib: memory,
+    })
 }
 
 fn blowfish(text: &str) -> Result<Kind, String> {

@@ -1,6 +1,5 @@
 //! Which account a name means, whether one may be made for it, and which password opens it.
 
-use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,7 +7,10 @@ use coldpost_engine::account::AccountName;
 use coldpost_engine::ids::AccountRef;
 use coldpost_engine::{Engine, Result};
 
+use super::passwd::Shut;
+use super::queue::Asker;
 use super::{Checks, OwnUsers, PasswdFile};
+use crate::budget::Budget;
 
 /// `[auth] accounts`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,15 +42,21 @@ pub struct Files {
 }
 
 impl Files {
-    /// Reads both.
+    /// Reads both. Hashes share `memory` with messages in flight; `recipient_delimiter` is as `[lmtp]` says.
     ///
     /// # Errors
     /// One that cannot be read; the text names it.
-    pub fn open(data: &Path, passwd_file: Option<&Path>) -> std::io::Result<Files> {
+    pub fn open(
+        data: &Path,
+        passwd_file: Option<&Path>,
+        recipient_delimiter: &str,
+        memory: Budget,
+    ) -> std::io::Result<Files> {
+        let passwd = passwd_file.map(|path| PasswdFile::open(path, recipient_delimiter));
         Ok(Files {
-            passwd: passwd_file.map(PasswdFile::open).transpose()?.map(Arc::new),
+            passwd: passwd.transpose()?.map(Arc::new),
             own: Arc::new(OwnUsers::open(data)?),
-            checks: Arc::new(Checks::new()?),
+            checks: Arc::new(Checks::new(memory)?),
         })
     }
 }
@@ -103,7 +111,17 @@ impl Users {
             return Ok(Some(account));
         }
         let is_reachable = name.is_reachable(&self.recipient_delimiter).is_ok();
-        if !is_reachable || !self.may_be_made(name).await {
+        if !self.may_be_made(name).await {
+            return Ok(None);
+        }
+        if !is_reachable {
+            // The password was right; who wonders why it does not open anything looks here.
+            tracing::warn!(
+                account = name.as_str(),
+                ?purpose,
+                delimiters = self.recipient_delimiter,
+                "no account is made: lmtp.recipient_delimiter begins a detail in its name, and its mail would go to a shorter one"
+            );
             return Ok(None);
         }
         let account = self.engine.open_account(name).await?;
@@ -130,7 +148,7 @@ impl Users {
         &self,
         user: &str,
         shown: &[u8],
-        source: Option<IpAddr>,
+        asker: Asker,
     ) -> Result<Option<(AccountName, Option<AccountRef>)>> {
         let Some(Files {
             passwd,
@@ -147,23 +165,37 @@ impl Users {
         let found = match AccountName::normalise(user) {
             Err(_) => None,
             Ok(name) => match table.as_ref().and_then(|table| table.get(&name)) {
-                Some(hash) => hash.map(|hash| (name, None, hash.clone())),
+                Some(Ok(hash)) => Some((name, None, hash.clone())),
+                Some(Err(shut)) => {
+                    say_shut("auth.passwd_file", &name, shut);
+                    None
+                }
                 None => self.engine.account(&name)?.and_then(|account| {
-                    let hash = own.hash(account.number)?;
+                    let Some(hash) = own.hash(account.number) else {
+                        if let Some(shut) = own.shut(account.number) {
+                            say_shut("users", &name, &shut);
+                        }
+                        return None;
+                    };
                     Some((name, Some(account), hash))
                 }),
             },
         };
         if let Some((name, account, hash)) = found {
-            let is_right = checks.matches(&name, hash, shown, source).await?;
+            let is_right = checks.matches(&name, hash, shown, asker).await?;
             return Ok(is_right.then_some((name, account)));
         }
         let decoy = table.and_then(|table| table.decoy().cloned());
         if let Some(decoy) = decoy.or_else(|| own.decoy()) {
-            checks.run(decoy, shown, source).await?;
+            checks.run(decoy, shown, asker).await?;
         }
         Ok(None)
     }
+}
+
+/// Whoever wonders why a right password is refused finds it in the log.
+fn say_shut(file: &str, name: &AccountName, Shut { line, why }: &Shut) {
+    tracing::warn!(account = name.as_str(), file, line, "login refused: {why}");
 }
 
 impl std::fmt::Debug for Users {

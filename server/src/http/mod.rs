@@ -202,7 +202,8 @@ mod tests {
         let engine = Engine::open(settings).await.expect("a store");
         let (_trigger, shutdown) = crate::shutdown::channel();
         let watch = Watch::default();
-        let files = Files::open(directory.path(), None).expect("no files");
+        let files =
+            Files::open(directory.path(), None, "", Budget::new(1 << 20)).expect("no files");
         let http = Http {
             engine: engine.clone(),
             accounts: Accounts::new(engine.clone(), files, "+"),

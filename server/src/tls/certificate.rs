@@ -20,6 +20,9 @@ use x509_cert::der::Decode;
 use super::TlsFiles;
 use crate::limits::TLS_FILE_MAX;
 
+/// What stands in a key that wants a password.
+const ENCRYPTED: &[u8] = b"ENCRYPTED";
+
 /// A chain with its key.
 #[derive(Debug)]
 pub(super) struct Loaded {
@@ -93,7 +96,7 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
 fn chain(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let chain = CertificateDer::pem_slice_iter(bytes)
         .collect::<Result<Vec<_>, pem::Error>>()
-        .map_err(|error| format!("is no PEM ({error}); copy it again from its issuer"))?;
+        .map_err(|error| format!("{}; copy it again from its issuer", no_pem(&error)))?;
     match chain.is_empty() {
         true => Err("has no certificate; it wants the chain in PEM (BEGIN CERTIFICATE)".to_owned()),
         false => Ok(chain),
@@ -102,9 +105,19 @@ fn chain(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
 
 fn private(bytes: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
     PrivateKeyDer::from_pem_slice(bytes).map_err(|error| match error {
-        pem::Error::NoItemsFound => "has no private key in PEM (PKCS#8, PKCS#1 or SEC1); an encrypted one is first decrypted: openssl pkey -in OLD -out NEW".to_owned(),
-        error => format!("is no PEM ({error}); copy it again"),
+        // PKCS#8 says so in its first line, older forms in their second (RFC 1421, 4.6.1.1).
+        _ if bytes.windows(ENCRYPTED.len()).any(|words| words == ENCRYPTED) => "is encrypted, and nobody is there to type its password; decrypt it: openssl pkey -in OLD -out NEW".to_owned(),
+        pem::Error::NoItemsFound => "has no private key in PEM (PKCS#8, PKCS#1 or SEC1); name the file that does".to_owned(),
+        error => format!("{}; copy it again", no_pem(&error)),
     })
+}
+
+/// What the library says of it in numbers.
+fn no_pem(error: &pem::Error) -> String {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "ends in the middle".to_owned(),
+        error => format!("is no PEM ({error})"),
+    }
 }
 
 /// From when to when a certificate counts.

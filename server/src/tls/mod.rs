@@ -1,9 +1,10 @@
 //! TLS on the sockets of IMAP and LMTP: the handshake, bounded, and the certificate, read again when its files change.
 //!
-//! Promises: a handshake ends within [`TLS_HANDSHAKE_TIMEOUT`] and waits in the task of its own connection; new files that cannot be used
+//! Promises: a handshake ends within [`TLS_HANDSHAKE_TIMEOUT`] and [`TLS_HANDSHAKE_BYTES_MAX`], and waits in the task of its own connection; new files that cannot be used
 //! change nothing; a session holds at most [`TLS_BUFFER`] of what it sends, and one record of what it receives.
 //! Never: asks a client for a certificate; shows a key.
 
+mod bounded;
 mod certificate;
 mod current;
 
@@ -19,13 +20,16 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{self, ServerConfig};
-pub(crate) use tokio_rustls::server::TlsStream;
 
-use crate::limits::{TLS_BUFFER, TLS_HANDSHAKE_TIMEOUT};
+use crate::limits::{TLS_BUFFER, TLS_HANDSHAKE_BYTES_MAX, TLS_HANDSHAKE_TIMEOUT};
 use crate::metrics::{self, Handshake};
 
+use bounded::Bounded;
 pub(crate) use current::expiry_text;
 use current::{Current, Served};
+
+/// A connection behind its handshake.
+pub(crate) type TlsStream<S> = tokio_rustls::server::TlsStream<Bounded<S>>;
 
 /// Where the certificate and its key lie, in PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +88,7 @@ impl Tls {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
+        let stream = Bounded::new(stream, TLS_HANDSHAKE_BYTES_MAX);
         let handshake = self
             .acceptor
             .accept_with(stream, |session| session.set_buffer_limit(Some(TLS_BUFFER)));
@@ -93,7 +98,10 @@ impl Tls {
             shaken = timeout(TLS_HANDSHAKE_TIMEOUT, handshake) => shaken,
         };
         let (outcome, stream) = match shaken {
-            Ok(Ok(stream)) => (Handshake::Done, Some(stream)),
+            Ok(Ok(mut stream)) => {
+                stream.get_mut().0.lift();
+                (Handshake::Done, Some(stream))
+            }
             Ok(Err(error)) => {
                 tracing::debug!(protocol = self.name, %peer, %error, "a TLS handshake failed");
                 (Handshake::Failed, None)

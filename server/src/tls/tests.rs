@@ -89,6 +89,42 @@ async fn a_client_that_sends_nothing_or_half_a_hello_is_cut_at_the_limit() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_hello_that_does_not_end_is_cut_at_its_bound_and_what_follows_a_handshake_is_not() {
+    let certificate = Certificate::make(KeyKind::Ec);
+    let tls = Place::with(&certificate).load().expect("good files");
+    // A message of 65,520 bytes, in records of 16,000.
+    let mut hello = b"\x01\x00\xff\xf0".to_vec();
+    hello.resize(64_000, 0);
+    let (mut near, far) = tokio::io::duplex(1024);
+    let mut sent = 0;
+    let sending = async {
+        for record in hello.chunks(16_000) {
+            let begin = [0x16, 3, 1, 0x3e, 0x80];
+            for piece in begin.chunks(5).chain(record.chunks(500)) {
+                near.write_all(piece).await?;
+                sent += piece.len();
+            }
+        }
+        io::Result::Ok(())
+    };
+    let begun = tokio::time::Instant::now();
+    let (refused, _) = tokio::join!(tls.accept(far, &"pipe", pending()), sending);
+    assert!(refused.is_none() && begun.elapsed().is_zero());
+    assert!(sent <= TLS_HANDSHAKE_BYTES_MAX + 4096 + 1024, "{sent}");
+
+    let (server, client) = shake(&tls, &certificate, Version::Tls13, &[]).await;
+    let (mut server, mut client) = (server.expect("agreed"), client.expect("agreed"));
+    let mail = vec![b'x'; 4 * TLS_HANDSHAKE_BYTES_MAX];
+    let mut heard = vec![0; mail.len()];
+    let writing = async {
+        client.write_all(&mail).await?;
+        client.flush().await
+    };
+    let (written, read) = tokio::join!(writing, server.read_exact(&mut heard));
+    assert!(written.is_ok() && read.is_ok() && heard == mail);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_shutdown_word_ends_a_handshake_at_once() {
     let tls = Place::with(&Certificate::make(KeyKind::Ec))
         .load()
@@ -183,7 +219,10 @@ fn what_is_wrong_with_the_files_is_said_with_what_to_do() {
     let encrypted =
         "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
     let long = "x".repeat(usize::try_from(TLS_FILE_MAX).expect("it fits") + 1);
-    let cases: [(String, &str); 7] = [
+    let older = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,03\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+    let half = certificate.pem();
+    let half = half.get(..half.len() - 30).expect("longer");
+    let cases: [(String, &str); 9] = [
         (
             said(&|f| fs::remove_file(&f.cert).expect("removed")),
             "the daemon's user must be able to read it",
@@ -201,6 +240,11 @@ fn what_is_wrong_with_the_files_is_said_with_what_to_do() {
             said(&|f| put(&f.key, encrypted)),
             "openssl pkey -in OLD -out NEW",
         ),
+        (
+            said(&|f| put(&f.key, older)),
+            "openssl pkey -in OLD -out NEW",
+        ),
+        (said(&|f| put(&f.cert, half)), "ends in the middle"),
         (
             said(&|f| put(&f.key, &certificate.pem())),
             "has no private key",

@@ -134,8 +134,8 @@ fn what_nobody_can_log_in_with_says_why_and_a_costly_hash_is_refused_unrun() {
             {PLAIN.b32}x: the encoding of its scheme is not known here
             {PLAIN.b64}!: its password is not encoded as its scheme says
             {ARGON2ID}$2y$05$mWPPKL.1u2L98Y7.i2NVGOB3PYjoeSareGgH0gjwstvzKob9cYzv2: its hash is none of ARGON2ID
-            {ARGON2ID}$argon2id$v=19$m=4194304,t=3,p=1$oED2A9WvEE94xnKr2dvC+Q$aqgdneT1jmmwy5HX19TvoHUJJpp93RzQKAX7SSt4ru8: its argon2 hash costs m=4194304,t=3,p=1, at most m=262144,t=16,p=16 is run
-            {ARGON2ID}$argon2id$v=19$m=65536,t=4000000000,p=1$oED2A9WvEE94xnKr2dvC+Q$aqgdneT1jmmwy5HX19TvoHUJJpp93RzQKAX7SSt4ru8: its argon2 hash costs m=65536,t=4000000000,p=1, at most m=262144,t=16,p=16 is run
+            {ARGON2ID}$argon2id$v=19$m=4194304,t=3,p=1$oED2A9WvEE94xnKr2dvC+Q$aqgdneT1jmmwy5HX19TvoHUJJpp93RzQKAX7SSt4ru8: its argon2 hash costs m=4194304,t=3,p=1, at most m=65536,t=16,p=16 is run
+            {ARGON2ID}$argon2id$v=19$m=65536,t=4000000000,p=1$oED2A9WvEE94xnKr2dvC+Q$aqgdneT1jmmwy5HX19TvoHUJJpp93RzQKAX7SSt4ru8: its argon2 hash costs m=65536,t=4000000000,p=1, at most m=65536,t=16,p=16 is run
             {ARGON2ID}$argon2id$v=19$m=65536,t=3,p=1$oED2A9WvEE94xnKr2dvC+Q: its argon2 hash is broken
             $argon2id$: its argon2 hash is broken
             $2y$31$mWPPKL.1u2L98Y7.i2NVGOB3PYjoeSareGgH0gjwstvzKob9cYzv2: its bcrypt hash costs 31, 4 to 14 is run
