@@ -115,7 +115,9 @@ impl Server {
         if let Err(error) = serving.accounts.settle().await {
             tracing::warn!("the file of users has names of before: {error}");
         }
-        serving.http(sockets.http, settings.http.clone(), doors.clone());
+        let most = FileShares::of(settings.open_files).http;
+        let bounded = http::Bounded::new(sockets.http, serving.shutdown.clone(), most);
+        serving.http(bounded, settings.http.clone(), doors.clone());
         serving.imap(sockets.imap, sockets.imap_tls, imap, &settings)?;
         serving.lmtp(sockets.lmtp, sockets.lmtp_tls, lmtp, settings);
         let listeners = serving.tasks;
@@ -158,6 +160,8 @@ struct FileShares {
     lmtp: usize,
     imap: usize,
     append: usize,
+    /// Out of what the store leaves to it.
+    http: usize,
 }
 
 impl FileShares {
@@ -171,6 +175,7 @@ impl FileShares {
             lmtp,
             imap: imap.clamp(1, IMAP_CONNECTIONS_MAX),
             append,
+            http: (open_files / 8).clamp(1, http::CONNECTIONS_MAX),
         }
     }
 }
@@ -258,7 +263,7 @@ impl Serving {
         }
     }
 
-    fn http(&mut self, socket: Listener, settings: http::Settings, doors: Doors) {
+    fn http(&mut self, socket: http::Bounded, settings: http::Settings, doors: Doors) {
         let reports = http::Reports {
             budget: self.budget.clone(),
             watch: self.watch.clone(),
@@ -386,6 +391,14 @@ mod tests {
             let left = files - (imap + 2 * lmtp + append);
             assert!(left >= FILES_LEFT.min(files / 2), "{files}: {left} left");
         }
+    }
+
+    #[test]
+    fn http_leaves_the_store_three_quarters_of_what_connections_leave() {
+        let of_http = |files| FileShares::of(files).http;
+        assert_eq!([8, 200, 1_024].map(of_http), [1, 25, 128]);
+        assert_eq!(of_http(usize::MAX), http::CONNECTIONS_MAX);
+        assert!(http::CONNECTIONS_MAX <= FILES_LEFT / 2);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 
-use super::limits::{CONNECTIONS_MAX, HEAD_TIME, IDLE};
+use super::limits::{HEAD_TIME, IDLE};
 use crate::listen::{Listener, Peer, Stream};
 use crate::metrics::OpenConnection;
 use crate::shutdown::Shutdown;
@@ -30,11 +30,11 @@ pub(crate) struct Bounded {
 }
 
 impl Bounded {
-    /// Bounds `listener`.
-    pub(crate) fn new(listener: Listener, shutdown: Shutdown) -> Bounded {
+    /// Bounds `listener` to so many connections.
+    pub(crate) fn new(listener: Listener, shutdown: Shutdown, connections: usize) -> Bounded {
         Bounded {
             listener,
-            free: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            free: Arc::new(Semaphore::new(connections)),
             shutdown,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Connections of the listener at a time; more wait in the system's queue.
+/// Connections of the listener at a time, of few open files an eighth; more wait in the system's queue.
 pub const CONNECTIONS_MAX: usize = 256;
 /// Time without a byte in either direction after which a connection is ended.
 pub const IDLE: Duration = Duration::from_secs(60);

@@ -23,12 +23,13 @@ use tokio::sync::Semaphore;
 use crate::accounts::Accounts;
 use crate::auth::Password;
 use crate::budget::Budget;
-use crate::listen::{Listener, Watch};
+use crate::listen::Watch;
 use crate::metrics;
 use crate::shutdown::{DRAIN, Shutdown};
 use crate::start::Doors;
 
-use connection::Bounded;
+pub(crate) use connection::Bounded;
+pub(crate) use limits::CONNECTIONS_MAX;
 
 /// The header that says which start of the daemon answers (it stands in the data directory's `listen.json`).
 pub const INSTANCE: &str = "coldpost-instance";
@@ -74,7 +75,7 @@ impl Http {
 
 /// Answers on `listener` until the shutdown word, then waits for open requests up to [`DRAIN`].
 pub(crate) async fn run(
-    listener: Listener,
+    listener: Bounded,
     engine: Engine,
     accounts: Accounts,
     settings: Settings,
@@ -90,7 +91,7 @@ pub(crate) async fn run(
     };
     let router = router(Arc::new(http), shutdown.clone());
     let (mut graceful, mut bound) = (shutdown.clone(), shutdown.clone());
-    let serving = axum::serve(Bounded::new(listener, shutdown.clone()), router)
+    let serving = axum::serve(listener, router)
         .with_graceful_shutdown(async move { graceful.begun().await })
         .into_future();
     let cut_off = async {
