@@ -92,15 +92,29 @@ pub(crate) fn deleted_uids(
 ) -> Result<UidSet> {
     let mut set = UidSet::new();
     let prefix = key::mailbox(account.number, mailbox.0);
-    state.walk(TableName::Runs, &prefix, &prefix, |_, value| {
-        for e in Run::decode("runs", value)?.entries {
-            if SystemFlags(e.flags).contains(SystemFlags::DELETED) {
-                set.push(e.uid);
-            }
-        }
-        Ok(true)
+    state.walk(TableName::Runs, &prefix, &prefix, |run_key, value| {
+        let run = Run::decode("runs", value)?;
+        let deleted = |e: &&RunEntry| SystemFlags(e.flags).contains(SystemFlags::DELETED);
+        let mut deleted = run.entries.iter().filter(deleted);
+        in_place(deleted.all(|e| push(&mut set, run_key, e.uid)))
     })?;
     Ok(set)
+}
+
+/// Adds a UID of a run; not one that belongs into another run, or before those that are there: only a damaged row has such.
+fn push(set: &mut UidSet, run_key: &[u8], uid: Uid) -> bool {
+    let is_right = Run::first_uid(uid) == key::uid_of(run_key) && set.last() < Some(uid);
+    if is_right {
+        set.push(uid);
+    }
+    is_right
+}
+
+/// Goes on with the next run, where the UIDs of this one were its own.
+fn in_place(is_right: bool) -> coldpost_tiers::Result<bool> {
+    let text = "a run has UIDs of another one: run coldpost verify";
+    let wrong = || coldpost_tiers::Error::corrupt("hot tier, table runs", 0, text);
+    is_right.then_some(true).ok_or_else(wrong)
 }
 
 /// All UIDs of a mailbox in `state`, shared with other sessions that have it.
@@ -116,9 +130,12 @@ pub(crate) fn uid_set(
     }
     let mut set = UidSet::new();
     let prefix = key::mailbox(account.number, mailbox.0);
-    state.walk(TableName::Runs, &prefix, &prefix, |_, value| {
-        Run::each_uid(value, |uid| set.push(uid))?;
-        Ok(true)
+    state.walk(TableName::Runs, &prefix, &prefix, |run_key, value| {
+        let mut is_right = true;
+        Run::each_uid(value, |uid| {
+            is_right = is_right && push(&mut set, run_key, uid)
+        })?;
+        in_place(is_right)
     })?;
     let set = Arc::new(set);
     shard
