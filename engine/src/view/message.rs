@@ -61,22 +61,31 @@ pub(crate) fn read(
         places[at] = Some(Place::decode("places", value).map_err(Error::from));
         Ok(())
     })?;
-    let message = |((id, place), row): ((&MessageId, Option<Result<Place>>), Result<Vec<u8>>)| {
-        let place = place.ok_or_else(without_row)??;
-        Ok(Message {
-            account,
-            id: *id,
-            email_id: email_id(place.email_id),
-            thread_id: ThreadId(email_id(place.thread_id)),
-            internal_date: (place.date, place.zone),
-            size: place.size,
-            crc: place.crc,
-            row: Stored::read(row?)?,
-            address: place.address,
-            ahead: None,
-        })
-    };
-    Ok(ids.iter().zip(places).zip(rows).map(message).collect())
+    let all = ids.iter().zip(places).zip(rows);
+    Ok(all
+        .map(|((id, place), row)| message(account, *id, place, row))
+        .collect())
+}
+
+fn message(
+    account: AccountRef,
+    id: MessageId,
+    place: Option<Result<Place>>,
+    row: Result<Vec<u8>>,
+) -> Result<Message> {
+    let place = place.ok_or_else(without_row)??;
+    Ok(Message {
+        account,
+        id,
+        email_id: email_id(place.email_id),
+        thread_id: ThreadId(email_id(place.thread_id)),
+        internal_date: (place.date, place.zone),
+        size: place.size,
+        crc: place.crc,
+        row: Stored::read(row?)?,
+        address: place.address,
+        ahead: None,
+    })
 }
 
 /// As [`read`], what a message says about itself only.
