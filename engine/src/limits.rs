@@ -98,6 +98,8 @@ pub const APPLY_ENTRIES_MAX: usize = 1_024;
 pub const QUEUE_ENTRIES_MAX: usize = 1_024;
 /// Journal bytes of one transaction while replaying.
 pub const REPLAY_BATCH_BYTES: usize = 8 * 1024 * 1024;
+/// Unpacked bytes of rows read together, after which no more of them are: whoever wants the rest asks again.
+pub const ROWS_BYTES_MAX: usize = 256 * 1024;
 /// Frames that one read asks for at most: 8 MiB of mail, one request to the store.
 pub const READ_AHEAD_FRAMES: usize = 32;
 /// Raw bytes of bodies that a FETCH reads ahead for a batch of messages.

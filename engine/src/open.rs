@@ -53,9 +53,9 @@ pub(crate) struct Inner {
     pub(crate) unfinished: tokio::sync::Notify,
     /// Searches that read bodies hold a share of it.
     pub(crate) search_memory: SearchMemory,
-    /// Frames that readers of bodies hold ahead of themselves.
     /// Of header fields that were searched.
     pub(crate) header_texts: TextsCache,
+    /// Frames that readers of bodies hold ahead of themselves.
     pub(crate) read_ahead: Arc<tokio::sync::Semaphore>,
     /// Held for as long as the data directory is ours.
     pub(crate) lock: std::fs::File,
@@ -255,11 +255,12 @@ impl Engine {
         MailboxView::open(&shard, account, id, read_write, self.inner.started)
     }
 
-    /// The rows of entries, in their order, from the hot tier. At most a few hundred at a time.
+    /// The rows of entries that a view shows, in their order, from the hot tier: each, or why it cannot be read (`Corrupt`). Of at most a few
+    /// hundred entries the first ones, at least one, that are not over [`crate::limits::ROWS_BYTES_MAX`]: ask again for the rest.
     ///
     /// # Errors
-    /// `NotFound` when one was purged; `Unavailable` after an I/O error; `Corrupt` for a row that cannot be read.
-    pub fn messages(&self, account: AccountRef, entries: &[Entry]) -> Result<Vec<Message>> {
+    /// `Unavailable` after an I/O error; `Corrupt` where the hot tier itself cannot be read.
+    pub fn messages(&self, account: AccountRef, entries: &[Entry]) -> Result<Vec<Result<Message>>> {
         let state = self.shard(account.shard)?.hot.read()?;
         let ids: Vec<_> = entries.iter().map(|entry| entry.message).collect();
         message::read(&state, account, &ids)

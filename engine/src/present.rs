@@ -1,21 +1,40 @@
 //! Which UIDs a mailbox has: from its few rows of holes where they are complete, from its many runs otherwise.
 
-use coldpost_tiers::Result;
 use coldpost_tiers::hot::row::{Holes, HolesHead, MailboxRow, Row, Run};
 use coldpost_tiers::hot::{Snapshot, TableName, key};
+use coldpost_tiers::{Error, Result};
 
-use crate::ids::{AccountId, MailboxId};
+use crate::ids::{AccountId, MailboxId, Uid};
 use crate::uidset::UidSet;
 
 /// The UIDs as the runs have them.
 pub(crate) fn of_runs(state: &Snapshot, account: AccountId, mailbox: MailboxId) -> Result<UidSet> {
     let mut set = UidSet::new();
     let prefix = key::mailbox(account, mailbox.0);
-    state.walk(TableName::Runs, &prefix, &prefix, |_, value| {
-        Run::each_uid(value, |uid| set.push(uid))?;
-        Ok(true)
+    state.walk(TableName::Runs, &prefix, &prefix, |run_key, value| {
+        let mut is_right = true;
+        Run::each_uid(value, |uid| {
+            is_right = is_right && push(&mut set, run_key, uid);
+        })?;
+        in_place(is_right)
     })?;
     Ok(set)
+}
+
+/// Adds a UID of a run; not one that belongs into another run, or before those that are there: only a damaged row has such.
+pub(crate) fn push(set: &mut UidSet, run_key: &[u8], uid: Uid) -> bool {
+    let is_right = Run::first_uid(uid) == key::uid_of(run_key) && set.last() < Some(uid);
+    if is_right {
+        set.push(uid);
+    }
+    is_right
+}
+
+/// Goes on with the next run, where the UIDs of this one were its own.
+pub(crate) fn in_place(is_right: bool) -> Result<bool> {
+    let text = "a run has UIDs of another one: run coldpost verify";
+    let wrong = || Error::corrupt("hot tier, table runs", 0, text);
+    is_right.then_some(true).ok_or_else(wrong)
 }
 
 /// The UIDs below UIDNEXT that are in no hole; `None` when not all holes are noted.

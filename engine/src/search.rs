@@ -1,6 +1,7 @@
 //! SEARCH on a view: rows decide what they can, bodies are read for the rest. Exact, or an error: never a silent subset.
 
 mod needles;
+mod reading;
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -13,9 +14,10 @@ use crate::mail::{SearchField, Stored, decode, main_field};
 use crate::open::Engine;
 use crate::query::{Candidate, Query, Verdict, decide, plan, settle};
 use crate::uidset::UidSet;
-use crate::view::{Entry, MailboxView, Message, Reach, message};
+use crate::view::{Entry, MailboxView, Message};
 pub(crate) use needles::FoldedFields;
 use needles::Needles;
+use reading::{Known, Reading, gone};
 
 /// Entries read at a time.
 const STRIDE: usize = 256;
@@ -111,29 +113,21 @@ impl Engine {
         let verdicts: Vec<Verdict> = both()
             .map(|both| decide(&work.query, &candidate(both)))
             .collect();
-        let mut rows = self.rows(view, &of_verdict(batch, &verdicts, &[Verdict::NeedsRow]))?;
-        let mut messages = self.whole_messages(view, batch, &verdicts).await?;
-        rows.reverse();
-        messages.reverse();
+        let mut reading = Reading::of(batch, &verdicts);
         for ((entry, fields), verdict) in both().zip(verdicts) {
-            let gone = || Error::new(Kind::Internal, "a message without a row");
-            let yes = match verdict {
-                Verdict::NeedsRow => {
-                    let row = rows.pop().ok_or_else(gone)?;
-                    self.matches(view, work, candidate((entry, fields)), Known::Row(row))
-                        .await?
-                }
+            let known = match verdict {
+                Verdict::NeedsRow => Some(reading.row(self, view)?),
                 Verdict::NeedsPlace | Verdict::NeedsText => {
-                    let message = Box::new(messages.pop().ok_or_else(gone)?);
-                    self.matches(
-                        view,
-                        work,
-                        candidate((entry, fields)),
-                        Known::Message(message),
-                    )
-                    .await?
+                    Some(reading.message(self, view).await?)
                 }
-                verdict => verdict == Verdict::Yes,
+                _ => None,
+            };
+            let yes = match known {
+                None => verdict == Verdict::Yes,
+                Some(known) => {
+                    let candidate = candidate((entry, fields));
+                    self.matches(view, work, candidate, known).await?
+                }
             };
             if yes {
                 found.push(entry.uid);
@@ -148,22 +142,6 @@ impl Engine {
             }
         }
         Ok(())
-    }
-
-    /// The messages of which more than the row is needed; their bytes come along where text is.
-    async fn whole_messages(
-        &self,
-        view: &MailboxView,
-        batch: &[Entry],
-        verdicts: &[Verdict],
-    ) -> Result<Vec<Message>> {
-        let wanted = [Verdict::NeedsPlace, Verdict::NeedsText];
-        let messages = self.messages(view.account(), &of_verdict(batch, verdicts, &wanted))?;
-        Ok(if verdicts.contains(&Verdict::NeedsText) {
-            self.read_ahead(messages, Reach::Whole).await
-        } else {
-            messages
-        })
     }
 
     async fn matches(
@@ -194,18 +172,9 @@ impl Engine {
 
     fn message_of(&self, view: &MailboxView, entry: &Entry) -> Result<Box<Message>> {
         let mut messages = self.messages(view.account(), std::slice::from_ref(entry))?;
-        let gone = || Error::new(Kind::Internal, "a message without a row");
-        messages.pop().map(Box::new).ok_or_else(gone)
-    }
-
-    fn rows(&self, view: &MailboxView, entries: &[Entry]) -> Result<Vec<Stored>> {
-        if entries.is_empty() {
-            return Ok(Vec::new());
-        }
-        let account = view.account();
-        let state = self.shard(account.shard)?.hot.read()?;
-        let ids: Vec<_> = entries.iter().map(|entry| entry.message).collect();
-        message::read_rows(&state, account, &ids)
+        messages
+            .pop()
+            .map_or_else(|| Err(gone()), |m| m.map(Box::new))
     }
 
     /// Reads the message and settles what rows could not.
@@ -255,19 +224,6 @@ fn too_long() -> Error {
     let text =
         format!("the search took longer than {SEARCH_SECONDS_MAX} s; ask for less at a time");
     Error::new(Kind::Limit, text)
-}
-
-/// What was read of a message.
-enum Known {
-    Row(Stored),
-    Message(Box<Message>),
-}
-
-fn of_verdict(batch: &[Entry], verdicts: &[Verdict], wanted: &[Verdict]) -> Vec<Entry> {
-    let both = batch.iter().zip(verdicts);
-    both.filter(|(_, verdict)| wanted.contains(verdict))
-        .map(|(entry, _)| entry.clone())
-        .collect()
 }
 
 /// Whether the main fields of a message decide about a header search, and how. The needle is folded. A damaged row decides nothing.

@@ -153,6 +153,8 @@ impl Server {
     }
 }
 
+const _: () = assert!(http::CONNECTIONS_MAX <= FILES_LEFT / 2);
+
 /// How the open files that the store does not need are shared out: silent clients of one protocol must not take the descriptors of
 /// the journal, or of the other protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -398,7 +400,6 @@ mod tests {
         let of_http = |files| FileShares::of(files).http;
         assert_eq!([8, 200, 1_024].map(of_http), [1, 25, 128]);
         assert_eq!(of_http(usize::MAX), http::CONNECTIONS_MAX);
-        assert!(http::CONNECTIONS_MAX <= FILES_LEFT / 2);
     }
 
     #[test]

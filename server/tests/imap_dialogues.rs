@@ -183,6 +183,40 @@ async fn a_connection_that_others_can_read_offers_no_login() {
     server.engine.close().await;
 }
 
+/// Rows of 60 KB are read a few at a time, and those that do not fit come with the next batch.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_with_long_headers_are_fetched_each_once_and_in_order() {
+    let server = Server::start(Setup::default()).await;
+    server.deliver("anna", "hello").await;
+    let name = AccountName::normalise("anna").expect("a good name");
+    let account = server
+        .engine
+        .open_account(&name)
+        .await
+        .expect("she is there");
+    let to = "somebody@example.org,\r\n ".repeat(2_500);
+    for number in 2..=70 {
+        let long = format!("Subject: {number}\r\nTo: {to}\r\n\r\nbody\r\n");
+        let delivered = server.engine.deliver(long.into(), &[(account, None)]).await;
+        delivered.expect("mail is taken");
+    }
+    let mut connection = anna(&server).await;
+    connection.exchange(b"a1 SELECT INBOX\r\n", "a1 OK").await;
+    for (tag, items) in [
+        ("b1", "UID BODY.PEEK[HEADER.FIELDS (Subject)]"),
+        ("b2", "UID BODY.PEEK[TEXT]"),
+    ] {
+        let command = format!("{tag} FETCH 1:* ({items})\r\n");
+        let end = format!("{tag} OK");
+        let heard = connection.exchange(command.as_bytes(), &end).await;
+        let answers = heard.lines().filter(|line| line.contains(" FETCH (UID "));
+        let told: Vec<_> = answers.filter_map(|line| line.split(' ').nth(1)).collect();
+        let wanted: Vec<_> = (1..=70).map(|number| number.to_string()).collect();
+        assert_eq!(told, wanted, "{items}");
+    }
+    server.engine.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_listed_accounts_may_log_in_where_accounts_are_listed() {
     let server = Server::start(Setup {

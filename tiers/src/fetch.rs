@@ -396,19 +396,38 @@ fn wanted(
     Ok(wanted)
 }
 
-/// Which frames are read together: those with at most [`FETCH_GAP_MAX`] bytes between them.
+/// Which frames are read together: those with at most [`FETCH_GAP_MAX`] bytes between them, as long as the read is no longer than what it
+/// gives unpacked and one gap: what lies between is memory that nobody counted.
 fn runs(wanted: &[Wanted]) -> Vec<Run> {
-    let end = |w: &Wanted| w.key.offset + u64::from(w.frame.stored);
-    wanted
-        .chunk_by(|a, b| b.key.offset - end(a) <= FETCH_GAP_MAX)
-        .filter_map(|run| {
-            let span = run.first()?.key.offset..end(run.last()?);
-            Some(Run {
-                wanted: run.to_vec(),
-                span,
-            })
-        })
-        .collect()
+    let mut runs: Vec<Run> = Vec::new();
+    let mut most = 0;
+    for next in wanted {
+        let end = next.key.offset + u64::from(next.frame.stored);
+        most += u64::from(next.frame.raw);
+        match runs.last_mut() {
+            Some(run) if joins(&run.span, next.key.offset..end, most) => {
+                run.wanted.push(*next);
+                run.span.end = end;
+            }
+            _ => {
+                most = FETCH_GAP_MAX + u64::from(next.frame.raw);
+                runs.push(Run {
+                    wanted: vec![*next],
+                    span: next.key.offset..end,
+                });
+            }
+        }
+    }
+    runs
+}
+
+/// Frames of two addresses may overlap where one of them is damaged: they are read apart.
+fn joins(run: &Range<u64>, next: Range<u64>, most: u64) -> bool {
+    match next.start.checked_sub(run.end) {
+        Some(0) => true,
+        Some(gap) => gap <= FETCH_GAP_MAX && next.end - run.start <= most,
+        None => false,
+    }
 }
 
 fn count(rung: &str, frames: usize) {

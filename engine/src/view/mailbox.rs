@@ -93,13 +93,11 @@ pub(crate) fn deleted_uids(
 ) -> Result<UidSet> {
     let mut set = UidSet::new();
     let prefix = key::mailbox(account.number, mailbox.0);
-    state.walk(TableName::Runs, &prefix, &prefix, |_, value| {
-        for e in Run::decode("runs", value)?.entries {
-            if SystemFlags(e.flags).contains(SystemFlags::DELETED) {
-                set.push(e.uid);
-            }
-        }
-        Ok(true)
+    state.walk(TableName::Runs, &prefix, &prefix, |run_key, value| {
+        let run = Run::decode("runs", value)?;
+        let deleted = |e: &&RunEntry| SystemFlags(e.flags).contains(SystemFlags::DELETED);
+        let mut deleted = run.entries.iter().filter(deleted);
+        present::in_place(deleted.all(|e| present::push(&mut set, run_key, e.uid)))
     })?;
     Ok(set)
 }
@@ -278,7 +276,7 @@ impl MailboxView {
     /// At most `limit`: ask again from the last UID + 1 for more, so that memory stays bounded.
     ///
     /// # Errors
-    /// `Unavailable` after an I/O error.
+    /// `Unavailable` after an I/O error; `Corrupt` when one of them is not to be found.
     pub fn entries(&self, uids: &UidSet, limit: usize) -> Result<Vec<Entry>> {
         let wanted = uids.intersection(&self.uids);
         let state = self.shard.hot.read()?;
@@ -329,11 +327,16 @@ impl MailboxView {
             let there: UidSet = found[before..].iter().map(|e| e.uid).collect();
             for uid in wanted.difference(&there).iter() {
                 let key = key::uid(self.account.number, self.mailbox.0, uid);
-                if let Some(row) = state.look(TableName::Expunged, &key, |v| {
+                let row = state.look(TableName::Expunged, &key, |v| {
                     ExpungedRow::decode("expunged", v)
-                })? {
-                    found.push(entry_of(&row?.entry));
-                }
+                })?;
+                // What a session shows is not purged.
+                let lost = || {
+                    let text =
+                        format!("UID {uid} is neither there nor expunged: run coldpost verify");
+                    coldpost_tiers::Error::corrupt("hot tier, table runs", 0, text)
+                };
+                found.push(entry_of(&row.ok_or_else(lost)??.entry));
             }
             found[before..].sort_by_key(|e| e.uid);
         }

@@ -9,6 +9,7 @@ use coldpost_tiers::hot::{Snapshot, TableName, key};
 
 use crate::error::{Error, Kind, Result};
 use crate::ids::{AccountRef, EmailId, MessageId, ThreadId};
+use crate::limits::ROWS_BYTES_MAX;
 use crate::mail::Stored;
 use crate::view::ahead::Ahead;
 
@@ -43,55 +44,66 @@ fn email_id(origin: Origin) -> EmailId {
     }
 }
 
-/// Reads the rows of messages, in the order of `ids`.
+/// Reads the rows of messages, in the order of `ids`: the first ones, at least one, as long as they are not over [`ROWS_BYTES_MAX`]. Each is
+/// there, or `Corrupt`: what a session shows is not purged, so an entry without a row is damage and no message that went.
 ///
 /// # Errors
-/// `NotFound` when one is not there any more.
+/// `Unavailable` after an I/O error.
 pub(crate) fn read(
     state: &Snapshot,
     account: AccountRef,
     ids: &[MessageId],
-) -> Result<Vec<Message>> {
-    let keys = keys(account, ids);
-    let mut places: Vec<Option<Place>> = ids.iter().map(|_| None).collect();
+) -> Result<Vec<Result<Message>>> {
+    let rows = unpacked(state, account, ids)?;
+    let keys = keys(account, ids.get(..rows.len()).unwrap_or(ids));
+    let mut places: Vec<Option<Result<Place>>> = keys.iter().map(|_| None).collect();
     state.look_all(TableName::Places, &keys, |at, value| {
-        places[at] = Some(Place::decode("places", value)?);
+        places[at] = Some(Place::decode("places", value).map_err(Error::from));
         Ok(())
     })?;
-    let rows = unpacked(state, &keys)?;
-    let gone = || Error::new(Kind::NotFound, "the message is not there any more");
-    let mut messages = Vec::with_capacity(ids.len());
-    for ((id, place), row) in ids.iter().zip(places).zip(rows) {
-        let (place, row) = place.zip(row).ok_or_else(gone)?;
-        messages.push(Message {
-            account,
-            id: *id,
-            email_id: email_id(place.email_id),
-            thread_id: ThreadId(email_id(place.thread_id)),
-            internal_date: (place.date, place.zone),
-            size: place.size,
-            crc: place.crc,
-            row: Stored::read(row)?,
-            address: place.address,
-            ahead: None,
-        });
-    }
-    Ok(messages)
+    let all = ids.iter().zip(places).zip(rows);
+    Ok(all
+        .map(|((id, place), row)| message(account, *id, place, row))
+        .collect())
+}
+
+fn message(
+    account: AccountRef,
+    id: MessageId,
+    place: Option<Result<Place>>,
+    row: Result<Vec<u8>>,
+) -> Result<Message> {
+    let place = place.ok_or_else(without_row)??;
+    Ok(Message {
+        account,
+        id,
+        email_id: email_id(place.email_id),
+        thread_id: ThreadId(email_id(place.thread_id)),
+        internal_date: (place.date, place.zone),
+        size: place.size,
+        crc: place.crc,
+        row: Stored::read(row?)?,
+        address: place.address,
+        ahead: None,
+    })
 }
 
 /// As [`read`], what a message says about itself only.
 ///
 /// # Errors
-/// `NotFound` when one is not there any more.
+/// As [`read`], and `Corrupt` when one of them is.
 pub(crate) fn read_rows(
     state: &Snapshot,
     account: AccountRef,
     ids: &[MessageId],
 ) -> Result<Vec<Stored>> {
-    let gone = || Error::new(Kind::NotFound, "the message is not there any more");
-    let rows = unpacked(state, &keys(account, ids))?.into_iter();
-    rows.map(|row| Stored::read(row.ok_or_else(gone)?))
-        .collect()
+    let rows = unpacked(state, account, ids)?.into_iter();
+    rows.map(|row| Stored::read(row?)).collect()
+}
+
+fn without_row() -> Error {
+    let text = "an entry names a message that has no row: run coldpost verify";
+    Error::new(Kind::Corrupt, text)
 }
 
 fn keys(account: AccountRef, ids: &[MessageId]) -> Vec<Vec<u8>> {
@@ -99,11 +111,28 @@ fn keys(account: AccountRef, ids: &[MessageId]) -> Vec<Vec<u8>> {
     ids.iter().map(key).collect()
 }
 
-fn unpacked(state: &Snapshot, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>> {
-    let mut rows: Vec<Option<Vec<u8>>> = keys.iter().map(|_| None).collect();
-    state.look_all(TableName::Rows, keys, |at, value| {
-        rows[at] = Some(decompress_row(value.get(1..).unwrap_or_default())?);
+/// The first rows of `ids`, as many as fit.
+fn unpacked(
+    state: &Snapshot,
+    account: AccountRef,
+    ids: &[MessageId],
+) -> Result<Vec<Result<Vec<u8>>>> {
+    let keys = keys(account, ids);
+    let mut rows: Vec<_> = keys.iter().map(|_| None).collect();
+    let (mut bytes, mut end) = (0, keys.len());
+    state.look_all(TableName::Rows, &keys, |at, value| {
+        if bytes >= ROWS_BYTES_MAX {
+            end = end.min(at);
+        } else {
+            let row = decompress_row(value.get(1..).unwrap_or_default());
+            bytes += row.as_ref().map_or(0, Vec::len);
+            rows[at] = Some(row.map_err(Error::from));
+        }
         Ok(())
     })?;
-    Ok(rows)
+    rows.truncate(end);
+    let there = rows.into_iter();
+    Ok(there
+        .map(|row| row.unwrap_or_else(|| Err(without_row())))
+        .collect())
 }

@@ -1,13 +1,19 @@
 //! Reading what is gone, on a real engine.
 
 use coldpost_testkit::place;
+use coldpost_tiers::hot::row::{Row, Run};
+use coldpost_tiers::hot::{Batch, CommitKind, TableName, key};
 
 use super::Vanished;
 use crate::account::AccountName;
+use crate::error::Kind;
 use crate::flags::{FlagAction, Flags, SystemFlags};
-use crate::ids::Uid;
+use crate::ids::{AccountRef, Uid};
+use crate::limits::{ROW_MAX, ROWS_BYTES_MAX};
 use crate::op::Op;
 use crate::open::Engine;
+use crate::present;
+use crate::query::Query;
 use crate::tests::settings;
 use crate::uidset::UidSet;
 use crate::write::{Append, Store};
@@ -115,5 +121,135 @@ async fn what_vanished_is_told_exactly_until_it_is_purged_and_as_all_that_is_gon
     assert_eq!(told(since, 4), piece(4, None));
     assert_eq!(told(view.told_modseq(), 1), Vanished::default());
     drop((shard, view, shown));
+    engine.close().await;
+}
+
+/// A mailbox of messages with these headers.
+async fn mailbox(dir: &std::path::Path, headers: Vec<String>) -> (Engine, AccountRef) {
+    let engine = Engine::open(settings(dir)).await.unwrap();
+    let name = AccountName::normalise("ann@example.org").unwrap();
+    let ann = engine.open_account(&name).await.unwrap();
+    for header in headers {
+        let message = Append {
+            message: bytes::Bytes::from(format!("{header}\r\n\r\n")),
+            flags: Flags::default(),
+            internal_date: None,
+            email_id: None,
+        };
+        engine.append(ann, "INBOX", vec![message]).await.unwrap();
+    }
+    (engine, ann)
+}
+
+/// What a disk may have made of the rows.
+fn damage(engine: &Engine, ann: AccountRef, how: impl FnOnce(&mut Batch<'_>)) {
+    let hot = engine.shard(ann.shard).unwrap().hot.get().unwrap();
+    let change = |batch: &mut Batch<'_>| {
+        how(batch);
+        Ok(())
+    };
+    hot.write(CommitKind::Volatile, change).unwrap();
+}
+
+/// Forty sessions that fetched from a mailbox of such messages took 1.2 GB.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_of_long_headers_are_read_some_at_a_time_and_all_of_them_in_the_end() {
+    let scratch = place::scratch("long-rows");
+    let long = |n: u32| {
+        format!(
+            "Subject: {n}\r\nTo: {}",
+            format!("a{n}@b.c,\r\n ").repeat(8_000)
+        )
+    };
+    let (engine, ann) = mailbox(scratch.path(), (1..=20).map(long).collect()).await;
+    let view = engine.select(ann, "INBOX", true).unwrap();
+    let all = UidSet::from_ranges([(1, u32::MAX)]);
+    let entries = view.entries(&all, 100).unwrap();
+    let mut subjects = Vec::new();
+    let mut answers = 0;
+    while subjects.len() < entries.len() {
+        let read = engine.messages(ann, &entries[subjects.len()..]).unwrap();
+        let messages: Vec<_> = read.into_iter().map(Result::unwrap).collect();
+        let bytes: usize = messages.iter().map(|m| m.row.main_fields().len()).sum();
+        assert!(bytes < ROWS_BYTES_MAX + ROW_MAX, "{bytes} bytes");
+        subjects.extend(messages.iter().map(|m| m.row.main_fields()[9]));
+        answers += 1;
+    }
+    let wanted: Vec<u8> = (1..=20).map(|n| n.to_string().as_bytes()[0]).collect();
+    assert_eq!(subjects, wanted);
+    assert!((5..20).contains(&answers), "{answers} answers");
+    let of = |name: &str, text: &str| Query::Header(name.to_owned(), text.to_owned());
+    for (query, found) in [
+        (of("subject", "7"), "7,17"),
+        (of("to", "a12@b.c"), "12"),
+        (Query::Body("nothing".to_owned()), ""),
+        (Query::Text("a19@".to_owned()), "19"),
+    ] {
+        let got = engine.search(&view, &query).await.unwrap();
+        assert_eq!(got.text(), found, "{query:?}");
+    }
+    drop(view);
+    engine.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_row_costs_its_message_and_is_never_one_that_went() {
+    let scratch = place::scratch("damaged-rows");
+    let headers = (1..=5).map(|n| format!("Subject: {n}")).collect();
+    let (engine, ann) = mailbox(scratch.path(), headers).await;
+    let view = engine.select(ann, "INBOX", true).unwrap();
+    let all = UidSet::from_ranges([(1, u32::MAX)]);
+    let entries = view.entries(&all, 100).unwrap();
+    let key = |at: usize| key::message(ann.number, entries[at].message);
+    damage(&engine, ann, |batch| {
+        batch.put(TableName::Rows, &key(0), &[1, 1, 9, 9]).unwrap();
+        batch.remove(TableName::Rows, &key(1)).unwrap();
+        batch.put(TableName::Places, &key(2), &[1]).unwrap();
+        batch.remove(TableName::Places, &key(3)).unwrap();
+    });
+    let read = engine.messages(ann, &entries).unwrap();
+    let told: Vec<_> = read
+        .iter()
+        .map(|m| m.as_ref().map_err(|e| e.kind()))
+        .collect();
+    for (at, told) in told.iter().enumerate() {
+        match told {
+            Ok(message) => assert_eq!((at, message.id), (4, entries[4].message)),
+            Err(kind) => assert_eq!(*kind, Kind::Corrupt, "{at}"),
+        }
+    }
+    assert_eq!(told.len(), 5);
+    let subject = Query::Header("subject".to_owned(), "5".to_owned());
+    let refused = engine.search(&view, &subject).await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::Corrupt, "{refused}");
+    drop(view);
+    engine.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_with_uids_of_another_is_damage_and_no_panic() {
+    let scratch = place::scratch("damaged-runs");
+    let headers = (1..=130).map(|n| format!("Subject: {n}")).collect();
+    let (engine, ann) = mailbox(scratch.path(), headers).await;
+    let mailbox = engine.select(ann, "INBOX", true).unwrap().mailbox();
+    damage(&engine, ann, |batch| {
+        let key = key::uid(ann.number, mailbox.0, 1);
+        let value = batch.get(TableName::Runs, &key).unwrap().unwrap();
+        let mut run = Run::decode("runs", &value).unwrap();
+        run.entries[127].uid = 4_000_000_000;
+        batch.put(TableName::Runs, &key, &run.encode()).unwrap();
+    });
+    // What has no holes is opened without a look at its runs.
+    let view = engine.select(ann, "INBOX", true).unwrap();
+    assert_eq!(view.uids().len(), 130);
+    let refused = view.entries(view.uids(), 1_000).unwrap_err();
+    assert_eq!(refused.kind(), Kind::Corrupt, "{refused}");
+    let shard = engine.shard(ann.shard).unwrap();
+    let state = shard.hot.read().unwrap();
+    let refused = present::of_runs(&state, ann.number, mailbox).unwrap_err();
+    let object = "hot tier, table runs".to_owned();
+    let kind = coldpost_tiers::Kind::Corrupt { object, offset: 0 };
+    assert_eq!(*refused.kind(), kind, "{refused}");
+    drop((state, shard, view));
     engine.close().await;
 }

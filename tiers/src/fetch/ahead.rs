@@ -1,6 +1,7 @@
 //! Reading ahead: frames of several messages that are about to be asked for, in few reads.
 //!
-//! Promises: what is held was checked like every frame; what is away is asked for once, what is damaged again by itself when its turn comes.
+//! Promises: what is held was checked like every frame; what is away is asked for once, what is damaged again by itself when its turn
+//! comes, so that it costs its neighbours nothing.
 //! Never: takes room in the cache from anything, which a client that fetches everything would wash out.
 
 use std::collections::HashMap;
@@ -91,6 +92,7 @@ impl Fetcher {
         for of_object in missing.chunk_by(|a, b| a.key.object == b.key.object) {
             for run in runs(of_object) {
                 let keys: Vec<FrameKey> = run.wanted.iter().map(|w| w.key).collect();
+                let object = run.first().key.object;
                 match self.inner.load(run).await {
                     Ok(loaded) => {
                         let kept = loaded.iter().map(|(key, bytes)| (key, bytes));
@@ -98,7 +100,11 @@ impl Fetcher {
                         let loaded = loaded.into_iter().map(|(key, bytes)| (key, Ok(bytes)));
                         held.frames.extend(loaded);
                     }
-                    Err(error) if *error.kind() == Kind::Unavailable => {
+                    // Where there is a local file, one frame of it is damaged, and the store, which was asked for all of them, is away.
+                    Err(error)
+                        if *error.kind() == Kind::Unavailable
+                            && self.inner.local.path(shard, &object).is_none() =>
+                    {
                         let error = Arc::new(error);
                         let away = keys.into_iter().map(|key| (key, Err(Arc::clone(&error))));
                         held.frames.extend(away);

@@ -11,6 +11,8 @@ use crate::address::{Epoch, Position};
 use crate::cold::ColdSettings;
 use crate::cold::faults::{Fault, Faults, Operation};
 
+mod ahead;
+
 const SHARD: ShardNo = ShardNo(1);
 const HEADER: u64 = 100;
 const FRAMES: usize = 8;

@@ -80,8 +80,10 @@ pub(super) async fn run(session: &mut Session, fetch: Fetch, out: &mut Out<'_>) 
         Missing {
             bodies: 0, rows, ..
         } => Completion::no(
-            Code::ServerBug,
-            format!("{rows} messages have no row; run coldpost verify"),
+            Code::Corruption,
+            format!(
+                "{rows} messages have no row that can be read and were left out; run coldpost verify"
+            ),
         ),
         Missing { bodies, .. } => Completion::no(
             Code::Unavailable,
@@ -105,11 +107,12 @@ async fn fetch_batch(
     for entry in entries {
         let message = rows.next_if(|row| row.id == entry.message);
         if plan.rows && message.is_none() {
-            tracing::error!(uid = entry.uid, message = ?entry.message, "an entry without a row");
             missing.rows += 1;
             continue;
         }
-        let ready = open(session, plan, entry, message, missing).await?;
+        let Some(ready) = open(session, plan, entry, message, missing).await else {
+            continue;
+        };
         in_hand += ready.octets.iter().map(Octets::in_hand).sum::<usize>();
         group.push(ready);
         // \Seen is set on as many messages together as bodies may wait for it.
@@ -122,16 +125,16 @@ async fn fetch_batch(
     send_group(session, plan, numbers, group, missing, out).await
 }
 
-/// Opens the bodies of one message.
+/// Opens the bodies of one message; `None` when its row is damaged.
 async fn open(
     session: &Session,
     plan: &FetchPlan,
     entry: Entry,
     message: Option<Message>,
     missing: &mut Missing,
-) -> Outcome<Ready> {
+) -> Option<Ready> {
     let body = match &message {
-        Some(message) if plan.has(&FetchItem::Body) => message.row.body()?.into_owned(),
+        Some(message) if plan.has(&FetchItem::Body) => body_of(message, missing)?,
         _ => Vec::new(),
     };
     let mut octets = Vec::new();
@@ -161,13 +164,28 @@ async fn open(
         .iter()
         .filter(|octets| matches!(octets, Octets::Unknown));
     missing.encodings += u64::try_from(unknown.count()).unwrap_or(u64::MAX);
-    Ok(Ready {
+    Some(Ready {
         entry,
         message,
         octets,
         body,
         tells_flags: false,
     })
+}
+
+fn body_of(message: &Message, missing: &mut Missing) -> Option<Vec<u8>> {
+    match message.row.body() {
+        Ok(body) => Some(body.into_owned()),
+        Err(error) => {
+            tracing::error!(
+                message = message.email_id.text(),
+                error = &error as &dyn std::error::Error,
+                "a message is left out"
+            );
+            missing.rows += 1;
+            None
+        }
+    }
 }
 
 async fn send_group(
