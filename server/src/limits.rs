@@ -113,7 +113,11 @@ pub const IMAP_KEEP_ALIVE: Duration = Duration::from_secs(120);
 pub const IMAP_BAD_COMMANDS_MAX: u32 = 20;
 /// Bytes of a reply that are collected before they are written.
 pub const IMAP_OUTPUT_BUFFER: usize = 64 * 1024;
-/// Bytes read from a client at once.
+/// Time without a byte of a client, between commands too, after which a session gives back the buffers of its last commands.
+pub const IMAP_REST_AFTER: Duration = Duration::from_secs(1);
+/// Bytes read from a client at once, where a command or the end of IDLE is waited for.
+pub const IMAP_INPUT_BUFFER_WAITING: usize = 1024;
+/// Bytes read from a client at once, within a command.
 pub const IMAP_INPUT_BUFFER: usize = 16 * 1024;
 /// Entries of a mailbox that a FETCH or SEARCH looks at together.
 pub const IMAP_ENTRIES_BATCH: u32 = 256;

@@ -28,6 +28,7 @@ use tokio::sync::Semaphore;
 
 use crate::error::{Error, Kind, Result};
 use crate::ids::{Epoch, Position, ShardNo, StoreId};
+use crate::view::SharedChanges;
 use registry::Registry;
 
 /// A shard, opened.
@@ -46,6 +47,8 @@ pub(crate) struct Shard {
     pub hot: Arc<HotCell>,
     /// Sessions, watchers, \Recent.
     pub registry: Registry,
+    /// What sessions need not work out again.
+    pub(crate) changes: SharedChanges,
     /// Last position applied.
     pub(crate) applied: AtomicU64,
     /// Last position durable.

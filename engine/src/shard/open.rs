@@ -124,6 +124,7 @@ pub(crate) fn open(settings: OpenShard) -> Result<Opened> {
         disk: Arc::clone(&settings.disk),
         hot: Arc::new(HotCell::new(hot)),
         registry: super::registry::Registry::default(),
+        changes: crate::view::SharedChanges::default(),
         applied: AtomicU64::new(fold.applied.position.0),
         durable: AtomicU64::new(journal.last().0),
         unsealed: journal.segment_first(),

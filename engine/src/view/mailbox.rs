@@ -361,6 +361,24 @@ impl MailboxView {
     /// # Errors
     /// `Unavailable` after an I/O error.
     pub fn changes(&self) -> Result<Option<Changes>> {
+        let place = (self.account.number, self.mailbox);
+        let (seen, woken) = (self.status.highest_modseq, *self.watch.borrow());
+        if !self.kept_expunged
+            && let Some(known) = self.shard.changes.known(place, seen, woken)
+        {
+            return Ok(Some(known));
+        }
+        let changes = self.look_for_changes()?;
+        if let Some(changes) = changes
+            .as_ref()
+            .filter(|c| !c.deleted && !self.kept_expunged)
+        {
+            self.shard.changes.keep(place, seen, woken, changes);
+        }
+        Ok(changes)
+    }
+
+    fn look_for_changes(&self) -> Result<Option<Changes>> {
         let state = self.shard.hot.read()?;
         let Some(row) = mailbox_row(&state, self.account, self.mailbox)? else {
             return Ok(Some(Changes::mailbox_deleted()));

@@ -8,6 +8,7 @@ mod decoded;
 mod kinds;
 pub(crate) mod mailbox;
 pub(crate) mod message;
+mod shared;
 mod vanished;
 
 pub use ahead::Reach;
@@ -16,6 +17,7 @@ pub use decoded::{Decoded, DecodedReader};
 pub use kinds::{Changes, Entry, MailboxInfo, MailboxStatus, SpecialUse};
 pub use mailbox::MailboxView;
 pub use message::Message;
+pub(crate) use shared::SharedChanges;
 pub use vanished::Vanished;
 
 #[cfg(test)]

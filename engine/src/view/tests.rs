@@ -4,7 +4,7 @@ use coldpost_testkit::place;
 use coldpost_tiers::hot::row::{Row, Run};
 use coldpost_tiers::hot::{Batch, CommitKind, TableName, key};
 
-use super::Vanished;
+use super::{MailboxView, Vanished};
 use crate::account::AccountName;
 use crate::error::Kind;
 use crate::flags::{FlagAction, Flags, SystemFlags};
@@ -251,5 +251,57 @@ async fn a_run_with_uids_of_another_is_damage_and_no_panic() {
     let kind = coldpost_tiers::Kind::Corrupt { object, offset: 0 };
     assert_eq!(*refused.kind(), kind, "{refused}");
     drop((state, shard, view));
+    engine.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_that_share_their_changes_are_told_what_each_would_have_found() {
+    let scratch = place::scratch("shared-changes");
+    let headers = || (1..=3).map(|n| format!("Subject: {n}")).collect::<Vec<_>>();
+    let (engine, ann) = mailbox(scratch.path(), headers()).await;
+    let mut views: Vec<_> = (0..3)
+        .map(|_| engine.select(ann, "INBOX", true).unwrap())
+        .collect();
+    let expunge = |uid| engine.expunge(ann, views[0].mailbox(), Some([uid].into_iter().collect()));
+    let told = |view: &MailboxView| {
+        let changes = view.changes().unwrap().unwrap();
+        let uids = |set: &UidSet| set.iter().collect::<Vec<_>>();
+        (uids(&changes.expunged), uids(&changes.arrived))
+    };
+    for uid in [1, 2] {
+        let flags = SystemFlags::DELETED;
+        let set = Store {
+            mailbox: views[0].mailbox(),
+            uids: [uid].into_iter().collect(),
+            action: FlagAction::Add,
+            flags: Flags {
+                system: flags,
+                ..Flags::default()
+            },
+            unchanged_since: None,
+        };
+        engine.store(ann, set).await.unwrap();
+    }
+    expunge(1).await.unwrap();
+    assert_eq!(told(&views[0]), (vec![1], vec![]));
+    assert_eq!(told(&views[1]), (vec![1], vec![]));
+    // The first goes on, the second keeps what is gone, the third has heard of nothing.
+    let changes = views[0].changes().unwrap().unwrap();
+    views[0].advance(changes, false);
+    let changes = views[1].changes().unwrap().unwrap();
+    views[1].advance(changes, true);
+    let append = |n: u32| Append {
+        message: bytes::Bytes::from(format!("Subject: {n}\r\n\r\n")),
+        flags: Flags::default(),
+        internal_date: None,
+        email_id: None,
+    };
+    engine.append(ann, "INBOX", vec![append(4)]).await.unwrap();
+    assert_eq!(told(&views[0]), (vec![], vec![4]));
+    assert_eq!(told(&views[1]), (vec![1], vec![4]));
+    assert_eq!(told(&views[2]), (vec![1], vec![4]));
+    let view = engine.select(ann, "INBOX", true).unwrap();
+    assert!(view.changes().unwrap().is_none());
+    drop((views, view));
     engine.close().await;
 }

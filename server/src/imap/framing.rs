@@ -143,6 +143,14 @@ impl Framer {
         self.input.extend_from_slice(bytes);
     }
 
+    /// Gives back what long commands needed, where nothing of one has come.
+    pub fn rest(&mut self) {
+        if self.input.is_empty() && self.command.is_empty() {
+            self.input = BytesMut::new();
+            self.command = Vec::new();
+        }
+    }
+
     /// Bytes that were pushed and not yet looked at. More than 0 after STARTTLS or AUTHENTICATE was read means that the client did
     /// not wait.
     pub fn buffered(&self) -> usize {

@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::imap::completion::{Completion, Failure, Outcome};
 use crate::imap::framing::{Event, Framer, FramerLimits};
 use crate::imap::out::Out;
 use crate::imap::reply::{self, Code, Refusal};
 use crate::limits::{
-    IMAP_INACTIVITY_TIMEOUT, IMAP_INPUT_BUFFER, IMAP_INPUT_TIMEOUT, IMAP_LOGIN_TIMEOUT,
+    IMAP_INACTIVITY_TIMEOUT, IMAP_INPUT_BUFFER, IMAP_INPUT_BUFFER_WAITING, IMAP_INPUT_TIMEOUT,
+    IMAP_LOGIN_TIMEOUT, IMAP_REST_AFTER,
 };
 
 /// How long the next bytes are waited for.
@@ -31,7 +32,7 @@ pub(crate) enum Patience {
 pub(crate) struct Input<'a> {
     reader: &'a mut (dyn AsyncRead + Unpin + Send),
     framer: Framer,
-    buffer: Box<[u8; IMAP_INPUT_BUFFER]>,
+    buffer: Vec<u8>,
     shutdown: watch::Receiver<bool>,
     /// Until when the client must have logged in; `None` once it has.
     login_until: Option<Instant>,
@@ -45,7 +46,7 @@ impl<'a> Input<'a> {
         Input {
             reader,
             framer: Framer::new(FramerLimits::before_login()),
-            buffer: Box::new([0; IMAP_INPUT_BUFFER]),
+            buffer: Vec::new(),
             shutdown,
             login_until: Some(Instant::now() + IMAP_LOGIN_TIMEOUT),
         }
@@ -68,7 +69,13 @@ impl<'a> Input<'a> {
                 return Ok(event);
             }
             out.flush().await?;
-            self.read(Patience::Normal).await?;
+            match timeout(IMAP_REST_AFTER, self.read(Patience::Normal)).await {
+                Ok(read) => read?,
+                Err(_) => {
+                    self.rest(out);
+                    self.read(Patience::Normal).await?;
+                }
+            }
         }
     }
 
@@ -85,6 +92,24 @@ impl<'a> Input<'a> {
         }
     }
 
+    /// Gives back what the last commands needed: the client may be silent for long. `out` was flushed.
+    pub(crate) fn rest(&mut self, out: &mut Out<'_>) {
+        out.rest();
+        self.framer.rest();
+    }
+
+    /// As much as one read takes: little where the client may be silent for long.
+    fn make_room(&mut self, patience: Patience) {
+        let wanted = if patience == Patience::Idle || self.framer.is_between_commands() {
+            IMAP_INPUT_BUFFER_WAITING
+        } else {
+            IMAP_INPUT_BUFFER
+        };
+        if self.buffer.len() != wanted {
+            self.buffer = vec![0; wanted];
+        }
+    }
+
     /// Reads once. May be dropped while it waits: nothing is lost.
     pub(crate) async fn read(&mut self, patience: Patience) -> Outcome<()> {
         let wait = match (patience, self.login_until) {
@@ -95,6 +120,7 @@ impl<'a> Input<'a> {
             }
             (Patience::Normal, None) => Some(after(IMAP_INPUT_TIMEOUT)),
         };
+        self.make_room(patience);
         let read = async {
             let read = self.reader.read(self.buffer.as_mut_slice());
             match wait {

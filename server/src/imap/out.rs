@@ -12,6 +12,9 @@ use tokio::time::timeout;
 
 use crate::limits::{IMAP_OUTPUT_BUFFER, IMAP_OUTPUT_TIMEOUT};
 
+/// Bytes of the buffer that are kept for a client that is silent.
+const KEPT: usize = 1024;
+
 /// A bounded sink over a connection.
 pub(crate) struct Out<'a> {
     writer: &'a mut (dyn AsyncWrite + Unpin + Send),
@@ -23,7 +26,7 @@ impl<'a> Out<'a> {
     pub(crate) fn new(writer: &'a mut (dyn AsyncWrite + Unpin + Send)) -> Out<'a> {
         Out {
             writer,
-            buffer: Vec::with_capacity(1024),
+            buffer: Vec::with_capacity(KEPT),
             patience: IMAP_OUTPUT_TIMEOUT,
         }
     }
@@ -69,6 +72,11 @@ impl<'a> Out<'a> {
         } else {
             Ok(())
         }
+    }
+
+    /// Gives back what long replies needed.
+    pub(crate) fn rest(&mut self) {
+        self.buffer.shrink_to(KEPT);
     }
 
     /// Writes all that was added.

@@ -205,7 +205,14 @@ impl Session {
             (Err(failure), None, _) => Err(failure),
             (Err(failure), Some(_), _) => input.skip_message(out).await.and(Err(failure)),
             (Ok(()), Some(synchronising), CommandBody::Append(append)) => {
-                command::append::run(self, append, synchronising, input, out).await
+                Box::pin(command::append::run(
+                    self,
+                    append,
+                    synchronising,
+                    input,
+                    out,
+                ))
+                .await
             }
             (Ok(()), _, body) => command::run(self, &tag, body, input, out).await,
         };

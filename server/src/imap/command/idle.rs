@@ -4,7 +4,7 @@ use coldpost_engine::uidset::UidSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::imap::ast::Numbers;
-use crate::imap::completion::{Completion, Outcome};
+use crate::imap::completion::{Completion, Failure, Outcome};
 use crate::imap::framing::Event;
 use crate::imap::input::{Input, Patience};
 use crate::imap::out::Out;
@@ -33,13 +33,20 @@ pub(super) async fn run(
             Some(Event::Line(_)) => return Ok(Completion::bad("IDLE ends with DONE")),
             Some(Event::Refused(refusal)) => return Ok(Completion::from(refusal)),
             Some(other) => unreachable!("{other:?} where a line was expected"),
-            None => out.flush().await?,
+            None => {
+                out.flush().await?;
+                input.rest(out);
+            }
         }
         tokio::select! {
             read = input.read(Patience::Idle) => read?,
             () = changed(session) => {
-                session.is_still_there()?;
-                session.tell_changes(Expunges::Told, Numbers::Sequence, &UidSet::new(), out).await?;
+                let told = session.tell_changes(Expunges::Told, Numbers::Sequence, &UidSet::new(), out).await;
+                if matches!(told, Err(Failure::MailboxDeleted)) {
+                    // So it is, too, when the account was.
+                    session.is_still_there()?;
+                }
+                told?;
             }
             _ = keep_alive.tick() => {
                 session.is_still_there()?;

@@ -121,7 +121,8 @@ pub(super) fn traits(command: &CommandBody) -> Traits {
     }
 }
 
-/// Runs a command whose state was checked. APPEND does not come here: its message follows its tree.
+/// Runs a command whose state was checked. APPEND does not come here: its message follows its tree. Each has a box of its own: a session
+/// in IDLE does not keep the room of the largest.
 pub(super) async fn run(
     session: &mut Session,
     tag: &str,
@@ -143,35 +144,41 @@ pub(super) async fn run(
         CommandBody::Id(pairs) => extension::id(session, &pairs, out),
         CommandBody::StartTls => login::start_tls(session),
         CommandBody::Authenticate(authenticate) => {
-            login::authenticate(session, authenticate, input, out).await
+            Box::pin(login::authenticate(session, authenticate, input, out)).await
         }
-        CommandBody::Login(login) => login::login(session, login).await,
+        CommandBody::Login(login) => Box::pin(login::login(session, login)).await,
         CommandBody::Enable(names) => extension::enable(session, &names, out),
         CommandBody::Namespace => extension::namespace(out),
-        CommandBody::Select(select) => select::run(session, select, out).await,
+        CommandBody::Select(select) => Box::pin(select::run(session, select, out)).await,
         CommandBody::Create {
             mailbox,
             special_use,
-        } => mailbox::create(session, &mailbox, &special_use).await,
-        CommandBody::Delete(mailbox) => mailbox::delete(session, &mailbox).await,
-        CommandBody::Rename { from, to } => mailbox::rename(session, &from, &to).await,
-        CommandBody::Subscribe(mailbox) => mailbox::subscribe(session, &mailbox, true).await,
-        CommandBody::Unsubscribe(mailbox) => mailbox::subscribe(session, &mailbox, false).await,
-        CommandBody::List(list) => list::run(session, list, out).await,
-        CommandBody::Lsub { reference, pattern } => {
-            list::subscribed(session, &reference, &pattern, out).await
+        } => Box::pin(mailbox::create(session, &mailbox, &special_use)).await,
+        CommandBody::Delete(mailbox) => Box::pin(mailbox::delete(session, &mailbox)).await,
+        CommandBody::Rename { from, to } => Box::pin(mailbox::rename(session, &from, &to)).await,
+        CommandBody::Subscribe(mailbox) => {
+            Box::pin(mailbox::subscribe(session, &mailbox, true)).await
         }
-        CommandBody::Status { mailbox, items } => status::run(session, &mailbox, &items, out).await,
+        CommandBody::Unsubscribe(mailbox) => {
+            Box::pin(mailbox::subscribe(session, &mailbox, false)).await
+        }
+        CommandBody::List(list) => Box::pin(list::run(session, list, out)).await,
+        CommandBody::Lsub { reference, pattern } => {
+            Box::pin(list::subscribed(session, &reference, &pattern, out)).await
+        }
+        CommandBody::Status { mailbox, items } => {
+            Box::pin(status::run(session, &mailbox, &items, out)).await
+        }
         CommandBody::Append(_) => Ok(Completion::bad("APPEND ends with its message as a literal")),
         CommandBody::Idle => idle::run(session, input, out).await,
-        CommandBody::Close => close::close(session).await,
+        CommandBody::Close => Box::pin(close::close(session)).await,
         CommandBody::Unselect => close::unselect(session),
-        CommandBody::Expunge(set) => expunge::run(session, set, out).await,
-        CommandBody::Search(search) => search::run(session, tag, search, out).await,
-        CommandBody::Fetch(fetch) => fetch::run(session, fetch, out).await,
-        CommandBody::Store(store) => store::run(session, store, out).await,
-        CommandBody::Copy(transfer) => transfer::copy(session, transfer).await,
-        CommandBody::Move(transfer) => transfer::r#move(session, transfer, out).await,
+        CommandBody::Expunge(set) => Box::pin(expunge::run(session, set, out)).await,
+        CommandBody::Search(search) => Box::pin(search::run(session, tag, search, out)).await,
+        CommandBody::Fetch(fetch) => Box::pin(fetch::run(session, fetch, out)).await,
+        CommandBody::Store(store) => Box::pin(store::run(session, store, out)).await,
+        CommandBody::Copy(transfer) => Box::pin(transfer::copy(session, transfer)).await,
+        CommandBody::Move(transfer) => Box::pin(transfer::r#move(session, transfer, out)).await,
     }
 }
 

@@ -1,0 +1,66 @@
+//! What changed in a mailbox, worked out once for all sessions that show the same picture of it: new mail wakes all that wait in IDLE.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::kinds::Changes;
+use crate::ids::{AccountId, MailboxId, ModSeq};
+
+type Place = (AccountId, MailboxId);
+
+/// Mailboxes whose last changes are kept.
+const MAILBOXES: usize = 256;
+/// Changes with more ranges of UIDs or more entries are not: each session works them out.
+const PIECES: usize = 64;
+
+/// The last changes of some mailboxes.
+#[derive(Default)]
+pub(crate) struct SharedChanges {
+    of: Mutex<HashMap<Place, Known>>,
+}
+
+struct Known {
+    /// The modseq of the picture that they change. It says what the picture shows, where nothing that is gone is kept in it.
+    from: ModSeq,
+    /// How often the account's watchers had been woken when the state was read, or less.
+    woken: u64,
+    changes: Changes,
+}
+
+impl SharedChanges {
+    fn of(&self) -> MutexGuard<'_, HashMap<Place, Known>> {
+        self.of.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What changed since `from`, if somebody worked it out since the watchers were woken for the time `woken`. Nobody can ask who
+    /// began to watch after all others had left: a view that is opened begins behind all changes that were worked out.
+    pub(crate) fn known(&self, place: Place, from: ModSeq, woken: u64) -> Option<Changes> {
+        let of = self.of();
+        let known = of.get(&place)?;
+        (known.from == from && known.woken == woken).then(|| known.changes.clone())
+    }
+
+    /// Keeps them for the next session.
+    pub(crate) fn keep(&self, place: Place, from: ModSeq, woken: u64, changes: &Changes) {
+        let sets = [&changes.expunged, &changes.arrived, &*changes.uids];
+        let is_small =
+            changes.flagged.len() <= PIECES && sets.iter().all(|set| set.ranges().len() <= PIECES);
+        let mut of = self.of();
+        if !is_small {
+            of.remove(&place);
+            return;
+        }
+        if of.len() >= MAILBOXES && !of.contains_key(&place) {
+            of.clear();
+        }
+        let changes = changes.clone();
+        of.insert(
+            place,
+            Known {
+                from,
+                woken,
+                changes,
+            },
+        );
+    }
+}
