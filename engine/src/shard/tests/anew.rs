@@ -31,6 +31,7 @@ fn of_a_hot_tier_that_was_made_anew_while_running_nothing_counts_as_durable_yet(
 
     // Its file is lost, and the next durable commit fails: a new one is begun.
     hot.remove(&dir().join("hot.redb")).unwrap();
+    hot.sync_dir(dir()).unwrap();
     let whole = running.shard.hot.get().unwrap();
     hot.fail_sync(0);
     let mut bytes = 0;
