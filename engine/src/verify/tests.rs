@@ -12,7 +12,7 @@ use coldpost_tiers::address::ObjectId;
 use coldpost_tiers::disk::RealDisk;
 use coldpost_tiers::hot::row::{ObjectRow, ObjectState, Row};
 use coldpost_tiers::hot::{TableName, key};
-use coldpost_tiers::segment::{FileState, Placed, SegmentReader};
+use coldpost_tiers::segment::{FileState, Lineage, Placed, RecordParts, SegmentReader, recover};
 
 use super::*;
 use crate::account::AccountName;
@@ -214,6 +214,63 @@ fn what_a_kill_left_torn_behind_the_last_promised_entry_is_no_damage() {
             let is_whole = u64::from(end == last.end_offset);
             assert_eq!(summary.messages, u64::from(KNOWN + TAIL) - 1 + is_whole);
         }
+    });
+}
+
+/// Of a batch that was never promised, any part may have reached the disk.
+#[test]
+fn a_batch_that_was_not_promised_counts_to_its_first_torn_record() {
+    let dir = place::scratch("last-batch");
+    block_on(async {
+        let store = Killed::new(settings(dir.path())).await;
+        let mut reader = SegmentReader::open(&RealDisk, &store.open).unwrap();
+        let header = reader.header().clone();
+        let mail = loop {
+            let record = reader.next_record().unwrap().unwrap();
+            if record.at == store.tail[0] {
+                break record;
+            }
+        };
+        // The same mail twice again, as ops of their own.
+        let metas = [1, 2].map(|id| {
+            let mut meta = mail.meta.to_vec();
+            meta[10..26].fill(id);
+            meta
+        });
+        let lineage = Lineage {
+            store: header.store,
+            shard: header.shard,
+            epoch: header.epoch,
+        };
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let recovered = recover(disk, &store.open, lineage, header.first, 0);
+        let mut open = recovered.unwrap().unwrap().open;
+        let parts = metas.each_ref().map(|meta| RecordParts {
+            meta,
+            body: &mail.body,
+        });
+        let placed = open.append_batch(&parts, 1_800_000_000_000).unwrap();
+        open.sync().unwrap();
+        let all = u64::from(KNOWN + TAIL);
+        let (summary, damage, unchecked) = store.verified().await;
+        assert_eq!((damage, unchecked), (Vec::new(), Vec::new()));
+        assert_eq!(summary.messages, all + 2);
+        for (placed, whole) in placed.iter().zip([all, all + 1]) {
+            let found = store.damaged(placed.end_offset - 3, 1).await;
+            let (summary, damage, unchecked) = found;
+            assert_eq!((damage, unchecked), (Vec::new(), Vec::new()));
+            assert_eq!(summary.messages, whole);
+        }
+        // Once something is written behind it, it was promised.
+        open.idle_mark(1_800_000_000_001).unwrap();
+        let found = store.damaged(placed[0].end_offset - 3, 1).await;
+        let (summary, damage, unchecked) = found;
+        assert_eq!(
+            uids(&damage).first(),
+            Some(&(KNOWN + TAIL + 1)),
+            "{damage:?}"
+        );
+        assert_eq!((summary.messages, unchecked), (all + 2, Vec::new()));
     });
 }
 
