@@ -106,6 +106,8 @@ pub const READ_AHEAD_FRAMES: usize = 32;
 pub const BATCH_AHEAD_BYTES: usize = 2 * 1024 * 1024;
 /// Frames that all readers together hold ahead of themselves: 16 MiB of mail.
 pub const READ_AHEAD_HELD: usize = 64;
+/// Milliseconds that a reader keeps what was read ahead for it when others want its place.
+pub const AHEAD_KEPT_MS: u64 = 5_000;
 /// Bytes of a part below which its leaving does not help an entry to fit.
 pub const BLOB_PART_MIN: u64 = 16 * 1024;
 /// Parts of a message that leave it as blobs of their own; then the whole message does.

@@ -23,6 +23,7 @@ use crate::search::SearchMemory;
 use crate::settings::{MinFree, Settings};
 use crate::shard::Shard;
 use crate::upkeep::Upkeep;
+use crate::view::budget::Budget;
 use crate::view::{BodyReader, Entry, MailboxView, Message, SectionReader, mailbox, message};
 
 /// Of a small disk the reserve for mail is this part (`MAIL_RESERVE`).
@@ -56,7 +57,7 @@ pub(crate) struct Inner {
     /// Of header fields that were searched.
     pub(crate) header_texts: TextsCache,
     /// Frames that readers of bodies hold ahead of themselves.
-    pub(crate) read_ahead: Arc<tokio::sync::Semaphore>,
+    pub(crate) read_ahead: Arc<Budget>,
     /// Held for as long as the data directory is ours.
     pub(crate) lock: std::fs::File,
 }

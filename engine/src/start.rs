@@ -21,9 +21,7 @@ use tokio::sync::mpsc;
 use crate::error::{Error, Kind, Result};
 use crate::identity::{self, Claim, Identity};
 use crate::ids::{Epoch, Position, ShardNo, StoreId};
-use crate::limits::{
-    DURABLE_EVERY_MS, HEADER_TEXTS_MEMORY, READ_AHEAD_HELD, START_CHECK_MS, START_NEEDS_MS,
-};
+use crate::limits::{DURABLE_EVERY_MS, HEADER_TEXTS_MEMORY, START_CHECK_MS, START_NEEDS_MS};
 use crate::local::{LocalStore, shard_dir};
 use crate::op::{LEVEL, Op};
 use crate::open::{Engine, Inner};
@@ -107,7 +105,7 @@ impl Engine {
                 unfinished: tokio::sync::Notify::new(),
                 search_memory: Default::default(),
                 header_texts: TextsCache::new(HEADER_TEXTS_MEMORY),
-                read_ahead: Arc::new(tokio::sync::Semaphore::new(READ_AHEAD_HELD)),
+                read_ahead: Arc::default(),
                 lock,
             }),
         };

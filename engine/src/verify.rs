@@ -12,6 +12,7 @@ mod objects;
 mod pieces;
 mod rebuild;
 mod stopped;
+mod tail;
 mod victims;
 
 use std::path::Path;
@@ -343,3 +344,6 @@ pub(crate) fn damage(
         victims,
     }));
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,8 +46,8 @@ pub const TARGET: Target = Target {
 };
 
 /// All that a complaint may say beside the numbers of what a hash costs: none of it is from a line.
-const SAID: &str = "a argon2 as at base64 bcrypt broken bytes cannot costs crypt CRYPT encoded encoding field further has hash here \
-    in is it its kind known length log login longer most name no none not of password rounds run are scheme says stands than the to \
+const SAID: &str = "a about and argon2 as at base64 bcrypt behind broken bytes cannot complaints costs crypt CRYPT encoded encoding field further has hash here \
+    in is it its kind known length lines log login longer more most name no none not of password rounds run are scheme says stands than the to \
     up already user UTF-8 wrong allow_nets nologin nopassword ARGON2ID ARGON2I BLF-CRYPT SHA512-CRYPT SHA256-CRYPT } \
     MD5 MD5-CRYPT PLAIN-MD5 LDAP-MD5 SMD5 DIGEST-MD5 CRAM-MD5 SHA SHA1 SSHA SCRAM-SHA-1 SCRAM-SHA-256 PBKDF2 DES-CRYPT";
 

@@ -6,6 +6,8 @@ pub const FRAME_RAW_MAX: usize = 256 * 1024;
 pub const RECORD_MAX: usize = 512 * 1024;
 /// Bytes at the beginning of a hot tier's file that the kernel is asked to read ahead when it is opened.
 pub const HOT_AHEAD_MAX: u64 = 512 * 1024 * 1024;
+/// Bytes of pages that change in a hot tier that is only looked at; they are in memory.
+pub const HOT_OVERLAY_MAX: u64 = 256 * 1024 * 1024;
 /// Raw bytes of a row.
 pub const ROW_MAX: usize = 256 * 1024;
 /// Bytes of an object's key: what S3 allows.

@@ -3,8 +3,8 @@
 //! Promises: a name is one account's at any moment, and an account that is marked as deleted is nobody's to log in to. Each step may be
 //! done again. A crash leaves: a mark; the next start, or upkeep, goes on from there.
 
-use coldpost_tiers::hot::TableName;
-use coldpost_tiers::hot::row::{NameRow, NameState, Row};
+use coldpost_tiers::hot::row::{AccountRow, AccountState, NameRow, NameState, Row};
+use coldpost_tiers::hot::{Snapshot, TableName, key};
 
 use crate::account::AccountName;
 use crate::deliver::unexpected;
@@ -154,11 +154,14 @@ impl Engine {
         Ok(marked)
     }
 
-    /// One step of dropping what a deleted account leaves behind; how many rows went.
+    /// One step of dropping what a deleted account leaves behind; how many rows went. While nothing may go no entry is written.
     ///
     /// # Errors
     /// `Unavailable`.
     pub(crate) async fn sweep_account(&self, shard: ShardNo, account: AccountId) -> Result<u64> {
+        if !has_rows_to_sweep(&self.shard(shard)?.hot.read()?, account)? {
+            return Ok(0);
+        }
         let op = Op::DeleteAccount {
             account,
             name: String::new(),
@@ -170,4 +173,28 @@ impl Engine {
             other => Err(unexpected(&other)),
         }
     }
+}
+
+/// Whether the step `swept` would drop a row: a thread, or with nothing left of its mail the account's own.
+fn has_rows_to_sweep(state: &Snapshot, account: AccountId) -> Result<bool> {
+    let prefix = key::account(account);
+    let has = |table| -> Result<bool> {
+        let first = state.scan(table, &prefix, &prefix)?.next().transpose()?;
+        Ok(first.is_some())
+    };
+    let Some(value) = state.get(TableName::Accounts, &prefix)? else {
+        return Ok(false);
+    };
+    if AccountRow::decode("accounts", &value)?.state != AccountState::Deleting {
+        return Ok(false);
+    }
+    if has(TableName::Threads)? {
+        return Ok(true);
+    }
+    for table in [TableName::Mailboxes, TableName::Expunged, TableName::Places] {
+        if has(table)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::Shard;
 use super::journal_loop::Durable;
+use super::open::Ready;
 use crate::apply::{self, At, Fold};
 use crate::error::{Error, Kind, Result};
 use crate::ids::Position;
@@ -25,7 +26,7 @@ use crate::upkeep::Notice;
 type Waiting = (At, Record, oneshot::Sender<Result<Outcome>>);
 
 /// Opens the hot tier anew by replay up to a durable position, after an I/O error.
-pub(super) type Reopen = Box<dyn Fn(Position) -> Result<(HotTier, Fold)> + Send>;
+pub(super) type Reopen = Box<dyn Fn(Position) -> Result<Ready> + Send>;
 
 pub(super) struct ApplyLoop {
     pub(super) shard: Arc<Shard>,
@@ -261,7 +262,8 @@ impl ApplyLoop {
         let mut wait = Duration::from_millis(100);
         loop {
             match (self.reopen)(last) {
-                Ok((hot, fold)) => {
+                Ok(Ready { hot, fold, durable }) => {
+                    self.shard.hot_reopened(durable);
                     self.shard.hot.replace(Some(hot));
                     self.fold = fold;
                     self.is_aside = false;

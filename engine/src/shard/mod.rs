@@ -82,6 +82,15 @@ impl Shard {
         Position(self.hot_durable.load(Ordering::Acquire))
     }
 
+    /// Takes over how far the file of a hot tier that was opened keeps its rows; one that was made anew keeps none. On a full disk, where no
+    /// durable commit follows, what counted before goes on counting, else nothing would be evicted and the disk stay full: a power cut
+    /// may then need the bucket.
+    fn hot_reopened(&self, durable: Position) {
+        if self.has_room() || durable > self.hot_durable() {
+            self.hot_durable.store(durable.0, Ordering::Release);
+        }
+    }
+
     /// Takes no more entries; what is waiting is written.
     pub(crate) fn shut(&self) {
         self.submit

@@ -84,7 +84,6 @@ pub(crate) fn open(settings: OpenShard) -> Result<Opened> {
     make(&journal_dir)?;
     make(&settings.dir.join("blobs"))?;
     let (hot, fold) = hot_tier(&settings)?;
-    let hot_durable = fold.applied.position;
     let promised = &fold.applied;
     let opened = Embedded::open(EmbeddedSettings {
         disk: Arc::clone(&settings.disk),
@@ -106,7 +105,13 @@ pub(crate) fn open(settings: OpenShard) -> Result<Opened> {
             "cut what a crash left behind the journal's end"
         );
     }
-    let (hot, fold) = replayed(&settings, hot, fold, journal.last())?;
+    let Ready { hot, fold, durable } = replayed(&settings, hot, fold, journal.last())?;
+    let was_made = durable == Position(0);
+    let hot_durable = if was_made {
+        fold.applied.position
+    } else {
+        durable
+    };
     if let Some(made_ms) = opened.held_since_ms {
         // Upkeep is gone only at shutdown.
         let _ = settings.notices.send(Notice::Held {
@@ -134,6 +139,7 @@ pub(crate) fn open(settings: OpenShard) -> Result<Opened> {
         places: Arc::new(Semaphore::new(QUEUE_ENTRIES_MAX)),
         down: Mutex::new(None),
     });
+    shard.hot_reopened(durable);
     let threads = start(&shard, settings, fold, Box::new(journal), queue)?;
     Ok(Opened { shard, threads })
 }
@@ -227,21 +233,26 @@ fn hot_tier(settings: &OpenShard) -> Result<(HotTier, Fold)> {
     load((settings.open_hot)(&path, settings.cache)?)
 }
 
+/// A hot tier with all of the journal in it.
+pub(super) struct Ready {
+    pub(super) hot: HotTier,
+    pub(super) fold: Fold,
+    /// The last entry that its file keeps through a power cut.
+    pub(super) durable: Position,
+}
+
 /// The hot tier with all of the journal in it; one that turns out to be damaged meanwhile is made anew.
-fn replayed(
-    settings: &OpenShard,
-    hot: HotTier,
-    mut fold: Fold,
-    last: Position,
-) -> Result<(HotTier, Fold)> {
+fn replayed(settings: &OpenShard, hot: HotTier, mut fold: Fold, last: Position) -> Result<Ready> {
+    let durable = fold.applied.position;
     match replay(settings, &hot, &mut fold, last) {
-        Ok(()) => Ok((hot, fold)),
+        Ok(()) => Ok(Ready { hot, fold, durable }),
         Err(e) if e.is_hot_damage() => {
             drop(hot);
             set_aside(&*settings.disk, &settings.dir, &e)?;
             let (hot, mut fold) = hot_tier(settings)?;
+            let durable = fold.applied.position;
             replay(settings, &hot, &mut fold, last)?;
-            Ok((hot, fold))
+            Ok(Ready { hot, fold, durable })
         }
         Err(e) => Err(e),
     }

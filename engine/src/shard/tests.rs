@@ -1,6 +1,7 @@
 //! A shard, journal and redb alike, on a disk that forgets, fails and fills up.
 
 mod accounts;
+mod anew;
 mod kit;
 mod troubled;
 

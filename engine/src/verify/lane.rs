@@ -8,7 +8,9 @@ use coldpost_tiers::address::ObjectId;
 use coldpost_tiers::cold::{Caller, ColdStore, Key, key};
 use coldpost_tiers::disk::{Disk, DiskFile, ReadOnlyDisk, failed};
 use coldpost_tiers::object::ObjectHeader;
-use coldpost_tiers::segment::{FileState, Lineage, Record, Salvage, Salvaged, SegmentReader};
+use coldpost_tiers::segment::{
+    FileState, Lineage, Record, Salvage, Salvaged, SealedSegment, SegmentReader,
+};
 use futures::TryStreamExt;
 use tokio::runtime::Handle;
 
@@ -25,6 +27,15 @@ pub(super) enum Look {
     Damaged(ObjectHeader, Record),
     /// Nothing that can be read; where the next one may be.
     Nothing(Option<Position>),
+}
+
+/// Where what must be whole ends.
+#[derive(Clone, Copy)]
+pub(super) struct End {
+    /// The last entry that the files say was promised.
+    pub(super) promised: Position,
+    /// Where the newest file begins, when it is open: what a crash left torn at its end, behind what was promised, is no damage.
+    pub(super) open_from: Option<Position>,
 }
 
 /// See the module.
@@ -150,6 +161,31 @@ impl Lane {
     pub(super) fn newest(&self) -> Option<(Position, bool)> {
         let segment = self.segments.last()?;
         Some((segment.first, segment.is_open))
+    }
+
+    /// What the newest file that can be read says of its end.
+    pub(super) fn end(&self) -> End {
+        for segment in self.segments.iter().rev() {
+            let (Place::File(path), Ok((reader, _))) = (&segment.place, self.read(segment)) else {
+                continue;
+            };
+            let before = Position(segment.first.0.saturating_sub(1));
+            // Of one that was sealed and did not get its name, all was promised too.
+            let sealed = SealedSegment::open(&ReadOnlyDisk, path);
+            let is_open = segment.is_open && sealed.is_err();
+            return End {
+                promised: match sealed {
+                    Ok(sealed) => sealed.footer().last,
+                    Err(_) if is_open => reader.promised().unwrap_or(before),
+                    Err(_) => before,
+                },
+                open_from: is_open.then_some(segment.first),
+            };
+        }
+        End {
+            promised: Position(0),
+            open_from: None,
+        }
     }
 
     /// The copy that should hold a position.

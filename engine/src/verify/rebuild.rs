@@ -13,7 +13,7 @@ use coldpost_tiers::object::ObjectHeader;
 use coldpost_tiers::segment::Record as Stored;
 use tokio::runtime::Handle;
 
-use super::lane::{Lane, Look};
+use super::lane::{End, Lane, Look};
 use super::{Event, Summary, Unchecked, Whose, damage, in_full, unchecked};
 use crate::apply::{At, Fold};
 use crate::error::{Error, Kind, Result};
@@ -57,23 +57,8 @@ pub(super) async fn aside(
     report: &mut (dyn FnMut(Event) + Send),
 ) -> Result<Option<HotTier>> {
     let dir = shard_dir(&whose.settings.data, shard);
-    let local = Lane::local(&whose.settings.data, shard, whose.identity.store);
-    let handle = Handle::current();
-    let stored = Lane::stored(&whose.cold, shard, whose.identity.store, handle).await;
-    let work = move || {
-        let hot = nameless(&dir, cache)?;
-        let fold = Fold::load(&hot.read()?)?;
-        Making {
-            hot,
-            fold,
-            expected: Position(1),
-            pending: Vec::new(),
-            bytes: 0,
-            lanes: [local, stored],
-            lost: Vec::new(),
-        }
-        .run()
-    };
+    let lanes = vec![local(whose, shard), stored(whose, shard).await];
+    let work = move || Making::behind(nameless(&dir, cache)?, lanes)?.run();
     let done = tokio::task::spawn_blocking(work).await;
     let made = match done
         .map_err(|e| Error::with_source(Kind::Internal, "making a hot tier failed", e))?
@@ -94,16 +79,45 @@ pub(super) async fn aside(
         }
     };
     tell(&made, shard, summary, report);
+    if let [local, stored] = &made.lanes[..]
+        && ends_too_early(local, stored)
+    {
+        let last = made.expected.0 - 1;
+        let what = Unchecked {
+            object: journal_name(shard),
+            what: format!(
+                "a file with newer entries, those after entry {last}, is not there, if there was one: nobody knows how many these are"
+            ),
+            objects: 1,
+            ..Unchecked::default()
+        };
+        unchecked(summary, report, what);
+    }
     Ok(Some(made.hot))
 }
 
-fn tell(
+/// The shard's files.
+pub(super) fn local(whose: &Whose<'_>, shard: ShardNo) -> Lane {
+    Lane::local(&whose.settings.data, shard, whose.identity.store)
+}
+
+/// The shard's objects.
+pub(super) async fn stored(whose: &Whose<'_>, shard: ShardNo) -> Lane {
+    Lane::stored(&whose.cold, shard, whose.identity.store, Handle::current()).await
+}
+
+fn journal_name(shard: ShardNo) -> String {
+    format!("shards/{:04x}/journal", shard.0)
+}
+
+/// Tells what it could not be made from.
+pub(super) fn tell(
     made: &Making,
     shard: ShardNo,
     summary: &mut Summary,
     report: &mut (dyn FnMut(Event) + Send),
 ) {
-    let journal = format!("shards/{:04x}/journal", shard.0);
+    let journal = journal_name(shard);
     for (object, what) in made.lanes.iter().flat_map(Lane::misfits) {
         damage(summary, report, object.clone(), 0, what.clone(), Vec::new());
     }
@@ -137,13 +151,6 @@ fn tell(
         let what = format!("its entries could not be read, or not to their end: {why}");
         not_read(object, what);
     }
-    if ends_too_early(&made.lanes) {
-        let last = made.expected.0 - 1;
-        let what = format!(
-            "a file with newer entries, those after entry {last}, is not there, if there was one: nobody knows how many these are"
-        );
-        not_read(&journal, what);
-    }
     if let Some((object, why)) = away {
         let what = format!("the store could not be asked for the journal: {why}");
         not_read(object, what);
@@ -151,7 +158,7 @@ fn tell(
 }
 
 /// Whether the newest file is missing: there always is one, and what says that a segment is stored stands in a newer one.
-fn ends_too_early([local, stored]: &[Lane; 2]) -> bool {
+fn ends_too_early(local: &Lane, stored: &Lane) -> bool {
     match (local.newest(), stored.newest()) {
         (None, _) => true,
         (Some((first, is_open)), Some((object, _))) => !is_open && object >= first,
@@ -192,25 +199,74 @@ pub(super) fn remove_left(dir: &Path) -> Result<()> {
     }
 }
 
-struct Making {
-    hot: HotTier,
+/// The making of a hot tier's rows from where it stands on.
+pub(super) struct Making {
+    pub(super) hot: HotTier,
     fold: Fold,
     expected: Position,
     pending: Vec<(At, Record)>,
     bytes: usize,
     /// The nearest first: who asks the next one has no whole entry from this one.
-    lanes: [Lane; 2],
+    lanes: Vec<Lane>,
+    end: End,
     lost: Vec<Lost>,
+    /// The first entry that no lane gave whole.
+    first_bad: Option<Position>,
 }
 
 impl Making {
-    fn run(mut self) -> Result<Making> {
+    /// With what `lanes` have behind the last entry of `hot`; the files' lane is the first.
+    ///
+    /// # Errors
+    /// `Corrupt` of the hot tier.
+    pub(super) fn behind(hot: HotTier, lanes: Vec<Lane>) -> Result<Making> {
+        let fold = Fold::load(&hot.read()?)?;
+        let mut end = End {
+            promised: Position(0),
+            open_from: None,
+        };
+        if let Some((files, others)) = lanes.split_first() {
+            end = files.end();
+            // The store has only what was sealed.
+            let newest = others.iter().filter_map(Lane::newest).max();
+            end.open_from = end
+                .open_from
+                .filter(|first| newest.is_none_or(|(newest, _)| newest < *first));
+        }
+        Ok(Making {
+            hot,
+            expected: Position(fold.applied.position.0 + 1),
+            fold,
+            pending: Vec::new(),
+            bytes: 0,
+            lanes,
+            end,
+            lost: Vec::new(),
+            first_bad: None,
+        })
+    }
+
+    /// Whether an entry is not whole that another copy than the files may have.
+    pub(super) fn lacks_sealed(&self) -> bool {
+        let open_from = self.end.open_from.unwrap_or(Position(u64::MAX));
+        self.first_bad.is_some_and(|first| first < open_from)
+    }
+
+    /// Takes entries up to the last one.
+    ///
+    /// # Errors
+    /// `Unavailable` when there is no room for them, `Corrupt` of the hot tier.
+    pub(super) fn run(mut self) -> Result<Making> {
         loop {
             let at = self.expected;
             let (mut next, mut found, mut damaged) = (None, None, None);
+            let mut is_unknown = false;
             for lane in &mut self.lanes {
                 match lane.look(at) {
-                    Look::Whole(header, record) => found = decode(&header, record),
+                    Look::Whole(header, record) => {
+                        found = decode(&header, record);
+                        is_unknown |= found.is_none();
+                    }
                     Look::Damaged(header, record) => damaged = damaged.or(Some((header, record))),
                     Look::Nothing(Some(later)) => {
                         next = Some(next.map_or(later, |n: Position| n.min(later)))
@@ -222,14 +278,24 @@ impl Making {
                 }
             }
             let behind = Position(at.0 + 1);
-            if damaged.is_some() {
+            if damaged.is_some() || is_unknown {
                 next = Some(behind);
             }
-            let found =
-                found.or_else(|| damaged.and_then(|(header, record)| headed(&header, record)));
+            let promised = self.end.promised;
+            if found.is_none() {
+                // The start cuts from here on what a crash left.
+                if self.end.open_from.is_some() && at > promised && !is_unknown {
+                    break;
+                }
+                found = damaged.and_then(|(header, record)| headed(&header, record));
+                if found.is_some() || next.is_some() || at <= promised {
+                    self.first_bad.get_or_insert(at);
+                }
+            }
             match (found, next) {
                 (Some((at, record)), _) => self.take(at, record)?,
                 (None, Some(next)) => self.skip(next.max(behind))?,
+                (None, None) if at <= promised => self.skip(Position(promised.0 + 1))?,
                 (None, None) => break,
             }
         }

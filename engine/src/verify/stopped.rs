@@ -9,7 +9,7 @@ use coldpost_tiers::disk::ReadOnlyDisk;
 use coldpost_tiers::hot::HotTier;
 use coldpost_tiers::segment::{Lineage, SegmentReader};
 
-use super::{Event, Found, Subject, Summary, Whose, damage, in_full, rebuild};
+use super::{Event, Found, Subject, Summary, Whose, damage, in_full, rebuild, tail};
 use crate::apply::Fold;
 use crate::error::{Error, Kind, Result};
 use crate::identity::Identity;
@@ -113,13 +113,28 @@ pub(super) async fn subject(
         damage(summary, report, super::hot_name(shard), 0, what, Vec::new());
     }
     let is_made = opened.is_none();
-    if is_made {
-        hot.replace(rebuild::aside(whose, shard, cache, summary, report).await?);
-    } else {
-        hot.replace(opened);
-    }
-    let applied = |state| Ok(Fold::load(&state)?.applied.position);
-    let promised = hot.read().and_then(applied).unwrap_or(Position(0));
+    let promised = match opened {
+        Some(found) => {
+            let last = last(&found);
+            let caught_up = match last {
+                Some(last) => {
+                    let from = (&*path, cache);
+                    tail::caught_up(whose, shard, (found, last), from, summary, report).await
+                }
+                // What cannot be read of it is told where it is looked at.
+                None => Some(found),
+            };
+            hot.replace(caught_up);
+            last
+        }
+        None => {
+            let made = rebuild::aside(whose, shard, cache, summary, report).await?;
+            let last = made.as_ref().and_then(last);
+            hot.replace(made);
+            last
+        }
+    };
+    let promised = promised.unwrap_or(Position(0));
     Ok(Subject {
         shard,
         hot,
@@ -127,6 +142,12 @@ pub(super) async fn subject(
         is_running: false,
         is_made,
     })
+}
+
+/// The last entry in it, if it can be read.
+fn last(hot: &HotTier) -> Option<Position> {
+    let fold = Fold::load(&hot.read().ok()?).ok()?;
+    Some(fold.applied.position)
 }
 
 /// A hot tier that opens, if it is that of this shard's journal, as the start asks.

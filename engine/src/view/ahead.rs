@@ -1,23 +1,19 @@
 //! Bodies of a batch of messages, read before they are asked for: neighbours in few reads, while the batch before is on its way out.
 //!
-//! Promises: bounded by [`BATCH_AHEAD_BYTES`] a batch and a budget that all readers share; beyond it bodies are read one by one.
+//! Promises: bounded by [`BATCH_AHEAD_BYTES`] a batch and a budget that all readers share (`budget`); beyond it bodies are read one by one.
 
 use std::sync::Arc;
 
 use coldpost_tiers::address::{Extent, FrameRef};
 use coldpost_tiers::fetch::{Held, Stretch};
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::limits::{BATCH_AHEAD_BYTES, FRAME_MAX};
 use crate::open::Engine;
 use crate::view::Message;
+use crate::view::budget::Loan;
 
-/// What was read ahead for a batch; gone with its last message.
-#[derive(Debug)]
-pub(crate) struct Ahead {
-    pub(crate) held: Held,
-    _share: OwnedSemaphorePermit,
-}
+/// What was read ahead for a batch; gone with its last message, or when others want its place.
+pub(crate) type Ahead = Loan<Held>;
 
 /// How much of each message is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,23 +36,22 @@ impl Engine {
         let mut raw = 0;
         for message in &messages {
             let stretch = stretch(message, reach);
-            raw += stretch.frames.iter().map(raw_bytes).sum::<usize>();
-            if raw > BATCH_AHEAD_BYTES {
+            let more = stretch.frames.iter().map(raw_bytes).sum::<usize>();
+            if raw + more > BATCH_AHEAD_BYTES {
                 break;
             }
+            raw += more;
             stretches.push(stretch);
         }
-        let share =
-            u32::try_from(raw.min(BATCH_AHEAD_BYTES).div_ceil(FRAME_MAX)).unwrap_or(u32::MAX);
-        let budget = Arc::clone(&self.inner.read_ahead);
-        let Ok(share) = budget.try_acquire_many_owned(share) else {
+        if raw == 0 {
+            return messages;
+        }
+        let budget = &self.inner.read_ahead;
+        let Some(place) = budget.take(raw.div_ceil(FRAME_MAX)) else {
             return messages;
         };
         let held = self.inner.fetcher.ahead(shard, &stretches).await;
-        let ahead = Arc::new(Ahead {
-            held,
-            _share: share,
-        });
+        let ahead = budget.lend(held, place);
         for message in messages.iter_mut().take(stretches.len()) {
             message.ahead = Some(Arc::clone(&ahead));
         }

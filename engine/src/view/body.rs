@@ -6,17 +6,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use coldpost_tiers::address::{Address, BlobId, Extent, FrameRef, ObjectId, Recode, ShardNo};
-use coldpost_tiers::fetch::Fetcher;
+use coldpost_tiers::fetch::{Fetcher, Held};
 use coldpost_tiers::hot::row::{BlobRow, Row};
 use coldpost_tiers::hot::{TableName, key};
-
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::{Error, Kind, Result};
 use crate::limits::READ_AHEAD_FRAMES;
 use crate::shard::Shard;
 use crate::view::Message;
 use crate::view::ahead::Ahead as BatchAhead;
+use crate::view::budget::{Budget, Loan};
 
 /// A blob that the message names, as the hot tier knew it when the reader was made.
 struct BlobPlace {
@@ -32,16 +31,14 @@ struct Ahead {
     object: ObjectId,
     /// Which frames of the object's.
     first: usize,
-    frames: Vec<Bytes>,
-    /// Their share of what all readers hold together.
-    _share: OwnedSemaphorePermit,
+    frames: Arc<Loan<Vec<Bytes>>>,
 }
 
 /// Reads raw ranges of one message. Holds what it read ahead: of two objects, at most [`READ_AHEAD_FRAMES`] each, within a budget that all
 /// readers share and that is taken before they are read; beyond the budget one frame at a time is read.
 pub struct BodyReader {
     fetcher: Fetcher,
-    budget: Arc<Semaphore>,
+    budget: Arc<Budget>,
     ahead: Mutex<VecDeque<Ahead>>,
     /// What was read ahead of a batch of messages.
     batch: Option<Arc<BatchAhead>>,
@@ -56,7 +53,7 @@ pub struct BodyReader {
 impl BodyReader {
     pub(crate) fn new(
         fetcher: Fetcher,
-        budget: Arc<Semaphore>,
+        budget: Arc<Budget>,
         shard: &Shard,
         message: &Message,
     ) -> Result<BodyReader> {
@@ -207,22 +204,19 @@ impl BodyReader {
         if let Some(frame) = self.ahead().iter().find_map(|a| a.frame(object, index)) {
             return Ok(frame);
         }
-        if let Some(batch) = &self.batch
-            && let Some(frame) = batch
-                .held
-                .get(self.shard, object, offset, frames, index)
-                .map_err(away)?
+        let get = |held: &Held| held.get(self.shard, object, offset, frames, index);
+        if let Some(held) = self.batch.as_ref().and_then(|batch| batch.look(get))
+            && let Some(frame) = held.map_err(away)?
         {
             return Ok(frame);
         }
-        // The reader came past what it held of this object.
+        // The reader came past what it held of this object, or had to give it back.
         self.ahead().retain(|a| a.object != object);
         // Where much is held already it is fewer frames: half of what is left, and in the end this one alone.
         let wanted = frames.len().saturating_sub(index).min(READ_AHEAD_FRAMES);
-        let held = wanted.min(self.budget.available_permits() / 2);
-        let share = u32::try_from(held).unwrap_or(u32::MAX);
-        let share = Arc::clone(&self.budget).try_acquire_many_owned(share).ok();
-        let held = share.as_ref().map_or(1, |_| held.max(1));
+        let held = wanted.min(self.budget.free(2 * wanted) / 2);
+        let place = self.budget.take(held).filter(|_| held > 1);
+        let held = place.as_ref().map_or(1, |_| held);
         let until = frames.len().min(index + held);
         let got = self
             .fetcher
@@ -232,14 +226,14 @@ impl BodyReader {
         let frame = got.first().cloned().ok_or_else(|| {
             Error::new(Kind::Internal, "a frame that does not exist was asked for")
         })?;
-        if let Some(share) = share.filter(|_| held > 1) {
+        if let Some(place) = place {
+            let frames = self.budget.lend(got, place);
             let mut ahead = self.ahead();
             ahead.truncate(1);
             ahead.push_front(Ahead {
                 object,
                 first: index,
-                frames: got,
-                _share: share,
+                frames,
             });
         }
         Ok(frame)
@@ -253,9 +247,10 @@ impl BodyReader {
 impl Ahead {
     fn frame(&self, object: ObjectId, index: usize) -> Option<Bytes> {
         let at = index.checked_sub(self.first)?;
-        (self.object == object)
-            .then(|| self.frames.get(at).cloned())
-            .flatten()
+        if self.object != object {
+            return None;
+        }
+        self.frames.look(|frames| frames.get(at).cloned())?
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub(crate) mod ahead;
 pub(crate) mod body;
+pub(crate) mod budget;
 mod decoded;
 mod kinds;
 pub(crate) mod mailbox;

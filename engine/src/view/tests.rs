@@ -1,15 +1,19 @@
 //! Reading what is gone, on a real engine.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use coldpost_testkit::place;
 use coldpost_tiers::hot::row::{Row, Run};
 use coldpost_tiers::hot::{Batch, CommitKind, TableName, key};
 
-use super::{MailboxView, Vanished};
+use super::budget::Budget;
+use super::{BodyReader, MailboxView, Vanished};
 use crate::account::AccountName;
 use crate::error::Kind;
 use crate::flags::{FlagAction, Flags, SystemFlags};
 use crate::ids::{AccountRef, Uid};
-use crate::limits::{ROW_MAX, ROWS_BYTES_MAX};
+use crate::limits::{FRAME_MAX, ROW_MAX, ROWS_BYTES_MAX};
 use crate::op::Op;
 use crate::open::Engine;
 use crate::present;
@@ -303,5 +307,43 @@ async fn sessions_that_share_their_changes_are_told_what_each_would_have_found()
     let view = engine.select(ann, "INBOX", true).unwrap();
     assert!(view.changes().unwrap().is_none());
     drop((views, view));
+    engine.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_had_to_give_back_what_it_read_ahead_reads_the_same_bytes() {
+    let scratch = place::scratch("given-back");
+    let engine = Engine::open(settings(scratch.path())).await.unwrap();
+    let name = AccountName::normalise("ann@example.org").unwrap();
+    let ann = engine.open_account(&name).await.unwrap();
+    let mut text = String::from("Subject: long\r\n\r\n");
+    while text.len() < 6 * FRAME_MAX {
+        text.push_str(&format!("Line at {}.\r\n", text.len()));
+    }
+    let message = Append {
+        message: bytes::Bytes::from(text.clone()),
+        flags: Flags::default(),
+        internal_date: None,
+        email_id: None,
+    };
+    engine.append(ann, "INBOX", vec![message]).await.unwrap();
+    let view = engine.select(ann, "INBOX", false).unwrap();
+    let entries = view.entries(&[1].into_iter().collect(), 1).unwrap();
+    let message = engine.messages(ann, &entries).unwrap().remove(0).unwrap();
+    let budget = Arc::new(Budget::new(16, Duration::ZERO));
+    let shard = engine.shard(ann.shard).unwrap();
+    let fetcher = engine.inner.fetcher.clone();
+    let reader = BodyReader::new(fetcher, Arc::clone(&budget), &shard, &message).unwrap();
+    let mut read = Vec::new();
+    let mut held = 0;
+    while read.len() < text.len() {
+        let at = u64::try_from(read.len()).unwrap();
+        read.extend_from_slice(&reader.read(at, reader.size()).await.unwrap());
+        held += usize::from(budget.free(0) < 16);
+        assert_eq!(budget.free(16), 16, "it is slow, and others want all of it");
+    }
+    assert!(read == text.as_bytes());
+    assert!(held > 2, "it read ahead {held} times");
+    drop((reader, shard, view));
     engine.close().await;
 }

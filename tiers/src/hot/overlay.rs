@@ -12,12 +12,15 @@ use redb::StorageBackend;
 use super::{HotTier, OBJECT};
 use crate::disk::failed;
 use crate::error::{Error, Result};
+use crate::limits::HOT_OVERLAY_MAX;
 
 const PAGE: u64 = 4096;
 
 #[derive(Debug)]
 struct Overlay {
     file: File,
+    /// How many pages may be written.
+    pages_max: usize,
     state: Mutex<State>,
 }
 
@@ -39,7 +42,12 @@ impl Overlay {
             shown: length,
             pages: BTreeMap::new(),
         });
-        Ok(Overlay { file, state })
+        let pages_max = usize::try_from(HOT_OVERLAY_MAX / PAGE).expect("it fits into memory");
+        Ok(Overlay {
+            file,
+            pages_max,
+            state,
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -107,6 +115,10 @@ impl StorageBackend for Overlay {
         let mut state = self.state();
         for (number, inside, from, count) in touched(offset, data.len()) {
             if !state.pages.contains_key(&number) {
+                if state.pages.len() >= self.pages_max {
+                    let text = format!("more than {HOT_OVERLAY_MAX} bytes of it change");
+                    return Err(io::Error::new(io::ErrorKind::StorageFull, text));
+                }
                 let page = self.below(&state, number)?;
                 state.pages.insert(number, page);
             }
@@ -119,7 +131,7 @@ impl StorageBackend for Overlay {
 }
 
 impl HotTier {
-    /// Opens the file to look at it and changes nothing on disk.
+    /// Opens the file to look at it and changes nothing on disk. It may be written to, as far as [`HOT_OVERLAY_MAX`] goes.
     ///
     /// # Errors
     /// `NotFound` when there is no file, `Corrupt` when nothing can be made of it, `Unavailable` when the disk refuses.
@@ -172,5 +184,21 @@ mod tests {
             }
             prop_assert!(std::fs::read(&path).unwrap() == start);
         }
+    }
+
+    #[test]
+    fn an_overlay_that_is_full_takes_no_more_and_reads_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, [1; 3 * 4096]).unwrap();
+        let mut overlay = Overlay::open(&path).unwrap();
+        overlay.pages_max = 2;
+        overlay.write(4000, &[2; 200]).unwrap();
+        let refused = overlay.write(2 * 4096, &[3]).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::StorageFull);
+        overlay.write(0, &[4]).unwrap();
+        let mut read = [0; 3];
+        overlay.read(4199, &mut read).unwrap();
+        assert_eq!(read, [2, 1, 1]);
     }
 }

@@ -1,5 +1,6 @@
 //! Reads records in chain, with every check, from a sealed segment or the durable part of an open one.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -102,6 +103,38 @@ impl SegmentReader {
         }
         while self.walker.mark.next < position && self.next_record()?.is_some() {}
         Ok(self)
+    }
+
+    /// The last position that a whole batch frame states as durable, whatever is damaged before it: behind it a crash may have left a torn
+    /// tail. The one before the segment when none does.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub fn promised(mut self) -> Result<Position> {
+        let mut promised = Position(self.header.first.0.saturating_sub(1));
+        let mut durable = 0;
+        let mut waiting = VecDeque::new();
+        loop {
+            let batch = match self.walker.step()? {
+                Step::Record(_) => continue,
+                Step::End | Step::Index => break,
+                Step::Batch(batch) => batch,
+                Step::Misfit(_) => {
+                    let Some(batch) = self.walker.next_batch(self.walker.mark.offset)? else {
+                        break;
+                    };
+                    // It fits from here on, also where it follows another record than was read.
+                    self.walker.resume(&batch);
+                    continue;
+                }
+            };
+            durable = durable.max(batch.durable);
+            waiting.push_back((batch.offset, batch.next));
+            while let Some((_, next)) = waiting.pop_front_if(|(offset, _)| *offset <= durable) {
+                promised = Position(next.0.saturating_sub(1));
+            }
+        }
+        Ok(promised)
     }
 
     pub(super) fn into_walker(self) -> Walker {

@@ -2,7 +2,7 @@
 
 use crate::kit::*;
 use coldpost_tiers::Kind;
-use coldpost_tiers::address::Epoch;
+use coldpost_tiers::address::{Epoch, Position};
 use coldpost_tiers::disk::{Disk, FaultyDisk};
 use coldpost_tiers::object::ObjectHeader;
 use coldpost_tiers::segment::{Lineage, SealedSegment, SegmentReader, finish_seal};
@@ -123,6 +123,57 @@ fn a_hint_makes_the_last_batch_as_safe_as_an_idle_mark() {
         (0, 7),
         "the caller learns that more was known"
     );
+}
+
+/// Whoever only looks at a journal must call damage what a start refuses, and torn what it cuts.
+#[test]
+fn what_a_segment_says_was_promised_is_what_recovery_never_cuts() {
+    let (bytes, mails, _) = journal();
+    let disk = disk_with(&open_path(), &bytes);
+    recover(&disk, 0)
+        .unwrap()
+        .unwrap()
+        .open
+        .idle_mark(5)
+        .unwrap();
+    let marked = read(&disk, &open_path());
+    let promised = |disk: &FaultyDisk| {
+        let reader = SegmentReader::open(disk, &open_path()).ok()?;
+        Some(reader.promised().unwrap())
+    };
+    let last = Position(FIRST.0 - 1 + u64::try_from(mails.len()).unwrap());
+    assert_eq!(promised(&disk), Some(last));
+    let (mut refused, mut cut) = (0, 0);
+    for at in 0..marked.len() {
+        let mut flipped = marked.clone();
+        flipped[at] ^= 1 << (at % 8);
+        for bad in [
+            &flipped[..],
+            &flipped[..bytes.len().max(at + 1)],
+            &marked[..at],
+        ] {
+            let disk = disk_with(&open_path(), bad);
+            // Without a header it is told another way.
+            let Some(promised) = promised(&disk) else {
+                continue;
+            };
+            match recover(&disk, 0) {
+                Ok(recovered) => {
+                    let end = recovered.unwrap().open.durable().next;
+                    assert!(promised < end, "byte {at}: {promised:?} is cut");
+                    cut += usize::from(end <= last);
+                }
+                Err(error) => {
+                    let text = error.to_string();
+                    let lost = text.split_once("positions ").unwrap().1;
+                    let lost = lost.split_once(' ').unwrap().0.parse().unwrap();
+                    assert!(Position(lost) <= promised, "byte {at}: {text}");
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert!(refused > 1000 && cut > 1000, "{refused} {cut}");
 }
 
 /// The error names a range with this byte in it.

@@ -226,6 +226,33 @@ fn a_kill_at_each_step_of_deleting_an_account_leaves_all_of_it_or_nothing_that_o
     block_on(engine.close());
 }
 
+/// Every pass of upkeep wrote an entry for each account that waited for a session, into a journal that is kept for ever.
+#[test]
+fn while_a_session_shows_the_mail_of_a_deleted_account_upkeep_writes_nothing() {
+    let scratch = place::scratch("shown");
+    let disk = Filmed::new(&FaultyDisk::new());
+    block_on(async {
+        let (engine, ann) = with_ann(&disk, scratch.path()).await;
+        let shown = engine.select(ann, "INBOX", false).unwrap();
+        engine.delete_account(&name(ANN)).await.unwrap();
+        let shard = engine.shard(ann.shard).unwrap();
+        assert!(collect(&engine, &shard).await.unwrap(), "it is shown");
+        let before = shard.durable();
+        for _ in 0..3 {
+            assert!(collect(&engine, &shard).await.unwrap(), "it is shown");
+        }
+        assert_eq!(shard.durable(), before);
+        drop(shown);
+        assert!(!collect(&engine, &shard).await.unwrap(), "nothing waits");
+        assert_eq!(rows_of(&engine, ann), []);
+        let before = shard.durable();
+        assert!(!collect(&engine, &shard).await.unwrap(), "nothing waits");
+        assert_eq!(shard.durable(), before);
+        drop(shard);
+        engine.close().await;
+    });
+}
+
 /// The mark is there and the mail shard fails: the name is nobody's until upkeep has gone on.
 #[test]
 fn a_name_that_is_being_given_away_is_not_given_to_somebody_else() {
