@@ -12,13 +12,19 @@ pub(crate) fn of_runs(state: &Snapshot, account: AccountId, mailbox: MailboxId) 
     let mut set = UidSet::new();
     let prefix = key::mailbox(account, mailbox.0);
     state.walk(TableName::Runs, &prefix, &prefix, |run_key, value| {
-        let mut is_right = true;
-        Run::each_uid(value, |uid| {
-            is_right = is_right && push(&mut set, run_key, uid);
-        })?;
-        in_place(is_right)
+        push_run(&mut set, run_key, value)?;
+        Ok(true)
     })?;
     Ok(set)
+}
+
+/// Adds the UIDs of a run.
+pub(crate) fn push_run(set: &mut UidSet, run_key: &[u8], value: &[u8]) -> Result<()> {
+    let mut is_right = true;
+    Run::each_uid(value, |uid| {
+        is_right = is_right && push(set, run_key, uid);
+    })?;
+    in_place(is_right).map(drop)
 }
 
 /// Adds a UID of a run; not one that belongs into another run, or before those that are there: only a damaged row has such.
@@ -37,7 +43,7 @@ pub(crate) fn in_place(is_right: bool) -> Result<bool> {
     is_right.then_some(true).ok_or_else(wrong)
 }
 
-/// The UIDs below UIDNEXT that are in no hole; `None` when not all holes are noted.
+/// The UIDs below UIDNEXT that are in no hole; `None` when not all holes are noted, or are more to read than the runs.
 pub(crate) fn without_holes(
     state: &Snapshot,
     account: AccountId,
@@ -45,19 +51,22 @@ pub(crate) fn without_holes(
     row: &MailboxRow,
 ) -> Result<Option<UidSet>> {
     let wanted = row.missing();
+    if wanted > 0 && row.exists < Holes::rows_max(row.uid_next) {
+        return Ok(None);
+    }
     let mut there = UidSet::new();
     let mut next = 1_u32;
     if wanted > 0 {
         let head = state.look(
             TableName::Holes,
             &key::uid(account, mailbox.0, Holes::HEAD),
-            |value| HolesHead::decode("holes", value),
+            |value| HolesHead::decode("holes", value).ok(),
         )?;
         let whole = HolesHead {
             uid_validity: row.uid_validity,
             count: wanted,
         };
-        if head.transpose()? != Some(whole) {
+        if head.flatten() != Some(whole) {
             return Ok(None);
         }
         let (prefix, first) = (
@@ -66,7 +75,11 @@ pub(crate) fn without_holes(
         );
         let mut is_in_order = true;
         state.walk(TableName::Holes, &prefix, &first, |_, value| {
-            for (first, last) in Holes::decode("holes", value)?.ranges {
+            let Ok(holes) = Holes::decode("holes", value) else {
+                is_in_order = false;
+                return Ok(false);
+            };
+            for (first, last) in holes.ranges {
                 is_in_order &= first >= next && last < row.uid_next;
                 if is_in_order && first > next {
                     there.push_range(next, first - 1);

@@ -49,8 +49,12 @@ pub const PASSWD_USERS_MAX: usize = 100_000;
 pub const PASSWD_LINE_MAX: usize = 4 * 1024;
 /// Broken lines that are logged each time it is read.
 pub const PASSWD_COMPLAINTS_MAX: usize = 20;
-/// Memory of an argon2 hash that is run, KiB: what Dovecot makes. It is taken from `mail.memory` while it runs; of a smaller one the whole.
+/// Memory of an argon2 hash that is run, KiB: what Dovecot makes. What `CHECKS_MEMORY` does not have is taken from `mail.memory` while it runs, at most half of that.
 pub const ARGON2_MEMORY_KIB_MAX: u32 = 64 * 1024;
+/// Bytes that hashes have of their own, all together.
+pub const CHECKS_MEMORY: u64 = 32 * 1024 * 1024;
+/// Time between two looks at whether `mail.memory` has free what a hash needs of it: it does not stand in line there.
+pub const CHECK_MEMORY_TICK: Duration = Duration::from_millis(10);
 /// Memory of an argon2 hash that is made here, KiB.
 pub const ARGON2_MADE_MEMORY_KIB: u32 = 19 * 1024;
 /// Passes of an argon2 hash that is run.
@@ -139,6 +143,8 @@ pub const IMAP_APPEND_MESSAGES_MAX: usize = 1_000;
 pub const IMAP_APPEND_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Files in which messages of an APPEND lie while they arrive, at a time: of few open files an eighth of what the store leaves.
 pub const IMAP_APPEND_FILES_MAX: usize = 4_096;
+/// One account has at most this part of them: an eighth.
+pub const IMAP_APPEND_FILES_SHARE: usize = 8;
 /// Connections of the IMAP listener at a time.
 pub const IMAP_CONNECTIONS_MAX: usize = 16_384;
 /// IMAP connections of one address (of IPv6: of one network of 64 bits) at a time; of loopback, unix sockets and the networks of front ends only all together are bounded.

@@ -20,7 +20,7 @@ use crate::budget::Budget;
 use crate::http::wire::Door;
 use crate::limits::{
     FILES_LEFT, IMAP_ACCOUNT_SESSIONS_MAX, IMAP_ADDRESS_CONNECTIONS_MAX, IMAP_APPEND_FILES_MAX,
-    IMAP_CONNECTIONS_MAX,
+    IMAP_APPEND_FILES_SHARE, IMAP_CONNECTIONS_MAX,
 };
 use crate::listen::{Gate, Listener, Peer, Protocol, Speaks, Stream, Watch};
 use crate::lmtp::{self, Lmtp, Room, Spool};
@@ -287,6 +287,7 @@ impl Serving {
         settings: &ServerSettings,
     ) -> io::Result<()> {
         let users = Arc::clone(&self.users);
+        let files = FileShares::of(settings.open_files).append;
         let context = Arc::new(imap::Context {
             engine: self.engine.clone(),
             auth: Arc::new(Authenticator::new(settings.auth.clone(), users)),
@@ -299,7 +300,9 @@ impl Serving {
             metrics: imap::Metrics::new(prometheus::default_registry())
                 .map_err(io::Error::other)?,
             memory: self.budget.semaphore(),
-            append_files: Arc::new(Semaphore::new(FileShares::of(settings.open_files).append)),
+            append_files: Arc::new(Semaphore::new(files)),
+            // However few there are, one account does not take them all.
+            append_files_of: Places::new(files.div_ceil(IMAP_APPEND_FILES_SHARE)),
             sessions: Places::new(IMAP_ACCOUNT_SESSIONS_MAX),
             tls: passage.tls.clone(),
             shutdown: self.shutdown.receiver(),

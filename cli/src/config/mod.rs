@@ -22,7 +22,7 @@ pub(crate) use word::LogFormat;
 use word::{Accounts, Network, Truth};
 
 /// Of redb, where nothing else is said.
-const HOT_CACHE: Size = Size::mib(96);
+const HOT_CACHE: Size = Size::mib(64);
 /// Of decoded frames, where nothing else is said.
 const FRAMES: Size = Size::mib(24);
 /// Of message bytes in flight, where nothing else is said.
@@ -36,12 +36,15 @@ const _: () = assert!(
             + FRAMES.0
             + MAIL_MEMORY.0
             + coldpost_engine::limits::MEMORY_BOUNDS as u64
+            + coldpost_server::limits::CHECKS_MEMORY
             + coldpost_server::limits::IMAP_APPENDS_IN_MEMORY as u64,
     "the default caches and all bounds of memory together are under 360 MiB"
 );
-// Password checks take theirs from it.
-const _: () =
-    assert!(MAIL_MEMORY.0 >= coldpost_server::limits::ARGON2_MEMORY_KIB_MAX as u64 * 1024);
+// The largest hash has all of its memory.
+const _: () = assert!(
+    coldpost_server::limits::CHECKS_MEMORY + MAIL_MEMORY.0 / 2
+        >= coldpost_server::limits::ARGON2_MEMORY_KIB_MAX as u64 * 1024
+);
 
 /// All of coldpost.toml.
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -65,7 +65,7 @@ fn without_a_file_everything_has_its_default() {
         [cold]
 
         [hot]
-        cache = "96MiB"
+        cache = "64MiB"
         frames = "24MiB"
         local_bodies = "1GiB"
         min_free = "5%"

@@ -235,6 +235,14 @@ impl Step<'_, '_> {
             is_empty &= self.batch.scan(table, &prefix, &prefix)?.next().is_none();
         }
         if is_empty {
+            // What a binary left that knew no holes.
+            let left: Vec<_> = self
+                .batch
+                .scan(TableName::Holes, &prefix, &prefix)?
+                .collect::<Result<_>>()?;
+            for (key, _) in left {
+                self.batch.remove(TableName::Holes, &key)?;
+            }
             self.batch.remove(TableName::Accounts, &prefix)?;
             self.batch
                 .remove(TableName::Pending, &key::pending(3, account, &[]))?;

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use coldpost_tiers::Result;
-use coldpost_tiers::hot::row::{Holes, HolesHead, MailboxRow, MailboxState, Row, Run};
+use coldpost_tiers::hot::row::{Holes, HolesHead, MailboxRow, MailboxState, Row};
 use coldpost_tiers::hot::{TableName, key};
+use coldpost_tiers::{Kind, Result};
 
 use super::Step;
 use crate::ids::{AccountId, MailboxId};
+use crate::present;
 use crate::uidset::UidSet;
 
 impl Step<'_, '_> {
@@ -22,19 +23,38 @@ impl Step<'_, '_> {
         if fresh.is_empty() || row.state == MailboxState::Deleted {
             return Ok(());
         }
+        match self.note(account, mailbox, row, fresh) {
+            // Whoever reads the mailbox is told. What is only a shortcut stops nothing.
+            Err(error) if matches!(error.kind(), Kind::Corrupt { .. }) => {
+                self.forget_holes(account, mailbox)
+            }
+            noted => noted,
+        }
+    }
+
+    fn note(
+        &mut self,
+        account: AccountId,
+        mailbox: MailboxId,
+        row: &MailboxRow,
+        fresh: &UidSet,
+    ) -> Result<()> {
         let head_key = key::uid(account, mailbox.0, Holes::HEAD);
         let head = self.batch.get(TableName::Holes, &head_key)?;
         let head = head
-            .map(|v| HolesHead::decode("holes", &v))
-            .transpose()?
+            .and_then(|v| HolesHead::decode("holes", &v).ok())
             .filter(|head| head.uid_validity == row.uid_validity);
         let count = row.missing();
-        if head.map_or(0, |head| head.count) == count.saturating_sub(fresh.len()) {
+        let before = count.saturating_sub(fresh.len());
+        if head.is_some_and(|head| head.count == before) {
             self.add_holes(account, mailbox, fresh)?;
         } else {
-            // A binary that knew no holes has written here in between.
+            // The first of them, or a binary that knew no holes has written here in between.
             self.forget_holes(account, mailbox)?;
-            self.find_holes(account, mailbox, row.uid_next)?;
+            match before {
+                0 => self.add_holes(account, mailbox, fresh)?,
+                _ => self.find_holes(account, mailbox, row.uid_next)?,
+            }
         }
         let head = HolesHead {
             uid_validity: row.uid_validity,
@@ -75,19 +95,12 @@ impl Step<'_, '_> {
     /// Notes all holes, as the runs have them.
     fn find_holes(&mut self, account: AccountId, mailbox: MailboxId, uid_next: u32) -> Result<()> {
         let prefix = key::mailbox(account, mailbox.0);
-        let mut holes = UidSet::new();
-        let mut next = 1;
+        let mut there = UidSet::new();
         for row in self.batch.scan(TableName::Runs, &prefix, &prefix)? {
-            Run::each_uid(&row?.1, |uid| {
-                if uid > next {
-                    holes.push_range(next, uid - 1);
-                }
-                next = uid.saturating_add(1);
-            })?;
+            let (run_key, value) = row?;
+            present::push_run(&mut there, &run_key, &value)?;
         }
-        if uid_next > next {
-            holes.push_range(next, uid_next - 1);
-        }
-        self.add_holes(account, mailbox, &holes)
+        let all = UidSet::from_ranges((uid_next > 1).then(|| (1, uid_next - 1)));
+        self.add_holes(account, mailbox, &all.difference(&there))
     }
 }

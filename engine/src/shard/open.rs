@@ -106,11 +106,9 @@ pub(crate) fn open(settings: OpenShard) -> Result<Opened> {
         );
     }
     let Ready { hot, fold, durable } = replayed(&settings, hot, fold, journal.last())?;
-    let was_made = durable == Position(0);
-    let hot_durable = if was_made {
-        fold.applied.position
-    } else {
-        durable
+    let hot_durable = match durable {
+        Position(0) => fold.applied.position,
+        durable => durable,
     };
     if let Some(made_ms) = opened.held_since_ms {
         // Upkeep is gone only at shutdown.

@@ -1,16 +1,17 @@
 //! What changed in a mailbox, worked out once for all sessions that show the same picture of it: new mail wakes all that wait in IDLE.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::kinds::Changes;
 use crate::ids::{AccountId, MailboxId, ModSeq};
+use crate::uidset::UidSet;
 
 type Place = (AccountId, MailboxId);
 
 /// Mailboxes whose last changes are kept.
 const MAILBOXES: usize = 256;
-/// Changes with more ranges of UIDs or more entries are not: each session works them out.
+/// Changes of more ranges of UIDs or more entries are not: each session works them out.
 const PIECES: usize = 64;
 
 /// The last changes of some mailboxes.
@@ -24,7 +25,10 @@ struct Known {
     from: ModSeq,
     /// How often the account's watchers had been woken when the state was read, or less.
     woken: u64,
+    /// Without the UIDs.
     changes: Changes,
+    /// All UIDs, while a session has them.
+    uids: Weak<UidSet>,
 }
 
 impl SharedChanges {
@@ -37,12 +41,17 @@ impl SharedChanges {
     pub(crate) fn known(&self, place: Place, from: ModSeq, woken: u64) -> Option<Changes> {
         let of = self.of();
         let known = of.get(&place)?;
-        (known.from == from && known.woken == woken).then(|| known.changes.clone())
+        if (known.from, known.woken) != (from, woken) {
+            return None;
+        }
+        let uids = known.uids.upgrade()?;
+        let changes = known.changes.clone();
+        Some(Changes { uids, ..changes })
     }
 
     /// Keeps them for the next session.
     pub(crate) fn keep(&self, place: Place, from: ModSeq, woken: u64, changes: &Changes) {
-        let sets = [&changes.expunged, &changes.arrived, &*changes.uids];
+        let sets = [&changes.expunged, &changes.arrived];
         let is_small =
             changes.flagged.len() <= PIECES && sets.iter().all(|set| set.ranges().len() <= PIECES);
         let mut of = self.of();
@@ -53,13 +62,18 @@ impl SharedChanges {
         if of.len() >= MAILBOXES && !of.contains_key(&place) {
             of.clear();
         }
-        let changes = changes.clone();
+        let uids = Arc::downgrade(&changes.uids);
+        let changes = Changes {
+            uids: Arc::default(),
+            ..changes.clone()
+        };
         of.insert(
             place,
             Known {
                 from,
                 woken,
                 changes,
+                uids,
             },
         );
     }

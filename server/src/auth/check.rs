@@ -1,7 +1,7 @@
 //! Runs hashes: few at a time, off the async threads, and a password that was right a moment ago not again.
 //!
-//! Promises: each hash has its turn in the queue and takes its memory from the budget of messages in flight, a kept success counts for the same
-//! account, password and hash only, so that a changed file counts at once. Never: keeps a password; what is kept says nothing without
+//! Promises: each hash has its turn in the queue and its memory, of its own or of what messages in flight leave free; it never stands in their
+//! line, where it would hold up all behind it. A kept success counts for the same account, password and hash only, so that a changed file counts at once. Never: keeps a password; what is kept says nothing without
 //! a key that is gone with the process.
 
 use std::collections::HashMap;
@@ -14,28 +14,35 @@ use coldpost_engine::{Error, Kind, Result};
 use super::queue::{Asker, Queue, Turn};
 use super::scheme::Hash;
 use crate::budget::{Budget, Share};
-use crate::limits::{ARGON2_MADE_MEMORY_KIB, CHECK_KEPT, CHECK_WAIT, CHECKS_KEPT_MAX};
+use crate::limits::{
+    ARGON2_MADE_MEMORY_KIB, CHECK_KEPT, CHECK_MEMORY_TICK, CHECK_WAIT, CHECKS_KEPT_MAX,
+    CHECKS_MEMORY,
+};
 
 /// Where hashes are run; shared by all who do.
 #[derive(Debug)]
 pub struct Checks {
     queue: Queue,
-    memory: Budget,
+    /// Of hashes alone.
+    own: Budget,
+    /// Of messages in flight.
+    mail: Budget,
     key: [u8; 32],
     kept: Mutex<HashMap<[u8; 32], Instant>>,
 }
 
 impl Checks {
-    /// With a key of its own; `memory` is what hashes share with messages in flight.
+    /// With a key of its own; `mail` is what hashes share with messages in flight.
     ///
     /// # Errors
     /// The system gives no random bytes.
-    pub fn new(memory: Budget) -> std::io::Result<Checks> {
+    pub fn new(mail: Budget) -> std::io::Result<Checks> {
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(std::io::Error::other)?;
         Ok(Checks {
             queue: Queue::default(),
-            memory,
+            own: Budget::new(CHECKS_MEMORY),
+            mail,
             key,
             kept: Mutex::default(),
         })
@@ -114,19 +121,33 @@ impl Checks {
         work.await.map_err(died)
     }
 
-    /// Memory for a hash. One that takes more than there is at all runs when nobody else has any.
-    async fn share(&self, memory: usize) -> Result<Option<Share>> {
-        if memory == 0 {
-            return Ok(None);
-        }
-        let total = usize::try_from(self.memory.total()).unwrap_or(usize::MAX);
-        match self.memory.take(memory.min(total), CHECK_WAIT).await {
-            Some(share) => Ok(Some(share)),
-            None => {
-                let text = "too much mail is in flight for the memory of a password check; try again in a moment";
-                Err(Error::new(Kind::Unavailable, text))
+    /// Memory for a hash, at most half of that for mail.
+    async fn share(&self, memory: usize) -> Result<[Option<Share>; 2]> {
+        let taken = async {
+            loop {
+                if let Some(shares) = self.try_share(memory) {
+                    return shares;
+                }
+                tokio::time::sleep(CHECK_MEMORY_TICK).await;
             }
-        }
+        };
+        tokio::time::timeout(CHECK_WAIT, taken).await.map_err(|_| {
+            let text = "too much mail is in flight for the memory of a password check; try again in a moment";
+            Error::new(Kind::Unavailable, text)
+        })
+    }
+
+    /// The memory, if it is free now.
+    fn try_share(&self, memory: usize) -> Option<[Option<Share>; 2]> {
+        let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        let of_own = memory.min(bytes(self.own.free()));
+        let own = self.own.try_take(of_own)?;
+        let of_mail = (memory - of_own).min(bytes(self.mail.total() / 2));
+        let mail = match of_mail {
+            0 => None,
+            of_mail => Some(self.mail.try_take(of_mail)?),
+        };
+        Some([Some(own), mail])
     }
 
     /// As if as many logins of each kind waited as may.
@@ -273,30 +294,54 @@ mod tests {
         tokio::task::yield_now().await;
         // As if another one had been found right while it waits; run it would find no memory.
         checks.keep(checks.key_of(&anna, &hash, b"sesame"), Instant::now());
-        let _mail = checks.memory.try_take(64 << 20).expect("free");
+        let _own = checks.own.try_take(32 << 20).expect("free");
+        let _mail = checks.mail.try_take(64 << 20).expect("free");
         drop(held);
         assert!(login.await.expect("no panic").expect("its turn came"));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn hashes_take_their_memory_from_the_budget_of_mail_and_give_it_back() {
+    async fn hashes_take_what_they_lack_from_the_budget_of_mail_and_give_it_back() {
         const MADE: u64 = ARGON2_MADE_MEMORY_KIB as u64 * 1024;
         let budget = Budget::new(64 << 20);
         let checks = Checks::new(budget.clone()).expect("random bytes");
         let made = checks.make("sesame".to_owned()).await.expect("made");
         assert_eq!(made.memory() as u64, MADE);
-        // As if a large message were in flight, longer than a login waits.
-        let mail = budget.take(50 << 20, CHECK_WAIT).await.expect("free");
+        // As if another one had most of theirs, and a large message were in flight, longer than a login waits.
+        let other = checks.own.try_take(20 << 20).expect("free");
+        let mail = budget.take(60 << 20, CHECK_WAIT).await.expect("free");
         let run = || checks.run(made.clone(), b"sesame", Asker::Trusted);
         let told = run().await.expect_err("no memory");
         assert_eq!(told.kind(), Kind::Unavailable);
         drop(mail);
         assert!(run().await.expect("its turn came"));
         assert_eq!(budget.used(), 0);
-        // Of a smaller budget it takes the whole.
+        drop(other);
+        assert_eq!(checks.own.used(), 0);
+        // Of a smaller budget it takes half.
         let small = Budget::new(1 << 20);
         let checks = Checks::new(small.clone()).expect("random bytes");
-        let right = checks.run(made.clone(), b"sesame", Asker::Trusted).await;
-        assert!(right.expect("alone") && small.used() == 0);
+        let shares = checks.try_share(64 << 20).expect("free");
+        assert_eq!((checks.own.free(), small.free()), (0, 512 << 10));
+        drop(shares);
+        assert_eq!((checks.own.used(), small.used()), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hash_that_waits_for_memory_keeps_no_message_waiting() {
+        let budget = Budget::new(64 << 20);
+        let checks = Checks::new(budget.clone()).expect("random bytes");
+        let _large = budget.try_take(40 << 20).expect("free");
+        let share = checks.share(64 << 20);
+        tokio::pin!(share);
+        tokio::select! {
+            _ = &mut share => unreachable!("there is too little"),
+            () = tokio::time::sleep(CHECK_WAIT / 2) => {}
+        }
+        assert!(
+            budget.try_take(24 << 20).is_some(),
+            "all of the rest is free"
+        );
+        assert_eq!(checks.own.used(), 0, "and it holds nothing of theirs");
     }
 }

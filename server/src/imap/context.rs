@@ -39,6 +39,8 @@ pub struct Context {
     pub memory: Arc<Semaphore>,
     /// One for each file in which messages of an APPEND may lie at a time: nobody waits for one.
     pub append_files: Arc<Semaphore>,
+    /// The same for each account.
+    pub append_files_of: Places<AccountId>,
     /// Sessions of each account.
     pub sessions: Places<AccountId>,
     /// What STARTTLS begins; `None`: it is not offered.

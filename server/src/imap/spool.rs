@@ -9,11 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use coldpost_engine::ids::AccountId;
 use tokio::fs::{self, File, OpenOptions};
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
-use crate::limits::{IMAP_APPEND_IN_MEMORY, IMAP_APPENDS_IN_MEMORY};
+use crate::limits::{IMAP_APPEND_IN_MEMORY, IMAP_APPENDS_IN_MEMORY, IMAP_INPUT_BUFFER};
+use crate::places::{Place, Places};
 
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 /// One for each message that may be in memory while it arrives. Nobody waits for one.
@@ -22,8 +24,7 @@ static IN_MEMORY: Semaphore = Semaphore::const_new(IMAP_APPENDS_IN_MEMORY / IMAP
 /// Messages of one APPEND, one behind the other, that are not whole yet.
 pub(crate) struct Spool<'a> {
     directory: &'a Path,
-    /// One for each file that may be there at a time.
-    files: &'a Arc<Semaphore>,
+    files: Files<'a>,
     memory: Vec<u8>,
     /// Lets it be in memory.
     place: Option<SemaphorePermit<'static>>,
@@ -31,11 +32,27 @@ pub(crate) struct Spool<'a> {
     size: u64,
 }
 
+/// Which files may be there at a time.
+#[derive(Clone, Copy)]
+pub(crate) struct Files<'a> {
+    /// One for each.
+    pub(crate) all: &'a Arc<Semaphore>,
+    /// Those of each account.
+    pub(crate) of_account: &'a Places<AccountId>,
+    /// Whose they are.
+    pub(crate) account: AccountId,
+}
+
 /// A nameless file and its place among them.
 struct SpoolFile {
     file: File,
-    _place: OwnedSemaphorePermit,
+    _place: (OwnedSemaphorePermit, Place<AccountId>),
 }
+
+/// As many files are there as may be, of all or of the account.
+#[derive(Debug, thiserror::Error)]
+#[error("too many large messages are arriving at once; try again")]
+pub(crate) struct NoFileFree;
 
 /// Whole messages, to be taken into memory one by one.
 pub(crate) struct Whole {
@@ -50,8 +67,16 @@ pub(crate) struct Spooled {
     _share: OwnedSemaphorePermit,
 }
 
+impl Files<'_> {
+    fn take(&self) -> Option<(OwnedSemaphorePermit, Place<AccountId>)> {
+        let of_account = self.of_account.take(self.account)?;
+        let of_all = Arc::clone(self.all).try_acquire_owned().ok()?;
+        Some((of_all, of_account))
+    }
+}
+
 impl<'a> Spool<'a> {
-    pub(crate) fn new(directory: &'a Path, files: &'a Arc<Semaphore>) -> Spool<'a> {
+    pub(crate) fn new(directory: &'a Path, files: Files<'a>) -> Spool<'a> {
         Spool {
             directory,
             files,
@@ -62,23 +87,27 @@ impl<'a> Spool<'a> {
         }
     }
 
-    /// Adds octets.
+    /// Adds octets of messages that have `whole` octets as far as they were announced.
     ///
     /// # Errors
-    /// `ResourceBusy` when as many files are there as may be; those of the disk.
-    pub(crate) async fn write(&mut self, octets: &[u8]) -> io::Result<()> {
+    /// [`NoFileFree`]; those of the disk.
+    pub(crate) async fn write(&mut self, octets: &[u8], whole: u64) -> io::Result<()> {
         self.size = self
             .size
             .saturating_add(u64::try_from(octets.len()).unwrap_or(u64::MAX));
         let fits = self.memory.len() + octets.len() <= IMAP_APPEND_IN_MEMORY;
-        if self.file.is_none() && self.place.is_some() && fits {
+        // What one read brought is there already.
+        let is_all = self.size == whole && octets.len() <= IMAP_INPUT_BUFFER;
+        if self.file.is_none() && (self.place.is_some() && fits || is_all && self.memory.is_empty())
+        {
             self.memory.extend_from_slice(octets);
             return Ok(());
         }
         if self.file.is_none() {
-            let place = Arc::clone(self.files)
-                .try_acquire_owned()
-                .map_err(|_| io::ErrorKind::ResourceBusy)?;
+            let place = self
+                .files
+                .take()
+                .ok_or_else(|| io::Error::other(NoFileFree))?;
             let mut file = nameless(self.directory).await?;
             file.write_all(&self.memory).await?;
             (self.memory, self.place) = (Vec::new(), None);
@@ -171,14 +200,40 @@ async fn nameless(directory: &Path) -> io::Result<File> {
 mod tests {
     use super::*;
 
+    /// More is to come.
+    const LATER: u64 = u64::MAX;
+
+    struct Free {
+        all: Arc<Semaphore>,
+        of_account: Places<AccountId>,
+    }
+
+    impl Free {
+        /// So many, and half of them for an account.
+        fn new(files: usize) -> Free {
+            Free {
+                all: Arc::new(Semaphore::new(files)),
+                of_account: Places::new(files.div_ceil(2)),
+            }
+        }
+
+        fn files(&self, account: u64) -> Files<'_> {
+            Files {
+                all: &self.all,
+                of_account: &self.of_account,
+                account: AccountId(account),
+            }
+        }
+    }
+
     async fn spooled(sizes: &[usize], memory: &Arc<Semaphore>) -> Spooled {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let files = Arc::new(Semaphore::new(1));
-        let mut spool = Spool::new(directory.path(), &files);
+        let free = Free::new(1);
+        let mut spool = Spool::new(directory.path(), free.files(1));
         for (number, size) in sizes.iter().enumerate() {
             let octet = u8::try_from(number % 250).expect("below 250");
             spool
-                .write(&vec![octet; *size])
+                .write(&vec![octet; *size], LATER)
                 .await
                 .expect("the disk works");
         }
@@ -214,12 +269,15 @@ mod tests {
     async fn where_too_many_arrive_at_once_the_next_goes_through_a_file() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let memory = Arc::new(Semaphore::new(96 * 1024));
-        let files = Arc::new(Semaphore::new(1_000));
+        let free = Free::new(1_000);
         let most = IMAP_APPENDS_IN_MEMORY / IMAP_APPEND_IN_MEMORY;
         let mut arriving: Vec<Spool<'_>> = Vec::new();
         for _ in 0..=most {
-            let mut spool = Spool::new(directory.path(), &files);
-            spool.write(b"a message").await.expect("the disk works");
+            let mut spool = Spool::new(directory.path(), free.files(1));
+            spool
+                .write(b"a message", LATER)
+                .await
+                .expect("the disk works");
             arriving.push(spool);
         }
         let in_memory = arriving.iter().filter(|spool| spool.file.is_none());
@@ -236,11 +294,11 @@ mod tests {
         let memory = Arc::new(Semaphore::new(96 * 1024));
         for sizes in [[3, 5, 1], [IMAP_APPEND_IN_MEMORY, 70_000, 2]] {
             let directory = tempfile::tempdir().expect("a temporary directory");
-            let files = Arc::new(Semaphore::new(1));
-            let mut spool = Spool::new(directory.path(), &files);
+            let free = Free::new(1);
+            let mut spool = Spool::new(directory.path(), free.files(1));
             for (octet, size) in (1..).zip(sizes) {
                 let message = vec![octet; size];
-                spool.write(&message).await.expect("the disk works");
+                spool.write(&message, LATER).await.expect("the disk works");
             }
             let mut whole = spool.finish().await.expect("the disk works");
             for (octet, size) in (1..).zip(sizes) {
@@ -264,9 +322,12 @@ mod tests {
     async fn a_message_larger_than_all_memory_takes_all_of_it() {
         let memory = Arc::new(Semaphore::new(2));
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let files = Arc::new(Semaphore::new(1));
-        let mut spool = Spool::new(directory.path(), &files);
-        spool.write(&[1; 10_000]).await.expect("the disk works");
+        let free = Free::new(1);
+        let mut spool = Spool::new(directory.path(), free.files(1));
+        spool
+            .write(&[1; 10_000], LATER)
+            .await
+            .expect("the disk works");
         let mut whole = spool.finish().await.expect("the disk works");
         let got = whole
             .next(10_000, &memory, 2)
@@ -278,16 +339,27 @@ mod tests {
     #[tokio::test]
     async fn a_message_that_finds_no_file_free_is_refused_and_one_that_is_over_frees_its_own() {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let files = Arc::new(Semaphore::new(1));
+        let free = Free::new(2);
         let large = vec![1; IMAP_APPEND_IN_MEMORY + 1];
-        let mut first = Spool::new(directory.path(), &files);
-        first.write(&large).await.expect("the disk works");
-        let mut second = Spool::new(directory.path(), &files);
-        let refused = second.write(&large).await.expect_err("no file is free");
-        assert_eq!(refused.kind(), io::ErrorKind::ResourceBusy);
+        let mut first = Spool::new(directory.path(), free.files(1));
+        first.write(&large, LATER).await.expect("the disk works");
+        // One account does not take them all, and all together take no more than there are.
+        let mut second = Spool::new(directory.path(), free.files(1));
+        let mut other = Spool::new(directory.path(), free.files(2));
+        other.write(&large, LATER).await.expect("the disk works");
+        let mut third = Spool::new(directory.path(), free.files(3));
+        for spool in [&mut second, &mut third] {
+            let refused = spool.write(&large, LATER).await;
+            let refused = refused.expect_err("no file is free");
+            assert!(refused.get_ref().is_some_and(|e| e.is::<NoFileFree>()));
+        }
+        // What has come whole with one read wants none.
+        let mut small = Spool::new(directory.path(), free.files(3));
+        small.place = None;
+        small.write(&[1; 100], 100).await.expect("the disk works");
         let whole = first.finish().await.expect("the disk works");
-        assert_eq!(files.available_permits(), 0, "it is still there");
+        assert_eq!(free.all.available_permits(), 0, "it is still there");
         drop(whole);
-        second.write(&large).await.expect("the disk works");
+        second.write(&large, LATER).await.expect("the disk works");
     }
 }

@@ -108,6 +108,7 @@ impl Server {
             metrics: Metrics::new(&prometheus::Registry::new()).expect("a fresh registry"),
             memory: Arc::new(Semaphore::new(1024)),
             append_files: Arc::new(Semaphore::new(100)),
+            append_files_of: Places::new(100),
             sessions: Places::new(1_000),
             tls: None,
             shutdown,

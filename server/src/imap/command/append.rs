@@ -19,7 +19,7 @@ use crate::imap::input::Input;
 use crate::imap::out::Out;
 use crate::imap::reply::{self, Code};
 use crate::imap::session::Session;
-use crate::imap::spool::Spool;
+use crate::imap::spool::{Files, NoFileFree, Spool};
 use crate::limits::{IMAP_APPEND_BYTES_MAX, IMAP_APPEND_MESSAGES_MAX};
 
 /// A message that is announced, and whether the client waits for a continuation.
@@ -42,7 +42,12 @@ pub(crate) async fn run(
         }
     };
     let ctx = Arc::clone(&session.ctx);
-    let mut spool = Spool::new(&ctx.settings.spool, &ctx.append_files);
+    let files = Files {
+        all: &ctx.append_files,
+        of_account: &ctx.append_files_of,
+        account: account.number,
+    };
+    let mut spool = Spool::new(&ctx.settings.spool, files);
     let mut arrived = Vec::new();
     let mut next = messages
         .into_iter()
@@ -110,13 +115,14 @@ async fn receive(
     input: &mut Input<'_>,
     out: &mut Out<'_>,
 ) -> Outcome<Result<Option<Announced>, Completion>> {
+    let whole = spool.size().saturating_add(message.size);
     loop {
         let refused = match input.event(out).await? {
             Event::AppendData(octets) if !message.binary && octets.contains(&0) => {
                 let text = "The message contains a NUL: it may come as a literal8, ~{n}";
                 Completion::no(Code::Cannot, text)
             }
-            Event::AppendData(octets) => match spool.write(&octets).await {
+            Event::AppendData(octets) => match spool.write(&octets, whole).await {
                 Ok(()) => continue,
                 Err(error) => disk(&error),
             },
@@ -204,7 +210,7 @@ fn keywords_fit(known: &[String], messages: &[AppendMessage]) -> bool {
 }
 
 fn disk(error: &std::io::Error) -> Completion {
-    if error.kind() == std::io::ErrorKind::ResourceBusy {
+    if error.get_ref().is_some_and(|e| e.is::<NoFileFree>()) {
         let text = "Too many large messages are arriving at once; try again";
         return Completion::no(Code::Limit, text);
     }

@@ -49,6 +49,7 @@ impl Server {
             metrics: Metrics::new(&prometheus::Registry::new()).expect("a fresh registry"),
             memory: Arc::new(Semaphore::new(1_024)),
             append_files: Arc::new(Semaphore::new(1)),
+            append_files_of: Places::new(1),
             sessions: Places::new(SESSIONS),
             tls: Some(Tls::load("imap", None, TlsFiles { cert, key }).expect("good files")),
             shutdown,

@@ -24,6 +24,11 @@ pub struct HolesHead {
 }
 
 impl Holes {
+    /// Most rows that the holes of UIDs below `uid_next` are in.
+    pub fn rows_max(uid_next: u32) -> u32 {
+        uid_next / CHUNK
+    }
+
     /// The key column of the head: no UID.
     pub const HEAD: u32 = 0;
 
@@ -42,7 +47,7 @@ impl Row for Holes {
             w.varint(first - end).varint(last - first);
             end = *last;
         }
-        w.into_bytes()
+        summed(w)
     }
 
     fn read(r: &mut Reader<'_>) -> Result<Holes, Malformed> {
@@ -59,22 +64,43 @@ impl Row for Holes {
             holes.ranges.push((first, last));
             end = last;
         }
+        check_sum(r, &holes.encode())?;
         Ok(holes)
     }
+}
+
+/// A wrong hole hides a message that is there: what other rows leave to the pages' checksums, these say themselves.
+fn summed(w: Writer) -> Vec<u8> {
+    let mut bytes = w.into_bytes();
+    bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
+    bytes
+}
+
+/// What was read, `written` again, ends in the sum that follows.
+fn check_sum(r: &mut Reader<'_>, written: &[u8]) -> Result<(), Malformed> {
+    let at = r.malformed("the checksum of the holes before it");
+    for byte in written.iter().skip(written.len().saturating_sub(4)) {
+        if r.u8()? != *byte {
+            return Err(at);
+        }
+    }
+    Ok(())
 }
 
 impl Row for HolesHead {
     fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
         w.u8(VERSION).varint(self.uid_validity).varint(self.count);
-        w.into_bytes()
+        summed(w)
     }
 
     fn read(r: &mut Reader<'_>) -> Result<HolesHead, Malformed> {
-        Ok(HolesHead {
+        let head = HolesHead {
             uid_validity: r.number()?,
             count: r.number()?,
-        })
+        };
+        check_sum(r, &head.encode())?;
+        Ok(head)
     }
 }
 
@@ -97,6 +123,15 @@ mod tests {
             prop_assert_eq!(Holes::decode("holes", &holes.encode()).unwrap(), holes);
             let head = HolesHead { uid_validity: head.0, count: head.1 };
             prop_assert_eq!(HolesHead::decode("holes", &head.encode()).unwrap(), head);
+        }
+
+        #[test]
+        fn a_flipped_bit_is_noticed(bit in 0usize..88) {
+            let holes = Holes { ranges: vec![(10, 20), (300, 400)] };
+            let mut bytes = holes.encode();
+            let bit = bit % (bytes.len() * 8);
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            prop_assert!(Holes::decode("holes", &bytes).is_err());
         }
 
         #[test]
