@@ -246,6 +246,21 @@ proptest! {
     }
 
     #[test]
+    fn damaged_holes_stop_no_op_and_show_no_wrong_uid(steps in steps(60), first in 0_u8..4) {
+        let (mut maker, mut rows) = (Maker::new(), Rows::new());
+        let mut done = 0;
+        for step in &steps {
+            maker.step(step);
+            rows.apply(&maker.written[done..]);
+            done = maker.written.len();
+            holes::damage(&rows.hot, first);
+            let state = rows.hot.read().unwrap();
+            prop_assert_eq!(rows::read(&state, rows.fold.applied.time_ms), maker.readable());
+            prop_assert_eq!(invariants::violations(&state).unwrap(), Vec::<String>::new());
+        }
+    }
+
+    #[test]
     fn a_repeated_op_changes_nothing_and_gives_its_first_outcome(steps in steps(40), pick in any::<u8>()) {
         let (mut maker, mut rows) = (Maker::new(), Rows::new());
         for step in steps.iter().filter(|s| s.kind != Kind::Again) {

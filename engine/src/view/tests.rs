@@ -254,6 +254,25 @@ async fn a_run_with_uids_of_another_is_damage_and_no_panic() {
     let object = "hot tier, table runs".to_owned();
     let kind = coldpost_tiers::Kind::Corrupt { object, offset: 0 };
     assert_eq!(*refused.kind(), kind, "{refused}");
+    // Nor does it stop an expunge that would note holes anew.
+    let expunge = |uid| engine.expunge(ann, mailbox, Some([uid].into_iter().collect()));
+    let deleted = Store {
+        mailbox,
+        uids: [129, 130].into_iter().collect(),
+        action: FlagAction::Add,
+        flags: Flags {
+            system: SystemFlags::DELETED,
+            ..Flags::default()
+        },
+        unchanged_since: None,
+    };
+    engine.store(ann, deleted).await.unwrap();
+    expunge(130).await.unwrap();
+    damage(&engine, ann, |batch| {
+        let head = key::uid(ann.number, mailbox.0, 0);
+        batch.put(TableName::Holes, &head, &[1, 2]).unwrap();
+    });
+    expunge(129).await.unwrap();
     drop((state, shard, view));
     engine.close().await;
 }

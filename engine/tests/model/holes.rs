@@ -56,6 +56,26 @@ pub(crate) fn assert_agree(state: &Snapshot, model: &Model, may_lack: bool) {
     assert!(noted.is_empty(), "holes of no mailbox: {noted:?}");
 }
 
+/// Flips bits in every row, from the `first` byte on every fifth.
+pub(crate) fn damage(hot: &HotTier, first: u8) {
+    let mut rows = Vec::new();
+    let state = hot.read().unwrap();
+    let walked = state.walk(TableName::Holes, &[], &[], |k, value| {
+        let mut value = value.to_vec();
+        for byte in value.iter_mut().skip(usize::from(first)).step_by(5) {
+            *byte ^= 0x11;
+        }
+        rows.push((k.to_vec(), value));
+        Ok(true)
+    });
+    walked.unwrap();
+    let written = hot.write(CommitKind::Volatile, |batch| {
+        rows.iter()
+            .try_for_each(|(k, value)| batch.put(TableName::Holes, k, value))
+    });
+    written.unwrap();
+}
+
 /// Leaves the table as a binary does that does not know it.
 pub(crate) fn forget(hot: &HotTier) {
     let mut keys = Vec::new();
