@@ -199,6 +199,7 @@ fn a_password_that_was_set_counts_at_once_with_and_without_a_daemon() {
     for line in [
         &["password", "ben@example.org"][..],
         &["add", "ben@example.org", "--password"],
+        &["rename", ANNA, "ben@example.org"],
     ] {
         let said = refused(&daemon, line, "x\n");
         assert!(said.contains("stands in auth.passwd_file"), "{said}");

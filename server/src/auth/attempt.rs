@@ -26,6 +26,8 @@ struct Table<K>(Mutex<HashMap<K, Failures>>);
 struct Failures {
     count: u32,
     last: Instant,
+    /// Nobody logged in since.
+    is_latest: bool,
 }
 
 impl Attempts {
@@ -38,14 +40,15 @@ impl Attempts {
             .min(ATTEMPT_DELAY_MAX)
     }
 
-    /// Whether the address failed lately.
+    /// Whether the address failed lately, and nobody has logged in from it since.
     pub fn has_failed(&self, source: IpAddr, now: Instant) -> bool {
         self.addresses.has_failed(&source, now)
     }
 
-    /// A success: the address starts anew. The account does not: its owner would give whoever guesses a new start with each login.
+    /// A success: the address does not count as one that fails. Its next failure, and that of the account, is as slow as it would have been:
+    /// whoever guesses would give himself a new start with each login to an account of his own.
     pub fn succeeded(&self, source: IpAddr) {
-        self.addresses.forget(&source);
+        self.addresses.succeeded(&source);
     }
 }
 
@@ -65,6 +68,7 @@ impl<K: Hash + Eq + Clone> Table<K> {
         let entry = failures.entry(source).or_insert(Failures {
             count: 0,
             last: now,
+            is_latest: true,
         });
         let forgotten = now.duration_since(entry.last) >= ATTEMPT_FORGET;
         entry.count = if forgotten {
@@ -72,21 +76,21 @@ impl<K: Hash + Eq + Clone> Table<K> {
         } else {
             entry.count.saturating_add(1)
         };
-        entry.last = now;
+        (entry.last, entry.is_latest) = (now, true);
         entry.count
     }
 
     fn has_failed(&self, source: &K, now: Instant) -> bool {
         let failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found = failures.get(source);
-        found.is_some_and(|f| now.duration_since(f.last) < ATTEMPT_FORGET)
+        found.is_some_and(|f| f.is_latest && now.duration_since(f.last) < ATTEMPT_FORGET)
     }
 
-    fn forget(&self, source: &K) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(source);
+    fn succeeded(&self, source: &K) {
+        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(failures) = failures.get_mut(source) {
+            failures.is_latest = false;
+        }
     }
 }
 
@@ -115,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn each_failure_is_slower_up_to_a_bound_and_a_success_forgets() {
+    fn each_failure_is_slower_up_to_a_bound_until_it_is_forgotten() {
         let attempts = Attempts::default();
         let now = Instant::now();
         let failed = |n, now| attempts.failed(address(n), None, now).as_secs();
@@ -125,7 +129,9 @@ mod tests {
         let has_failed = |n, now| attempts.has_failed(address(n), now);
         assert!(has_failed(1, now) && !has_failed(3, now) && !has_failed(1, now + ATTEMPT_FORGET));
         attempts.succeeded(address(1));
-        assert_eq!(failed(1, now), 2);
+        assert!(!has_failed(1, now), "it can do right");
+        assert_eq!(failed(1, now), 16, "and gets no new start");
+        assert!(has_failed(1, now));
         assert_eq!(failed(1, now + ATTEMPT_FORGET), 2);
     }
 

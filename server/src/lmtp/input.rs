@@ -3,9 +3,11 @@
 //! Promises: holds at most a command line and what was fed last. Lines end with CRLF and with nothing else (RFC 5321, 2.3.8): a line with a
 //! bare LF or CR in it is refused as a whole, so that nobody sees two commands where another server sees one.
 
-use super::limits::COMMAND_LINE_MAX;
+use super::limits::{COMMAND_LINE_MAX, COMMAND_LINE_PASSED_MAX};
 use super::reply::Reply;
 
+/// What is said to a line of which no end comes.
+pub(crate) const ENDLESS: Reply = Reply::new(500, "5.5.2", "The line is too long; closing");
 const TOO_LONG: Reply = Reply::new(500, "5.5.2", "The line is too long");
 const WRONG_END: Reply = Reply::new(
     500,
@@ -19,6 +21,8 @@ pub(crate) struct Input {
     bytes: Vec<u8>,
     /// The rest of a line that is too long goes unread.
     skipping: bool,
+    /// Bytes of it so far.
+    skipped: usize,
 }
 
 impl Input {
@@ -42,6 +46,11 @@ impl Input {
         self.bytes.clear();
     }
 
+    /// Whether a line has no end, as far as that can be waited for.
+    pub(crate) fn is_endless(&self) -> bool {
+        self.skipped > COMMAND_LINE_PASSED_MAX
+    }
+
     /// The next line without its end, or its refusal; `None` when it is not whole yet.
     pub(crate) fn line(&mut self) -> Option<Result<Vec<u8>, Reply>> {
         let Some(end) = self.bytes.windows(2).position(|two| two == b"\r\n") else {
@@ -49,11 +58,14 @@ impl Input {
                 self.skipping = true;
                 // Its LF may be the next byte.
                 let is_cr = self.bytes.last() == Some(&b'\r');
-                self.bytes.drain(..self.bytes.len() - usize::from(is_cr));
+                let passed = self.bytes.len() - usize::from(is_cr);
+                self.bytes.drain(..passed);
+                self.skipped = self.skipped.saturating_add(passed);
             }
             return None;
         };
         let mut line: Vec<u8> = self.bytes.drain(..end + 2).collect();
+        self.skipped = 0;
         if std::mem::take(&mut self.skipping) || line.len() > COMMAND_LINE_MAX {
             return Some(Err(TOO_LONG));
         }

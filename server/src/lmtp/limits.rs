@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Octets of a command line with its CRLF (RFC 5321, 4.5.3.1.4 and what the extensions add to it).
 pub const COMMAND_LINE_MAX: usize = 2_048;
+/// Bytes of a longer one that are passed over for its end; then the connection is closed.
+pub const COMMAND_LINE_PASSED_MAX: usize = 64 * 1024;
 /// Octets of an address as typed: local part, `@` and domain (RFC 5321, 4.5.3.1) with room for quoting.
 pub const ADDRESS_MAX: usize = 512;
 /// Octets of the name that a client gives in LHLO (RFC 5321, 4.5.3.1.2).

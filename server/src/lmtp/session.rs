@@ -13,7 +13,7 @@ use super::Settings;
 use super::address::Address;
 use super::command::{Command, Mail, parse};
 use super::data::{Data, Fed};
-use super::input::Input;
+use super::input::{ENDLESS, Input};
 use super::limits::BAD_COMMANDS_MAX;
 use super::reply::{self, Reply};
 use super::trace::Envelope;
@@ -166,7 +166,7 @@ impl Session {
                         return Some(event);
                     }
                 }
-                State::Command => match self.input.line()?.and_then(|line| self.command(&line)) {
+                State::Command => match self.next_line()?.and_then(|line| self.command(&line)) {
                     Ok(Some(event)) => return Some(event),
                     Ok(None) => {}
                     Err(reply) => {
@@ -178,6 +178,16 @@ impl Session {
                 },
             }
         }
+    }
+
+    /// The next command line, or its refusal.
+    fn next_line(&mut self) -> Option<Result<Vec<u8>, Reply>> {
+        let line = self.input.line();
+        if line.is_none() && self.input.is_endless() {
+            self.state = State::Closing;
+            return Some(Err(ENDLESS));
+        }
+        line
     }
 
     /// Answers [`Event::Recipient`]: whether its mail is taken, or why that cannot be told.

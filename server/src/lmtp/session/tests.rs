@@ -6,7 +6,7 @@ use expect_test::{Expect, expect};
 use proptest::prelude::*;
 
 use super::*;
-use crate::lmtp::limits::COMMAND_LINE_MAX;
+use crate::lmtp::limits::{COMMAND_LINE_MAX, COMMAND_LINE_PASSED_MAX};
 
 fn settings() -> Settings {
     Settings {
@@ -301,6 +301,21 @@ fn lines_that_are_too_long_or_wrongly_ended_are_refused_whole() {
         250 2.0.0 OK
     "#]]
     .assert_eq(&talk(long.as_bytes().chunks(700)));
+}
+
+#[test]
+fn a_line_without_an_end_is_refused_and_ends_the_session() {
+    let endless = [
+        b"LHLO ".to_vec(),
+        vec![b'x'; COMMAND_LINE_PASSED_MAX + 1_000],
+    ]
+    .concat();
+    expect![[r#"
+        220 mail.example.org LMTP Coldpost
+        500 5.5.2 The line is too long; closing
+          close
+    "#]]
+    .assert_eq(&talk(endless.chunks(700)));
 }
 
 /// What stood behind a bare LF was carried out: a relay that passes it on smuggled a recipient in.
