@@ -106,6 +106,10 @@ pub const READ_AHEAD_FRAMES: usize = 32;
 pub const BATCH_AHEAD_BYTES: usize = 2 * 1024 * 1024;
 /// Frames that all readers together hold ahead of themselves: 16 MiB of mail.
 pub const READ_AHEAD_HELD: usize = 64;
+/// Mailboxes of a shard whose last changes are kept for all their sessions.
+pub const SHARED_CHANGES_MAX: usize = 256;
+/// Ranges of UIDs, or entries, of such changes; each session works out larger ones for itself.
+pub const SHARED_CHANGES_PIECES: usize = 64;
 /// Milliseconds that a reader keeps what was read ahead for it when others want its place.
 pub const AHEAD_KEPT_MS: u64 = 5_000;
 /// Bytes of a part below which its leaving does not help an entry to fit.

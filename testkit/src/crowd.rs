@@ -15,8 +15,6 @@ use crate::must::Must;
 const ENTERING: usize = 8;
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Time between two looks at what came.
-const TOGETHER: Duration = Duration::from_millis(1);
 /// What tells a session of new mail.
 const TOLD: &[u8] = b" EXISTS\r\n";
 
@@ -104,8 +102,6 @@ impl Crowd {
                     at_most.as_secs()
                 );
                 missing -= self.look(left);
-                // A client that waits for each answer by itself has the server wake it ten thousand times.
-                std::thread::sleep(TOGETHER);
             }
             begun.elapsed()
         })

@@ -236,13 +236,7 @@ impl Step<'_, '_> {
         }
         if is_empty {
             // What a binary left that knew no holes.
-            let left: Vec<_> = self
-                .batch
-                .scan(TableName::Holes, &prefix, &prefix)?
-                .collect::<Result<_>>()?;
-            for (key, _) in left {
-                self.batch.remove(TableName::Holes, &key)?;
-            }
+            self.forget_holes_of(&prefix)?;
             self.batch.remove(TableName::Accounts, &prefix)?;
             self.batch
                 .remove(TableName::Pending, &key::pending(3, account, &[]))?;

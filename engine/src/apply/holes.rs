@@ -65,8 +65,12 @@ impl Step<'_, '_> {
 
     /// The mailbox has none, or is not there any more.
     pub(super) fn forget_holes(&mut self, account: AccountId, mailbox: MailboxId) -> Result<()> {
-        let prefix = key::mailbox(account, mailbox.0);
-        let scan = self.batch.scan(TableName::Holes, &prefix, &prefix)?;
+        self.forget_holes_of(&key::mailbox(account, mailbox.0))
+    }
+
+    /// The same of all mailboxes whose keys begin with `prefix`.
+    pub(super) fn forget_holes_of(&mut self, prefix: &[u8]) -> Result<()> {
+        let scan = self.batch.scan(TableName::Holes, prefix, prefix)?;
         let keys: Vec<_> = scan.map(|row| Ok(row?.0)).collect::<Result<_>>()?;
         for key in keys {
             self.batch.remove(TableName::Holes, &key)?;

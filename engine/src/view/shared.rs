@@ -5,14 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::kinds::Changes;
 use crate::ids::{AccountId, MailboxId, ModSeq};
+use crate::limits::{SHARED_CHANGES_MAX, SHARED_CHANGES_PIECES};
 use crate::uidset::UidSet;
 
 type Place = (AccountId, MailboxId);
-
-/// Mailboxes whose last changes are kept.
-const MAILBOXES: usize = 256;
-/// Changes of more ranges of UIDs or more entries are not: each session works them out.
-const PIECES: usize = 64;
 
 /// The last changes of some mailboxes.
 #[derive(Default)]
@@ -52,14 +48,16 @@ impl SharedChanges {
     /// Keeps them for the next session.
     pub(crate) fn keep(&self, place: Place, from: ModSeq, woken: u64, changes: &Changes) {
         let sets = [&changes.expunged, &changes.arrived];
-        let is_small =
-            changes.flagged.len() <= PIECES && sets.iter().all(|set| set.ranges().len() <= PIECES);
+        let is_small = changes.flagged.len() <= SHARED_CHANGES_PIECES
+            && sets
+                .iter()
+                .all(|set| set.ranges().len() <= SHARED_CHANGES_PIECES);
         let mut of = self.of();
         if !is_small {
             of.remove(&place);
             return;
         }
-        if of.len() >= MAILBOXES && !of.contains_key(&place) {
+        if of.len() >= SHARED_CHANGES_MAX && !of.contains_key(&place) {
             of.clear();
         }
         let uids = Arc::downgrade(&changes.uids);
