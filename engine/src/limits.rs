@@ -102,6 +102,8 @@ pub const REPLAY_BATCH_BYTES: usize = 8 * 1024 * 1024;
 pub const ROWS_BYTES_MAX: usize = 256 * 1024;
 /// Frames that one read asks for at most: 8 MiB of mail, one request to the store.
 pub const READ_AHEAD_FRAMES: usize = 32;
+/// Bytes of a part that is stored decoded which are written as base64 at once: what one read of a body gives.
+pub const RECODED_AT_ONCE: u64 = 256 * 1024;
 /// Raw bytes of bodies that a FETCH reads ahead for a batch of messages.
 pub const BATCH_AHEAD_BYTES: usize = 2 * 1024 * 1024;
 /// Frames that all readers together hold ahead of themselves: 16 MiB of mail.

@@ -45,6 +45,10 @@ pub enum ObjectKind {
     Pack = 5,
     /// A run of the text store.
     TextRun = 6,
+    /// The manifest of a snapshot of the hot tier.
+    Snapshot = 7,
+    /// A range of the rows of a snapshot.
+    SnapshotRange = 8,
     /// The claim of an epoch.
     EpochClaim = 9,
 }
@@ -52,14 +56,25 @@ pub enum ObjectKind {
 impl ObjectKind {
     /// From its number.
     pub fn from_number(number: u8) -> Option<ObjectKind> {
-        use ObjectKind::{Blob, Block, EpochClaim, Pack, Segment, TextRun};
-        [Segment, Block, Blob, Pack, TextRun, EpochClaim]
-            .into_iter()
-            .find(|k| *k as u8 == number)
+        use ObjectKind::{
+            Blob, Block, EpochClaim, Pack, Segment, Snapshot, SnapshotRange, TextRun,
+        };
+        let all = [
+            Segment,
+            Block,
+            Blob,
+            Pack,
+            TextRun,
+            Snapshot,
+            SnapshotRange,
+            EpochClaim,
+        ];
+        all.into_iter().find(|k| *k as u8 == number)
     }
 }
 
-/// An object of a shard: a segment is named by its epoch and first position, the others by 128 random bits.
+/// An object of a shard: a segment or a snapshot is named by its epoch and a position, a block, pack or text run by an epoch and a number
+/// that apply gives, a range of a snapshot by its digest, a blob by 128 random bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectId {
     /// What it is.
@@ -75,13 +90,15 @@ pub struct BlobId(pub [u8; 16]);
 impl ObjectId {
     /// The segment of `epoch` that begins at `first`.
     pub fn segment(epoch: Epoch, first: Position) -> ObjectId {
+        ObjectId::numbered(ObjectKind::Segment, epoch, first.0)
+    }
+
+    /// An object of `epoch` that is named by a number: a block, a pack, a text run; a segment and a snapshot by a position.
+    pub fn numbered(kind: ObjectKind, epoch: Epoch, number: u64) -> ObjectId {
         let mut id = [0; 16];
         id[..4].copy_from_slice(&epoch.0.to_be_bytes());
-        id[8..].copy_from_slice(&first.0.to_be_bytes());
-        ObjectId {
-            kind: ObjectKind::Segment,
-            id,
-        }
+        id[8..].copy_from_slice(&number.to_be_bytes());
+        ObjectId { kind, id }
     }
 
     /// The object of a blob that lies alone.
@@ -94,14 +111,17 @@ impl ObjectId {
 
     /// Epoch and first position, when it is a segment.
     pub fn as_segment(&self) -> Option<(Epoch, Position)> {
-        if self.kind != ObjectKind::Segment {
-            return None;
-        }
-        let [a, b, c, d, _, _, _, _, first @ ..] = self.id;
-        Some((
+        let (epoch, first) = self.numbers();
+        (self.kind == ObjectKind::Segment).then_some((epoch, Position(first)))
+    }
+
+    /// What [`ObjectId::numbered`] was given; for kinds that are named otherwise, nothing that means anything.
+    pub fn numbers(&self) -> (Epoch, u64) {
+        let [a, b, c, d, _, _, _, _, number @ ..] = self.id;
+        (
             Epoch(u32::from_be_bytes([a, b, c, d])),
-            Position(u64::from_be_bytes(first)),
-        ))
+            u64::from_be_bytes(number),
+        )
     }
 }
 
@@ -150,10 +170,8 @@ pub enum Extent {
     },
     /// Part of a frame that it shares with other messages (blocks).
     Slice {
-        /// Offset of the frame in the object.
-        offset: u64,
-        /// The frame.
-        frame: FrameRef,
+        /// Its number in the block; the table `frames` says where it is.
+        frame: u32,
         /// Raw bytes of it before this stretch.
         skip: u32,
         /// Bytes of this stretch.

@@ -24,17 +24,11 @@ pub fn write_extents(w: &mut Writer, extents: &[Extent]) {
                 write_recode(w, *recode);
             }
             Extent::Slice {
-                offset,
                 frame,
                 skip,
                 length,
             } => {
-                w.u8(3)
-                    .varint(*offset)
-                    .varint(frame.stored)
-                    .varint(frame.raw)
-                    .u32(frame.crc);
-                w.varint(*skip).varint(*length);
+                w.u8(3).varint(*frame).varint(*skip).varint(*length);
             }
         }
     }
@@ -62,12 +56,7 @@ pub fn read_extents(r: &mut Reader<'_>) -> Result<Vec<Extent>, Malformed> {
                 recode: read_recode(r)?,
             },
             3 => Extent::Slice {
-                offset: r.varint()?,
-                frame: FrameRef {
-                    stored: r.number()?,
-                    raw: r.number()?,
-                    crc: r.u32()?,
-                },
+                frame: r.number()?,
                 skip: r.number()?,
                 length: r.number()?,
             },

@@ -11,7 +11,9 @@ mod holes;
 mod housekeeping;
 pub mod invariants;
 mod mailbox;
+pub(crate) mod object;
 mod reference;
+mod relocate;
 mod window;
 
 use coldpost_tiers::address::ObjectId;
@@ -234,6 +236,10 @@ impl Step<'_, '_> {
                 Ok(Outcome::Done { modseq: 0 })
             }
             Op::Stored(stored) => self.stored(stored),
+            Op::Intent(intent) => self.intent(intent),
+            Op::Relocate(relocate) => self.relocate(relocate),
+            Op::Condemn(object) => self.condemn(*object),
+            Op::Gone { object, blobs } => self.gone(*object, blobs),
             Op::Epoch(epoch) => {
                 fold.fork = epoch.fork;
                 self.epoch(epoch)

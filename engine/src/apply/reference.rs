@@ -79,9 +79,13 @@ impl Step<'_, '_> {
         row.dead_at = self.dead_at(row.count);
         self.batch.put(TableName::Blobs, &key, &row.encode())?;
         match (before, row.count) {
-            (Counted::DeadSince(_), Counted::Live(_)) => self.count_object(row.object, 1, 0),
+            (Counted::DeadSince(_), Counted::Live(_)) => {
+                self.note_content(&row)?;
+                self.count_object(row.object, 1, 0)
+            }
             (Counted::Live(_), Counted::DeadSince(_)) => {
-                self.count_object(row.object, -1, row.record.object_bytes)
+                self.forget_content(&row)?;
+                self.count_object(row.object, -1, row.stored_bytes())
             }
             _ => Ok(()),
         }
@@ -135,6 +139,7 @@ impl Step<'_, '_> {
             object,
             offset: 0,
             record: record.clone(),
+            scope: None,
         };
         self.batch
             .put(TableName::Blobs, &key::blob(record.blob), &row.encode())?;

@@ -1,6 +1,7 @@
 //! What a message is: read once by the maker of its op, never again.
 
 mod address;
+pub mod base64_text;
 mod body_item;
 mod border;
 pub mod codec;

@@ -3,7 +3,6 @@
 use std::fmt;
 
 use bytes::Bytes;
-use coldpost_tiers::address::{ObjectId, ObjectKind};
 use coldpost_tiers::codec::{Malformed, Reader, Writer};
 use coldpost_tiers::extent::{read_blob_record, read_extents, write_blob_record, write_extents};
 use coldpost_tiers::hot::row::Origin;
@@ -11,8 +10,9 @@ use coldpost_tiers::hot::row::Origin;
 use super::kind::LEVEL;
 use super::kind::{
     AccountStep, Add, Carried, CopyUids, Entry, EpochOp, ExpungeUids, GroupId, How, NewMessage, Op,
-    OpId, Placed, SetFlags, Stored, Target,
+    OpId, Placed, SetFlags, Target,
 };
+use super::objects;
 use super::uids::{read_uids, write_uids};
 use crate::flags::{FlagAction, Flags, SystemFlags};
 use crate::ids::{AccountId, Epoch, MailboxId, Position, ShardNo};
@@ -87,6 +87,10 @@ fn kind_of(op: &Op) -> u8 {
         Op::Cut => 17,
         Op::Level { .. } => 18,
         Op::Stored(_) => 19,
+        Op::Intent(_) => 20,
+        Op::Relocate(_) => 21,
+        Op::Condemn(_) => 22,
+        Op::Gone { .. } => 23,
         Op::Epoch(_) => 24,
     }
 }
@@ -175,13 +179,11 @@ fn write_op(w: &mut Writer, op: &Op) {
         } => {
             w.varint(*level).varint(*segment_size);
         }
-        Op::Stored(s) => {
-            w.u8(s.object.kind as u8)
-                .raw(&s.object.id)
-                .varint(s.bytes)
-                .raw(&s.digest);
-            w.varint(s.last.0).u32(s.key_id);
-        }
+        Op::Intent(intent) => objects::write_intent(w, intent),
+        Op::Relocate(relocate) => objects::write(w, relocate),
+        Op::Condemn(object) => objects::write_object(w, *object),
+        Op::Gone { object, blobs } => objects::write_gone(w, *object, blobs),
+        Op::Stored(stored) => objects::write_stored(w, stored),
         Op::Epoch(e) => {
             w.u32(e.epoch.0)
                 .u32(e.parent.0)
@@ -355,20 +357,11 @@ fn read_op(r: &mut Reader<'_>, kind: u8, meta: &Bytes) -> Result<Option<Op>, Mal
                 segment_size,
             }
         }
-        19 => {
-            let at = r.malformed("a kind of object");
-            let kind = ObjectKind::from_number(r.u8()?).ok_or(at)?;
-            Op::Stored(Stored {
-                object: ObjectId {
-                    kind,
-                    id: r.array()?,
-                },
-                bytes: r.varint()?,
-                digest: r.array()?,
-                last: Position(r.varint()?),
-                key_id: r.u32()?,
-            })
-        }
+        19 => Op::Stored(objects::read_stored(r)?),
+        20 => Op::Intent(objects::read_intent(r)?),
+        21 => Op::Relocate(objects::read(r)?),
+        22 => Op::Condemn(objects::read_object(r)?),
+        23 => objects::read_gone(r)?,
         24 => Op::Epoch(EpochOp {
             epoch: Epoch(r.u32()?),
             parent: Epoch(r.u32()?),

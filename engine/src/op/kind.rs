@@ -1,15 +1,15 @@
-//! The ops of level 1 (`docs/format.md`, "Entries").
+//! The ops up to level 2 (`docs/format.md`, "Entries").
 
 use bytes::Bytes;
-use coldpost_tiers::address::{BlobRecord, Extent, ObjectId};
-use coldpost_tiers::hot::row::Origin;
+use coldpost_tiers::address::{BlobId, BlobRecord, Extent, MessageId, ObjectId, ObjectKind};
+use coldpost_tiers::hot::row::{FrameRow, Origin};
 
 use crate::flags::{FlagAction, Flags};
 use crate::ids::{AccountId, Epoch, MailboxId, ModSeq, Position, ShardNo, Uid};
 use crate::uidset::UidSet;
 
 /// The rules of apply that this version knows, up to the newest (`docs/format.md`, "Entries").
-pub const LEVEL: u64 = 1;
+pub const LEVEL: u64 = 2;
 
 /// 128 random bits drawn once per accepted message or command: a retry carries the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -111,6 +111,17 @@ pub enum Op {
     Stored(Stored),
     /// A new epoch begins.
     Epoch(EpochOp),
+    /// Objects are about to be made.
+    Intent(Intent),
+    /// Compaction moved messages and blobs.
+    Relocate(Relocate),
+    /// An object is about to be deleted.
+    Condemn(ObjectId),
+    /// An object was deleted, with these blobs in it.
+    Gone {
+        object: ObjectId,
+        blobs: Vec<BlobId>,
+    },
 }
 
 /// Where the renaming or deleting of an account is, in this order but for the first.
@@ -272,6 +283,67 @@ pub struct EpochOp {
     pub raise: bool,
 }
 
+/// Objects that are about to be made: named before their upload, so that what a crash leaves is known without a listing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Intent {
+    /// Blocks, packs, text runs: apply numbers them, one after the other from the number that the outcome counts.
+    pub numbered: Vec<ObjectKind>,
+    /// Blobs, snapshots and their ranges, which have their names already.
+    pub given: Vec<ObjectId>,
+}
+
+/// What compaction moved. Ignored for whatever does not stand where it stood.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Relocate {
+    /// Where messages go.
+    pub block: Option<ObjectId>,
+    /// Frames of that block, with their numbers.
+    pub frames: Vec<(u32, FrameRow)>,
+    /// Blobs that are new.
+    pub blobs: Vec<NewBlob>,
+    /// Messages that go to the block.
+    pub messages: Vec<MovedMessage>,
+    /// Blobs that go from one pack to another.
+    pub moved_blobs: Vec<MovedBlob>,
+}
+
+/// A blob that compaction made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewBlob {
+    /// Its frames and digests.
+    pub record: BlobRecord,
+    /// Where it is: its own object or a pack.
+    pub object: ObjectId,
+    /// Offset of its first frame there.
+    pub offset: u64,
+    /// For whom its content is merged: 0 the whole shard, else an account.
+    pub scope: AccountId,
+}
+
+/// A message and its new place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MovedMessage {
+    /// Whose.
+    pub account: AccountId,
+    /// Which.
+    pub message: MessageId,
+    /// Object and offset of the address that it must still have.
+    pub from: (ObjectId, u64),
+    /// How it is put together in the block.
+    pub extents: Vec<Extent>,
+}
+
+/// A blob and its new place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MovedBlob {
+    /// Which.
+    pub blob: BlobId,
+    /// Object and offset that it must still have.
+    pub from: (ObjectId, u64),
+    /// Object and offset that it has then.
+    pub to: (ObjectId, u64),
+}
+
 impl Op {
     /// Whose mail it may change.
     pub fn accounts(&self) -> Vec<AccountId> {
@@ -294,9 +366,15 @@ impl Op {
                     AccountStep::Marked | AccountStep::Closed => Vec::new(),
                 }
             }
-            Op::NameAccount { .. } | Op::Cut | Op::Level { .. } | Op::Stored(_) | Op::Epoch(_) => {
-                Vec::new()
-            }
+            Op::NameAccount { .. }
+            | Op::Cut
+            | Op::Level { .. }
+            | Op::Stored(_)
+            | Op::Epoch(_)
+            | Op::Intent(_)
+            | Op::Relocate(_)
+            | Op::Condemn(_)
+            | Op::Gone { .. } => Vec::new(),
         }
     }
 
@@ -309,6 +387,9 @@ impl Op {
             Op::Copy(copy) | Op::Move(copy) => len(&copy.uids),
             Op::Purge { entries, .. } => entries.len(),
             Op::Add(add) => add.messages.len(),
+            Op::Relocate(relocate) => relocate.messages.len() + relocate.moved_blobs.len(),
+            Op::Intent(intent) => intent.numbered.len() + intent.given.len(),
+            Op::Gone { blobs, .. } => blobs.len(),
             _ => 0,
         }
     }
@@ -322,6 +403,10 @@ impl Op {
                 | Op::Level { .. }
                 | Op::Purge { .. }
                 | Op::EndGroup { .. }
+                | Op::Intent(_)
+                | Op::Relocate(_)
+                | Op::Condemn(_)
+                | Op::Gone { .. }
                 | Op::DeleteAccount {
                     step: AccountStep::Swept,
                     ..

@@ -2,13 +2,15 @@
 
 pub mod codec;
 pub mod kind;
+mod objects;
 mod outcome;
 pub mod uids;
 
 pub use codec::{EntryError, decode, encode};
 pub use kind::{
-    AccountStep, Add, Carried, CopyUids, Entry, EpochOp, ExpungeUids, GroupId, How, LEVEL,
-    NewMessage, Op, OpId, Placed, SetFlags, Stored, Target,
+    AccountStep, Add, Carried, CopyUids, Entry, EpochOp, ExpungeUids, GroupId, How, Intent, LEVEL,
+    MovedBlob, MovedMessage, NewBlob, NewMessage, Op, OpId, Placed, Relocate, SetFlags, Stored,
+    Target,
 };
 pub use outcome::{Outcome, Refusal, TargetOutcome};
 

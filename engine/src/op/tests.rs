@@ -17,6 +17,10 @@ use crate::ids::{AccountId, Epoch, MailboxId, Position, ShardNo};
 use crate::limits::OUTCOME_MAX;
 use crate::uidset::UidSet;
 
+mod object;
+
+use object::object_op;
+
 fn account() -> impl Strategy<Value = AccountId> {
     any::<u64>().prop_map(AccountId)
 }
@@ -65,9 +69,8 @@ fn extent() -> impl Strategy<Value = Extent> {
                 recode,
             }
         }),
-        (any::<(u64, u32, u32)>(), frame()).prop_map(|((offset, skip, length), frame)| {
+        any::<(u32, u32, u32)>().prop_map(|(frame, skip, length)| {
             Extent::Slice {
-                offset,
                 frame,
                 skip,
                 length,
@@ -293,14 +296,16 @@ fn store_op() -> impl Strategy<Value = Op> {
 
 fn entry() -> impl Strategy<Value = Entry> {
     let head = any::<(u64, [u8; 16], u32, u64)>();
-    (head, prop_oneof![2 => user_op(), 1 => store_op()]).prop_map(
-        |((time_ms, id, epoch, position), op)| Entry {
+    (
+        head,
+        prop_oneof![3 => user_op(), 2 => store_op(), 1 => object_op()],
+    )
+        .prop_map(|((time_ms, id, epoch, position), op)| Entry {
             time_ms,
             id: OpId(id),
             known: (Epoch(epoch), Position(position)),
             op,
-        },
-    )
+        })
 }
 
 fn refusal() -> impl Strategy<Value = Refusal> {
@@ -441,7 +446,7 @@ fn a_level_that_is_not_known_is_refused_in_words() {
 #[test]
 fn kinds_and_versions_that_are_not_known_are_refused_in_words() {
     let head = |version: u8, kind: u8| [&[version, kind][..], &[0; 36]].concat();
-    let known: BTreeSet<u8> = (1..=19).chain([24]).collect();
+    let known: BTreeSet<u8> = (1..=24).collect();
     for kind in (0..=u8::MAX).filter(|kind| !known.contains(kind)) {
         let error = decode(&head(1, kind).into()).unwrap_err();
         assert_eq!(error, EntryError::Unknown { version: 1, kind });

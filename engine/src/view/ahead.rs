@@ -2,15 +2,19 @@
 //!
 //! Promises: bounded by [`BATCH_AHEAD_BYTES`] a batch and a budget that all readers share (`budget`); beyond it bodies are read one by one.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use coldpost_tiers::address::{Extent, FrameRef};
+use coldpost_tiers::address::FrameRef;
 use coldpost_tiers::fetch::{Held, Stretch};
+use coldpost_tiers::hot::Snapshot;
 
+use crate::error::Result;
 use crate::limits::{BATCH_AHEAD_BYTES, FRAME_MAX};
 use crate::open::Engine;
 use crate::view::Message;
 use crate::view::budget::Loan;
+use crate::view::frames::OwnFrames;
 
 /// What was read ahead for a batch; gone with its last message, or when others want its place.
 pub(crate) type Ahead = Loan<Held>;
@@ -32,11 +36,20 @@ impl Engine {
         let Some(shard) = messages.first().map(|message| message.account.shard) else {
             return messages;
         };
+        let Ok(state) = self.shard(shard).and_then(|shard| shard.hot.read()) else {
+            return messages;
+        };
         let mut stretches = Vec::new();
+        let mut counted = BTreeSet::new();
         let mut raw = 0;
         for message in &messages {
-            let stretch = stretch(message, reach);
-            let more = stretch.frames.iter().map(raw_bytes).sum::<usize>();
+            let Ok(stretch) = stretch(&state, message, reach) else {
+                break;
+            };
+            // Messages of a block share their frames.
+            let is_new = counted.insert((stretch.object, stretch.offset));
+            let bytes = stretch.frames.iter().map(raw_bytes);
+            let more = if is_new { bytes.sum::<usize>() } else { 0 };
             if raw + more > BATCH_AHEAD_BYTES {
                 break;
             }
@@ -46,6 +59,7 @@ impl Engine {
         if raw == 0 {
             return messages;
         }
+        drop(state);
         let budget = &self.inner.read_ahead;
         let Some(place) = budget.take(raw.div_ceil(FRAME_MAX)) else {
             return messages;
@@ -60,22 +74,18 @@ impl Engine {
 }
 
 /// The frames of a message that stand in its own object.
-fn stretch(message: &Message, reach: Reach) -> Stretch {
-    let address = &message.address;
-    let frames = address.extents.iter().filter_map(|extent| match extent {
-        Extent::Frame(frame) => Some(*frame),
-        Extent::Blob { .. } | Extent::Slice { .. } => None,
-    });
+fn stretch(state: &Snapshot, message: &Message, reach: Reach) -> Result<Stretch> {
+    let own = OwnFrames::of(state, &message.address)?;
     let most = match reach {
         Reach::Nothing => 0,
         Reach::Start => 1,
         Reach::Whole => usize::MAX,
     };
-    Stretch {
-        object: address.object,
-        offset: address.offset,
-        frames: frames.take(most).collect(),
-    }
+    Ok(Stretch {
+        object: message.address.object,
+        offset: own.offset,
+        frames: own.frames.into_iter().take(most).collect(),
+    })
 }
 
 fn raw_bytes(frame: &FrameRef) -> usize {

@@ -8,14 +8,16 @@ use bytes::Bytes;
 use coldpost_tiers::address::{Address, BlobId, Extent, FrameRef, ObjectId, Recode, ShardNo};
 use coldpost_tiers::fetch::{Fetcher, Held};
 use coldpost_tiers::hot::row::{BlobRow, Row};
-use coldpost_tiers::hot::{TableName, key};
+use coldpost_tiers::hot::{Snapshot, TableName, key};
 
 use crate::error::{Error, Kind, Result};
-use crate::limits::READ_AHEAD_FRAMES;
+use crate::limits::{READ_AHEAD_FRAMES, RECODED_AT_ONCE};
+use crate::mail::base64_text::Shape;
 use crate::shard::Shard;
 use crate::view::Message;
 use crate::view::ahead::Ahead as BatchAhead;
 use crate::view::budget::{Budget, Loan};
+use crate::view::frames::OwnFrames;
 
 /// A blob that the message names, as the hot tier knew it when the reader was made.
 struct BlobPlace {
@@ -45,8 +47,7 @@ pub struct BodyReader {
     shard: ShardNo,
     address: Address,
     size: u64,
-    /// Frames of the address in order, without the blobs between them.
-    frames: Vec<FrameRef>,
+    own: OwnFrames,
     blobs: Vec<BlobPlace>,
 }
 
@@ -58,13 +59,12 @@ impl BodyReader {
         message: &Message,
     ) -> Result<BodyReader> {
         let address = message.address.clone();
-        let mut frames = Vec::new();
+        let state = shard.hot.read()?;
+        let own = OwnFrames::of(&state, &address)?;
         let mut blobs = Vec::new();
         for extent in &address.extents {
-            match extent {
-                Extent::Frame(frame) => frames.push(*frame),
-                Extent::Blob { blob, .. } => blobs.push(blob_place(shard, *blob)?),
-                Extent::Slice { .. } => {}
+            if let Extent::Blob { blob, .. } = extent {
+                blobs.push(blob_place(&state, *blob)?);
             }
         }
         Ok(BodyReader {
@@ -75,7 +75,7 @@ impl BodyReader {
             shard: shard.no,
             address,
             size: message.size,
-            frames,
+            own,
             blobs,
         })
     }
@@ -127,17 +127,11 @@ impl BodyReader {
                 let within = start - at..(end - at).min(length);
                 return match extent {
                     Extent::Frame(_) => self.frame(frame_index, within).await,
-                    Extent::Slice {
-                        offset,
-                        frame,
-                        skip,
-                        ..
-                    } => {
+                    Extent::Slice { frame, skip, .. } => {
                         let skip = u64::from(*skip);
-                        let got = self
-                            .fetch(self.address.object, *offset, &[*frame], 0)
-                            .await?;
-                        slice(&got, within.start + skip..within.end + skip)
+                        let index = self.own.index(*frame).unwrap_or(usize::MAX);
+                        self.frame(index, within.start + skip..within.end + skip)
+                            .await
                     }
                     Extent::Blob {
                         blob,
@@ -148,10 +142,7 @@ impl BodyReader {
                         self.blob(*blob, within.start + offset..within.end + offset)
                             .await
                     }
-                    Extent::Blob { .. } => Err(Error::new(
-                        Kind::Invalid,
-                        "this part is stored decoded, by a newer version of coldpost: start that one",
-                    )),
+                    Extent::Blob { blob, recode, .. } => self.recoded(*blob, *recode, within).await,
                 };
             }
             at += length;
@@ -161,24 +152,39 @@ impl BodyReader {
     }
 
     async fn frame(&self, index: usize, within: Range<u64>) -> Result<Bytes> {
+        let OwnFrames { offset, frames, .. } = &self.own;
         let got = self
-            .fetch(
-                self.address.object,
-                self.address.offset,
-                &self.frames,
-                index,
-            )
+            .fetch(self.address.object, *offset, frames, index)
             .await?;
         slice(&got, within)
     }
 
+    /// Bytes of a part that is stored decoded, as many of `within` as a frame of the blob gives.
+    async fn recoded(&self, blob: BlobId, recode: Recode, within: Range<u64>) -> Result<Bytes> {
+        let place = self.place_of(blob)?;
+        let raw = place.frames.iter().map(|frame| u64::from(frame.raw)).sum();
+        let wrong = || Error::new(Kind::Corrupt, "a part is stored in a way that is not known");
+        let shape = Shape::of(recode, raw).ok_or_else(wrong)?;
+        let range = within.start..within.end.min(within.start + RECODED_AT_ONCE);
+        let source = shape.source(range.clone());
+        let mut decoded = Vec::new();
+        let mut at = source.start;
+        while at < source.end {
+            let piece = self.blob(blob, at..source.end).await?;
+            at += u64::try_from(piece.len()).unwrap_or(u64::MAX);
+            decoded.extend_from_slice(&piece);
+        }
+        let text = Bytes::from(shape.write(range.clone(), &decoded));
+        slice(&text, 0..range.end - range.start)
+    }
+
+    fn place_of(&self, blob: BlobId) -> Result<&BlobPlace> {
+        let found = self.blobs.iter().find(|place| place.blob == blob);
+        found.ok_or_else(unknown_blob)
+    }
+
     async fn blob(&self, blob: BlobId, range: Range<u64>) -> Result<Bytes> {
-        let gone = || Error::new(Kind::Corrupt, "a blob that this message names is not known");
-        let place = self
-            .blobs
-            .iter()
-            .find(|b| b.blob == blob)
-            .ok_or_else(gone)?;
+        let place = self.place_of(blob)?;
         let mut at = 0;
         for (index, frame) in place.frames.iter().enumerate() {
             let raw = u64::from(frame.raw);
@@ -190,7 +196,7 @@ impl BodyReader {
             }
             at += raw;
         }
-        Err(gone())
+        Err(unknown_blob())
     }
 
     /// One frame; those behind it come along, so that a body of up to [`READ_AHEAD_FRAMES`] is one request to the store.
@@ -282,22 +288,18 @@ fn slice(bytes: &Bytes, range: Range<u64>) -> Result<Bytes> {
     Ok(bytes.slice(start..end))
 }
 
-fn blob_place(shard: &Shard, blob: BlobId) -> Result<BlobPlace> {
-    let state = shard.hot.read()?;
-    let gone = || {
-        Error::new(
-            Kind::Corrupt,
-            "a blob that this message names is not in the hot tier",
-        )
-    };
+fn unknown_blob() -> Error {
+    Error::new(Kind::Corrupt, "a blob that this message names is not known")
+}
+
+fn blob_place(state: &Snapshot, blob: BlobId) -> Result<BlobPlace> {
     let value = state
         .get(TableName::Blobs, &key::blob(blob))?
-        .ok_or_else(gone)?;
+        .ok_or_else(unknown_blob)?;
     let row = BlobRow::decode("blobs", &value)?;
-    let stored: u64 = row.record.frames.iter().map(|f| u64::from(f.stored)).sum();
     let alone = row.object == ObjectId::blob(blob);
     let offset = if alone {
-        row.record.object_bytes.saturating_sub(stored)
+        row.record.object_bytes.saturating_sub(row.stored_bytes())
     } else {
         row.offset
     };

@@ -6,6 +6,7 @@ pub(crate) mod ahead;
 pub(crate) mod body;
 pub(crate) mod budget;
 mod decoded;
+pub(crate) mod frames;
 mod kinds;
 pub(crate) mod mailbox;
 pub(crate) mod message;

@@ -211,6 +211,9 @@ impl Model {
             } => self.delete_account(account.0, name, *step),
             Op::Epoch(epoch) => self.epoch(epoch),
             Op::Cut | Op::Level { .. } | Op::Stored(_) => Outcome::Done { modseq: 0 },
+            Op::Intent(_) | Op::Relocate(_) | Op::Condemn(_) | Op::Gone { .. } => {
+                unreachable!("mailboxes know nothing of where bytes are")
+            }
             op => {
                 let owner = op.accounts()[0].0;
                 match self.accounts.get_mut(&owner) {

@@ -103,10 +103,19 @@ impl Key {
             ObjectKind::Block => Key::Block { shard, id },
             ObjectKind::Blob | ObjectKind::Pack => Key::BlobOrPack { shard, id },
             ObjectKind::TextRun => Key::TextRun { shard, id },
+            ObjectKind::Snapshot => {
+                let (epoch, position) = object.numbers();
+                Key::Snapshot {
+                    shard,
+                    epoch,
+                    position: Position(position),
+                }
+            }
+            ObjectKind::SnapshotRange => Key::SnapshotRange { shard, id },
         }
     }
 
-    /// The shard and object that are kept there: a blob where it may be a pack; `None` for tails, snapshots and probes.
+    /// The shard and object that are kept there: a blob where it may be a pack; `None` for tails and probes.
     pub fn object(&self) -> Option<(ShardNo, ObjectId)> {
         let named =
             |shard: &ShardNo, kind, id: &[u8; 16]| Some((*shard, ObjectId { kind, id: *id }));
@@ -124,10 +133,16 @@ impl Key {
             Key::Block { shard, id } => named(shard, ObjectKind::Block, id),
             Key::BlobOrPack { shard, id } => named(shard, ObjectKind::Blob, id),
             Key::TextRun { shard, id } => named(shard, ObjectKind::TextRun, id),
-            Key::Tail { .. }
-            | Key::Snapshot { .. }
-            | Key::SnapshotRange { .. }
-            | Key::Probe { .. } => None,
+            Key::Snapshot {
+                shard,
+                epoch,
+                position,
+            } => Some((
+                *shard,
+                ObjectId::numbered(ObjectKind::Snapshot, *epoch, position.0),
+            )),
+            Key::SnapshotRange { shard, id } => named(shard, ObjectKind::SnapshotRange, id),
+            Key::Tail { .. } | Key::Probe { .. } => None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Keys of rows: big-endian columns one after the other, so that order of bytes is order of numbers.
 
-use crate::address::{AccountId, BlobId, MessageId, ObjectId, Position};
+use crate::address::{AccountId, BlobId, MessageId, ObjectId, ObjectKind, Position};
 
 /// accounts, and the prefix of everything that is an account's.
 pub fn account(account: AccountId) -> Vec<u8> {
@@ -112,6 +112,29 @@ pub fn object(object: ObjectId) -> Vec<u8> {
 /// blobs.
 pub fn blob(blob: BlobId) -> Vec<u8> {
     blob.0.to_vec()
+}
+
+/// The object of a key made by [`object`]; `None` for what is none.
+pub fn read_object(key: &[u8]) -> Option<ObjectId> {
+    let (kind, id) = key.split_first()?;
+    Some(ObjectId {
+        kind: ObjectKind::from_number(*kind)?,
+        id: *id.first_chunk::<16>()?,
+    })
+}
+
+/// frames, of one block by number.
+pub fn frame(block: ObjectId, number: u32) -> Vec<u8> {
+    let mut key = object(block);
+    key.extend_from_slice(&number.to_be_bytes());
+    key
+}
+
+/// contents: BLAKE3 of a blob's raw bytes, and whose it may be given to (0: everybody's of the shard).
+pub fn content(digest: &[u8; 32], account: AccountId) -> Vec<u8> {
+    let mut key = digest.to_vec();
+    key.extend_from_slice(&account.0.to_be_bytes());
+    key
 }
 
 /// outcomes.

@@ -27,13 +27,15 @@ pub enum TableName {
     Outcomes,
     Pending,
     Holes,
+    Frames,
+    Contents,
 }
 
 pub(super) type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
 impl TableName {
     /// All tables, in the order in which digests read them.
-    pub const ALL: [TableName; 17] = [
+    pub const ALL: [TableName; 19] = [
         TableName::Meta,
         TableName::Accounts,
         TableName::Names,
@@ -51,6 +53,8 @@ impl TableName {
         TableName::Outcomes,
         TableName::Pending,
         TableName::Holes,
+        TableName::Frames,
+        TableName::Contents,
     ];
 
     /// Its name in the file.
@@ -73,6 +77,8 @@ impl TableName {
             TableName::Outcomes => "outcomes",
             TableName::Pending => "pending",
             TableName::Holes => "holes",
+            TableName::Frames => "frames",
+            TableName::Contents => "contents",
         }
     }
 

@@ -1,11 +1,13 @@
 //! Values of rows: versioned, explicit, never serde.
 
 mod account;
+mod block;
 mod holes;
 mod place;
 mod run;
 
 pub use account::{AccountRow, AccountState, MailboxRow, MailboxState, NameRow, NameState};
+pub use block::{ContentRow, FrameRow};
 pub use holes::{Holes, HolesHead};
 pub use place::{Applied, BlobRow, Counted, ObjectRow, ObjectState, ObjectTimes, Origin, Place};
 pub use run::{Cause, ExpungedRow, RUN_ENTRIES_MAX, Run, RunEntry};

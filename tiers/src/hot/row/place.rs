@@ -2,7 +2,7 @@
 
 use super::{Row, VERSION};
 use crate::address::{
-    Address, BlobRecord, Epoch, MessageId, ObjectId, ObjectKind, Position, ShardNo,
+    AccountId, Address, BlobRecord, Epoch, MessageId, ObjectId, ObjectKind, Position, ShardNo,
 };
 use crate::codec::{Malformed, Reader, Writer};
 use crate::extent::{read_blob_record, read_extents, write_blob_record, write_extents};
@@ -184,8 +184,12 @@ pub struct ObjectRow {
     pub class: u8,
     /// When it was made, stored, died, first lost a byte, was condemned.
     pub times: ObjectTimes,
-    /// Stored bytes in it that nothing refers to any more.
+    /// Bytes in it that nothing refers to any more: raw ones of a block, else stored ones.
     pub dead_bytes: u64,
+    /// Raw bytes of its frames, for a block; else 0.
+    pub raw_bytes: u64,
+    /// It holds mail of an account that is being erased: at the head of compaction.
+    pub is_urgent: bool,
 }
 
 /// Times of an object by the shard's clock, seconds since 1970; 0 = not yet.
@@ -219,6 +223,8 @@ impl ObjectRow {
                 ..ObjectTimes::default()
             },
             dead_bytes: 0,
+            raw_bytes: 0,
+            is_urgent: false,
         }
     }
 }
@@ -245,6 +251,9 @@ impl Row for ObjectRow {
             .zigzag(t.first_dead)
             .zigzag(t.condemned);
         w.varint(self.dead_bytes);
+        if self.raw_bytes > 0 || self.is_urgent {
+            w.varint(self.raw_bytes).u8(u8::from(self.is_urgent));
+        }
         w.into_bytes()
     }
 
@@ -271,6 +280,14 @@ impl Row for ObjectRow {
                 condemned: r.zigzag()?,
             },
             dead_bytes: r.varint()?,
+            raw_bytes: match r.rest() {
+                [] => 0,
+                _ => r.varint()?,
+            },
+            is_urgent: match r.rest() {
+                [] => false,
+                _ => r.u8()? != 0,
+            },
         })
     }
 }
@@ -288,6 +305,16 @@ pub struct BlobRow {
     pub offset: u64,
     /// Its frames and digests.
     pub record: BlobRecord,
+    /// For whom its content is merged: 0 the whole shard, else an account; `None`: it is not.
+    pub scope: Option<AccountId>,
+}
+
+impl BlobRow {
+    /// Bytes of its frames in its object.
+    pub fn stored_bytes(&self) -> u64 {
+        let frames = self.record.frames.iter();
+        frames.map(|frame| u64::from(frame.stored)).sum()
+    }
 }
 
 impl Row for BlobRow {
@@ -299,6 +326,9 @@ impl Row for BlobRow {
         write_object(&mut w, self.object);
         w.varint(self.offset);
         write_blob_record(&mut w, &self.record);
+        if let Some(scope) = self.scope {
+            w.u64(scope.0);
+        }
         w.into_bytes()
     }
 
@@ -309,6 +339,10 @@ impl Row for BlobRow {
             object: read_object(r)?,
             offset: r.varint()?,
             record: read_blob_record(r)?,
+            scope: match r.rest() {
+                [] => None,
+                _ => Some(AccountId(r.u64()?)),
+            },
         })
     }
 }
