@@ -2,9 +2,11 @@
 
 pub mod address;
 pub mod blob;
+pub mod block;
 pub mod cache;
 pub mod codec;
 pub mod cold;
+pub mod compaction;
 pub mod disk;
 pub mod error;
 pub mod extent;
@@ -14,6 +16,7 @@ pub mod hot;
 pub mod limits;
 pub mod metrics;
 pub mod object;
+mod object_file;
 pub mod pool;
 pub mod segment;
 

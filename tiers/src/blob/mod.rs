@@ -4,9 +4,11 @@
 //! of the range asked for.
 //! A crash leaves: a file that no row names; it is deleted at start.
 
+mod pack;
 mod range;
 mod write;
 
+pub use pack::{PackWriter, Packed, read_pack};
 pub use range::{FrameRange, frames_for, read_range, unpack, verify_blob};
 pub use write::{blob_path, write_blob};
 

@@ -54,7 +54,7 @@ fn write(
     file: &dyn DiskFile,
     path: &Path,
     header: &ObjectHeader,
-    mut raw: &mut dyn Read,
+    raw: &mut dyn Read,
 ) -> Result<BlobRecord> {
     let mut object = Object {
         file,
@@ -63,7 +63,21 @@ fn write(
         digest: blake3::Hasher::new(),
     };
     object.append(&header.encode())?;
-    let mut content = blake3::Hasher::new();
+    let record = write_frames(BlobId(header.object.id), raw, |bytes| object.append(bytes))?;
+    Ok(BlobRecord {
+        object_bytes: object.length,
+        object_digest: object.digest.finalize().into(),
+        ..record
+    })
+}
+
+/// The frames of a blob, handed to `append` one by one. Bytes and digest of the record are those of the frames.
+pub(super) fn write_frames(
+    blob: BlobId,
+    mut raw: &mut dyn Read,
+    mut append: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<BlobRecord> {
+    let (mut content, mut digest) = (blake3::Hasher::new(), blake3::Hasher::new());
     let mut frames: Vec<FrameRef> = Vec::new();
     let mut piece = Vec::with_capacity(FRAME_RAW_MAX);
     loop {
@@ -84,15 +98,16 @@ fn write(
             ));
         }
         let (stored, refs) = frame::compress_message(&piece, &[]);
-        object.append(&stored)?;
+        append(&stored)?;
+        digest.update(&stored);
         frames.extend(refs);
     }
     Ok(BlobRecord {
-        blob: BlobId(header.object.id),
+        blob,
         raw: content.count(),
         content: content.finalize().into(),
-        object_bytes: object.length,
-        object_digest: object.digest.finalize().into(),
+        object_bytes: digest.count(),
+        object_digest: digest.finalize().into(),
         frames,
     })
 }

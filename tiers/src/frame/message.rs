@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use zstd::bulk::{Compressor, Decompressor};
 use zstd::zstd_safe;
 
-use super::LEVEL;
+use super::{LEVEL, LEVEL_DENSE};
 use crate::address::FrameRef;
 use crate::limits::FRAME_RAW_MAX;
 use crate::{Error, Result};
@@ -13,6 +13,8 @@ use crate::{Error, Result};
 thread_local! {
     static COMPRESSOR: RefCell<Compressor<'static>> =
         RefCell::new(Compressor::new(LEVEL).expect("zstd knows this level"));
+    static DENSE: RefCell<Compressor<'static>> =
+        RefCell::new(Compressor::new(LEVEL_DENSE).expect("zstd knows this level"));
     static DECOMPRESSOR: RefCell<Decompressor<'static>> =
         RefCell::new(Decompressor::new().expect("no dictionary cannot be refused"));
 }
@@ -49,12 +51,24 @@ pub fn compress_message_within(
     Some((stored, frames))
 }
 
+/// One frame of at most [`FRAME_RAW_MAX`] raw bytes that is written once and read for years: blocks and packs.
+pub fn compress_dense(raw: &[u8]) -> (Vec<u8>, FrameRef) {
+    assert!(raw.len() <= FRAME_RAW_MAX, "a frame of {} bytes", raw.len());
+    let mut stored = Vec::new();
+    let frame = DENSE.with_borrow_mut(|c| append_with(c, &mut stored, raw));
+    (stored, frame)
+}
+
 /// Appends one frame of at most [`FRAME_RAW_MAX`] raw bytes.
 fn append_frame(stored: &mut Vec<u8>, raw: &[u8]) -> FrameRef {
+    COMPRESSOR.with_borrow_mut(|c| append_with(c, stored, raw))
+}
+
+fn append_with(compressor: &mut Compressor<'_>, stored: &mut Vec<u8>, raw: &[u8]) -> FrameRef {
     let start = stored.len();
     stored.resize(start + zstd_safe::compress_bound(raw.len()), 0);
-    let written = COMPRESSOR
-        .with_borrow_mut(|c| c.compress_to_buffer(raw, &mut stored[start..]))
+    let written = compressor
+        .compress_to_buffer(raw, &mut stored[start..])
         .expect("zstd's own bound is room enough");
     stored.truncate(start + written);
     let size = |n: usize| u32::try_from(n).expect("a frame is bounded far below 4 GiB");
