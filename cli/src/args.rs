@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Account(Account),
     /// Read everything and compare it with its checksums; damage gives exit code 3, what could not be read gives 1
     Verify,
+    /// Rewrite what was delivered into small objects that are cheap to keep; the daemon does it by itself later
+    Compact,
     /// Look at the settings
     #[command(subcommand)]
     Config(Config),

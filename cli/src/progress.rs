@@ -26,6 +26,16 @@ impl Progress {
         }
     }
 
+    /// Progress in messages.
+    pub(crate) fn of_messages() -> Progress {
+        let progress = Progress::new();
+        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} messages {per_sec} {eta}");
+        progress
+            .bar
+            .set_style(style.expect("the template is right"));
+        progress
+    }
+
     /// Progress in lines, of a number that nobody knows.
     pub(crate) fn of_lines() -> Progress {
         let progress = Progress::new();
@@ -42,7 +52,7 @@ impl Progress {
         self.bar.set_position(done);
     }
 
-    /// So many of so many bytes.
+    /// So many of so many.
     pub(crate) fn at(&self, done: u64, total: u64) {
         self.show();
         self.bar.set_length(total);

@@ -11,6 +11,7 @@ pub mod settings;
 pub mod uidset;
 
 mod clock;
+pub mod compaction;
 mod deliver;
 mod directory;
 mod identity;

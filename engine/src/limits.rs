@@ -143,3 +143,35 @@ pub const START_NEEDS_MS: u64 = 20_000;
 pub const UPKEEP_TICK_MS: u64 = 500;
 /// Bytes of a copy that `verify` reads at once.
 pub const VERIFY_PIECE_MAX: u64 = 8 * 1024 * 1024;
+/// Bytes of local segments that are worth a run of compaction; a quarter of `[hot] local_bodies` where that is less.
+pub const COMPACT_BATCH_BYTES: u64 = 256 * 1024 * 1024;
+/// Bytes of objects that one run of compaction takes.
+pub const COMPACT_RUN_BYTES: u64 = 512 * 1024 * 1024;
+/// Messages that one run of compaction takes, but for those of a first object that has more.
+pub const COMPACT_MESSAGES_MAX: usize = 100_000;
+/// Bytes of mail as it came that one run of compaction writes, but for that of a first object that has more.
+pub const COMPACT_RAW_MAX: u64 = 1024 * 1024 * 1024;
+/// Rows that compaction looks at in one state of the hot tier.
+pub const GATHER_ROWS_MAX: usize = 20_000;
+/// Bytes of mail that compaction writes in a second beside the serving.
+pub const COMPACT_BYTES_A_SECOND: u64 = 32 * 1024 * 1024;
+/// Milliseconds that compaction waits after each group of messages for entries that wait for the journal.
+pub const COMPACT_STEP_ASIDE_MS: u64 = 1_000;
+/// Stored bytes of an account in a run of compaction from which on it has blocks of its own.
+pub const COMPACT_OWN_BLOCK: u64 = 8 * 1024 * 1024;
+/// Bytes of a block, or of a pack, at which it is ended.
+pub const BLOCK_BYTES: u64 = 16 * 1024 * 1024;
+/// Bytes of a pack at which it is worth an object when its block is ended; below it stays open for the next block.
+pub const PACK_BYTES_MIN: u64 = 8 * 1024 * 1024;
+/// Bytes of blocks and packs that are written before they are sent.
+pub const STEP_BYTES: u64 = 64 * 1024 * 1024;
+/// Raw bytes of a blob from which on it is an object of its own.
+pub const BLOB_ALONE_MIN: u64 = 4 * 1024 * 1024;
+/// Blobs of a pack.
+pub const PACK_BLOBS_MAX: usize = 4_096;
+/// Messages of one `relocate`: apply holds up nobody for long.
+pub const RELOCATE_MESSAGES_MAX: usize = 256;
+/// Bytes of extents, frames and blob records of one `relocate`, about.
+pub const RELOCATE_BYTES_MAX: usize = 192 * 1024;
+/// Seconds between two looks whether something grew old enough to be compacted.
+pub const COMPACT_LOOK_SECONDS: u64 = 3_600;

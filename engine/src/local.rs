@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use coldpost_tiers::address::{BlobId, ObjectId, ObjectKind};
-use coldpost_tiers::blob::blob_path;
+use coldpost_tiers::address::{ObjectId, ObjectKind};
 use coldpost_tiers::fetch::LocalFiles;
 use coldpost_tiers::segment::{FileState, file_path};
 
 use crate::clock;
+use crate::compaction::ObjectPaths;
 use crate::ids::ShardNo;
 
 /// Where segments and blobs lie.
@@ -42,7 +42,9 @@ impl LocalStore {
                 first,
                 FileState::Sealed,
             )),
-            (ObjectKind::Blob, None) => Some(blob_path(&dir.join("blobs"), BlobId(object.id))),
+            (ObjectKind::Blob | ObjectKind::Block | ObjectKind::Pack, None) => {
+                Some(ObjectPaths::of(&dir).path(object))
+            }
             _ => None,
         }
     }

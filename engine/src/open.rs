@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
+use coldpost_tiers::address::ObjectId;
 use coldpost_tiers::cache::texts::TextsCache;
 use coldpost_tiers::cold::ColdStore;
 use coldpost_tiers::disk::Disk;
@@ -58,6 +59,10 @@ pub(crate) struct Inner {
     pub(crate) header_texts: TextsCache,
     /// Frames that readers of bodies hold ahead of themselves.
     pub(crate) read_ahead: Arc<Budget>,
+    /// Held by the compaction that is going on.
+    pub(crate) compacting: Arc<tokio::sync::Mutex<()>>,
+    /// Objects with something in them that compaction could not read; it tries again after a restart.
+    pub(crate) uncompacted: Mutex<Vec<ObjectId>>,
     /// Held for as long as the data directory is ours.
     pub(crate) lock: std::fs::File,
 }
@@ -88,6 +93,8 @@ impl Engine {
         for shard in &self.inner.shards {
             shard.shut();
         }
+        // It ends with its next message; what it wrote and did not confirm is deleted at the next start.
+        drop(self.inner.compacting.lock().await);
         let threads = std::mem::take(
             &mut *self
                 .inner
@@ -275,6 +282,20 @@ impl Engine {
         let shard = self.shard(message.account.shard)?;
         BodyReader::new(
             self.inner.fetcher.clone(),
+            Arc::clone(&self.inner.read_ahead),
+            &shard,
+            message,
+        )
+    }
+
+    /// A reader that leaves the caches alone.
+    ///
+    /// # Errors
+    /// As [`Engine::body`].
+    pub(crate) fn body_aside(&self, message: &Message) -> Result<BodyReader> {
+        let shard = self.shard(message.account.shard)?;
+        BodyReader::new(
+            self.inner.fetcher.aside(),
             Arc::clone(&self.inner.read_ahead),
             &shard,
             message,

@@ -30,6 +30,10 @@ pub struct Settings {
     pub mail_memory: u64,
     /// Decoded size in bytes at which an encoded part begins and ends a frame.
     pub attachment_threshold: u64,
+    /// For whom attachments of the same content are stored once.
+    pub dedup: Dedup,
+    /// A segment, or what has something dead in it, is rewritten at this age at the latest.
+    pub segment_age: Duration,
     /// An open segment that holds mail is cut at this age.
     pub cut_age: Duration,
     /// What a new account has beside INBOX, subscribed; at most [`crate::limits::AUTOCREATE_MAX`].
@@ -43,6 +47,16 @@ pub struct NewMailbox {
     pub name: String,
     /// What it is for.
     pub special_use: Option<SpecialUse>,
+}
+
+/// For whom the same attachment is stored once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dedup {
+    /// For all accounts of a shard.
+    #[default]
+    Shard,
+    /// For each account by itself.
+    Account,
 }
 
 /// Free disk: bytes or a share.

@@ -106,6 +106,8 @@ impl Engine {
                 search_memory: Default::default(),
                 header_texts: TextsCache::new(HEADER_TEXTS_MEMORY),
                 read_ahead: Arc::default(),
+                compacting: Arc::default(),
+                uncompacted: Mutex::default(),
                 lock,
             }),
         };
@@ -182,6 +184,9 @@ impl Engine {
             }
         }
         crate::upkeep::sweep_blobs(self)?;
+        for shard in &self.inner.shards {
+            crate::compaction::sweep_objects(&*self.disk(), &shard.dir, &shard.hot.read()?)?;
+        }
         self.finish_changes().await?;
         self.check_directory().await?;
         for shard in self.mail_shards() {

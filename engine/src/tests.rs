@@ -41,6 +41,8 @@ pub(crate) fn settings(dir: &Path) -> Settings {
         min_free: MinFree::Bytes(0),
         mail_memory: 64 << 20,
         attachment_threshold: 64 << 10,
+        dedup: Default::default(),
+        segment_age: Duration::from_secs(30 * 86_400),
         cut_age: Duration::from_secs(3600),
         autocreate: Vec::new(),
     }

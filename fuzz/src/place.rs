@@ -42,6 +42,8 @@ impl Place {
             min_free: MinFree::Bytes(0),
             mail_memory: 16 << 20,
             attachment_threshold: 1 << 10,
+            dedup: Default::default(),
+            segment_age: Duration::from_secs(30 * 86_400),
             cut_age: Duration::from_secs(3600),
             autocreate: Vec::new(),
         };

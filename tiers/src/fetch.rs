@@ -44,6 +44,8 @@ pub trait LocalFiles: Send + Sync {
 #[derive(Clone)]
 pub struct Fetcher {
     inner: Arc<Inner>,
+    /// What it reads stays in the cache.
+    keeps: bool,
 }
 
 struct Inner {
@@ -85,6 +87,16 @@ impl Fetcher {
                 flights: Mutex::default(),
                 memory,
             }),
+            keeps: true,
+        }
+    }
+
+    /// The same for who reads everything once: what it reads takes nobody's place in the cache.
+    #[must_use]
+    pub fn aside(&self) -> Fetcher {
+        Fetcher {
+            inner: Arc::clone(&self.inner),
+            keeps: false,
         }
     }
 
@@ -115,7 +127,9 @@ impl Fetcher {
             count("memory", wanted.len());
         } else if let Some(loaded) = self.inner.load_now(&missing) {
             count("memory", found.len());
-            self.inner.cache.keep(loaded.iter().cloned());
+            if self.keeps {
+                self.inner.cache.keep(loaded.iter().cloned());
+            }
             found.extend(loaded);
         } else {
             for flight in self.board(missing, &mut found) {
@@ -154,11 +168,14 @@ impl Fetcher {
                 inner: Arc::clone(&self.inner),
                 keys: keys.clone(),
             };
+            let keeps = self.keeps;
             // A task of its own: a reader who leaves takes nobody's bytes along.
             let task = tokio::spawn(async move {
                 let landing = landing;
                 let loaded = landing.inner.load(run).await?;
-                landing.inner.cache.keep(loaded.iter().cloned());
+                if keeps {
+                    landing.inner.cache.keep(loaded.iter().cloned());
+                }
                 Ok(loaded)
             });
             let flight = async move {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use coldpost_engine::limits::{ENTRY_MAX, RECIPIENTS_MAX};
-use coldpost_engine::settings::{ColdSettings, Settings};
+use coldpost_engine::settings::{self, ColdSettings, Settings};
 use coldpost_server::auth::{AccountPolicy, AuthSettings, Password};
 use coldpost_server::limits::PASSWORD_MAX;
 use coldpost_server::listen::Address;
@@ -12,11 +12,13 @@ use coldpost_server::tls::TlsFiles;
 use coldpost_server::{Addresses, lmtp};
 
 use super::value::{Secret, Size, Value};
-use super::word::{Accounts, Truth};
+use super::word::{Accounts, Dedup, Truth};
 use super::{Auth, Config};
 use crate::failure::Failure;
 use crate::logging;
 
+/// A segment, or what has something dead in it, is rewritten at this age at the latest.
+const SEGMENT_AGE: Duration = Duration::from_secs(30 * 86_400);
 /// An open segment that holds mail is cut at this age.
 const CUT_AGE: Duration = Duration::from_secs(60 * 60);
 /// The smallest segment: two entries of the largest size.
@@ -273,6 +275,11 @@ impl Config {
             min_free: self.hot.min_free.0.0,
             mail_memory: self.mail.memory.0.0,
             attachment_threshold: self.mail.attachment_threshold.0.0,
+            dedup: match cold.dedup {
+                None | Some(Value(Dedup::Shard)) => settings::Dedup::Shard,
+                Some(Value(Dedup::Account)) => settings::Dedup::Account,
+            },
+            segment_age: SEGMENT_AGE,
             cut_age: CUT_AGE,
             autocreate: self.first_mailboxes()?,
         })

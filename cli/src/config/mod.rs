@@ -19,7 +19,7 @@ use autocreate::FirstMailbox;
 pub(crate) use check::Checked;
 use value::{Free, List, Secret, Size, Value, Whole};
 pub(crate) use word::LogFormat;
-use word::{Accounts, Network, Truth};
+use word::{Accounts, Dedup, Network, Truth};
 
 /// Of redb, where nothing else is said.
 const HOT_CACHE: Size = Size::mib(64);
@@ -221,6 +221,8 @@ struct Cold {
     secret_access_key: Option<Value<Secret>>,
     /// Plain http to the endpoint.
     allow_http: Option<Value<Truth>>,
+    /// For whom attachments of the same content are stored once.
+    dedup: Option<Value<Dedup>>,
 }
 
 /// `[hot]`

@@ -76,6 +76,16 @@ words! {
 }
 
 words! {
+    /// For whom attachments of the same content are stored once.
+    Dedup {
+        /// For all accounts of a shard.
+        Shard = "shard",
+        /// For each account by itself.
+        Account = "account",
+    }
+}
+
+words! {
     /// How a line of the log looks.
     LogFormat {
         /// For people.

@@ -12,6 +12,7 @@ use coldpost_tiers::segment::FileState;
 use tokio::sync::mpsc;
 
 use super::{Notice, Progress, tick};
+use crate::compaction::ObjectPaths;
 use crate::error::Result;
 use crate::ids::ShardNo;
 use crate::journal::embedded::local_segments;
@@ -111,6 +112,7 @@ fn local_files(engine: &Engine, shard: ShardNo) -> Result<Vec<LocalFile>> {
             coldpost_tiers::blob::blob_path(&dir.join("blobs"), blob),
         ));
     }
+    objects.extend(ObjectPaths::of(&dir).here());
     let mut files = Vec::new();
     for (object, path) in objects {
         let Ok(meta) = std::fs::metadata(&path) else {

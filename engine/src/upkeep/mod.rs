@@ -3,6 +3,7 @@
 //! Never: changes mail but by sending ops; deletes what is not confirmed in the bucket.
 
 mod collect;
+mod compact;
 mod cut;
 mod evict;
 mod ship;
@@ -110,6 +111,7 @@ impl Upkeep {
         let (to_collect, collect_queue) = mpsc::unbounded_channel();
         let (to_cut, cut_queue) = mpsc::unbounded_channel();
         let (to_evict, evict_queue) = mpsc::unbounded_channel();
+        let (to_compact, compact_queue) = mpsc::unbounded_channel();
         if is_unknown {
             tasks.spawn(confirm(engine.clone(), claims, Arc::clone(&progress)));
         }
@@ -122,11 +124,19 @@ impl Upkeep {
             Arc::clone(&progress),
             evict_queue,
         ));
+        tasks.spawn(compact::run(
+            engine.clone(),
+            Arc::clone(&progress),
+            compact_queue,
+        ));
         tasks.spawn(async move {
             // The sender is kept, so that the channel stays open while upkeep lives.
             let _notices = notices;
             let mut heard = heard;
             while let Some(notice) = heard.recv().await {
+                if matches!(notice, Notice::Stored) {
+                    drop(to_compact.send(notice.clone()));
+                }
                 let to = match &notice {
                     Notice::Sealed { .. } | Notice::Blobs { .. } => &to_ship,
                     Notice::Purgeable => &to_collect,

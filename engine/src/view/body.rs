@@ -288,6 +288,15 @@ fn slice(bytes: &Bytes, range: Range<u64>) -> Result<Bytes> {
     Ok(bytes.slice(start..end))
 }
 
+/// Offset of a blob's first frame in its object.
+pub(crate) fn blob_offset(row: &BlobRow) -> u64 {
+    if row.object == ObjectId::blob(row.record.blob) {
+        row.record.object_bytes.saturating_sub(row.stored_bytes())
+    } else {
+        row.offset
+    }
+}
+
 fn unknown_blob() -> Error {
     Error::new(Kind::Corrupt, "a blob that this message names is not known")
 }
@@ -297,16 +306,10 @@ fn blob_place(state: &Snapshot, blob: BlobId) -> Result<BlobPlace> {
         .get(TableName::Blobs, &key::blob(blob))?
         .ok_or_else(unknown_blob)?;
     let row = BlobRow::decode("blobs", &value)?;
-    let alone = row.object == ObjectId::blob(blob);
-    let offset = if alone {
-        row.record.object_bytes.saturating_sub(row.stored_bytes())
-    } else {
-        row.offset
-    };
     Ok(BlobPlace {
         blob,
         object: row.object,
-        offset,
+        offset: blob_offset(&row),
         frames: row.record.frames,
     })
 }

@@ -14,6 +14,7 @@ mod shared;
 mod vanished;
 
 pub use ahead::Reach;
+pub(crate) use body::blob_offset;
 pub use body::{BodyReader, SectionReader};
 pub use decoded::{Decoded, DecodedReader};
 pub use kinds::{Changes, Entry, MailboxInfo, MailboxStatus, SpecialUse};

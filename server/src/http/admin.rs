@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use coldpost_engine::{Error, Kind, verify};
 use futures::stream;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -19,8 +19,8 @@ use tokio::time::timeout;
 use super::Http;
 use super::limits::{ACCOUNTS_MAX, ALIVE_EVERY, PROGRESS_EVERY};
 use super::wire::{
-    Accounts, AddAccount, Added, Answer, Answers, Batch, Delete, Deleted, Done, Failure, Rename,
-    SetPassword, Status, VerifyLine, in_full,
+    Accounts, AddAccount, Added, Answer, Answers, Batch, CompactLine, Delete, Deleted, Done,
+    Failure, Rename, SetPassword, Status, VerifyLine, in_full,
 };
 use crate::answer::answer;
 
@@ -150,15 +150,10 @@ pub(super) async fn verify(State(http): State<Arc<Http>>) -> Result<Response, Fa
         let _ = lines.send(end.into());
         drop(permit);
     });
-    let running = Running {
+    Ok(in_lines(Running {
         lines: receiver,
         task,
-    };
-    let body = Body::from_stream(stream::unfold(running, |mut running| async {
-        let line = running.next().await?;
-        Some((Ok::<_, std::convert::Infallible>(line), running))
-    }));
-    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
+    }))
 }
 
 /// Hands events on, of progress only some. Damage is never dropped: its number bounds the queue.
@@ -183,13 +178,44 @@ impl Reporter {
     }
 }
 
-/// A verification that somebody reads; it ends when its reader goes away.
-struct Running {
-    lines: UnboundedReceiver<VerifyLine>,
+/// `POST /admin/compact`: a JSON object a line, the last is `summary` or `failed`. It ends when its reader goes away, at the next step.
+pub(super) async fn compact(State(http): State<Arc<Http>>) -> Response {
+    let (lines, receiver) = unbounded_channel();
+    let engine = http.engine.clone();
+    let task = tokio::spawn(async move {
+        let mut last: Option<Instant> = None;
+        let mut tell = |report: &_| {
+            if last.is_none_or(|last| last.elapsed() >= PROGRESS_EVERY) {
+                last = Some(Instant::now());
+                // Who asked may have gone away.
+                let _ = lines.send(CompactLine::of(report));
+            }
+        };
+        let end = engine.compact_now(&mut tell).await;
+        let _ = lines.send(end.into());
+    });
+    in_lines(Running {
+        lines: receiver,
+        task,
+    })
+}
+
+/// What is going on, line by line.
+fn in_lines<T: Serialize + Send + 'static>(running: Running<T>) -> Response {
+    let body = Body::from_stream(stream::unfold(running, |mut running| async {
+        let line = running.next().await?;
+        Some((Ok::<_, std::convert::Infallible>(line), running))
+    }));
+    ([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response()
+}
+
+/// Work that somebody reads about; it ends when its reader goes away.
+struct Running<T> {
+    lines: UnboundedReceiver<T>,
     task: JoinHandle<()>,
 }
 
-impl Running {
+impl<T: Serialize> Running<T> {
     /// The next line; an empty one when there was none for long.
     async fn next(&mut self) -> Option<Bytes> {
         let mut line = match timeout(ALIVE_EVERY, self.lines.recv()).await {
@@ -201,7 +227,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl<T> Drop for Running<T> {
     fn drop(&mut self) {
         self.task.abort();
     }

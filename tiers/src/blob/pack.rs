@@ -59,12 +59,28 @@ impl PackWriter {
         self.object.append(&checked_frame(frame::BLOB, &blob.0)?)?;
         let offset = self.object.len();
         let record = write_frames(blob, raw, |stored| self.object.append(stored))?;
+        Ok(self.enter(record, offset))
+    }
+
+    /// Appends a blob whose frames were written before, as they are.
+    ///
+    /// # Errors
+    /// Of the disk.
+    pub fn add_stored(&mut self, record: &BlobRecord, stored: &[u8]) -> Result<Packed> {
+        let head = checked_frame(frame::BLOB, &record.blob.0)?;
+        self.object.append(&head)?;
+        let offset = self.object.len();
+        self.object.append(stored)?;
+        Ok(self.enter(record.clone(), offset))
+    }
+
+    fn enter(&mut self, record: BlobRecord, offset: u64) -> Packed {
         let packed = Packed { record, offset };
         let mut w = Writer::new();
         write_blob_record(&mut w, &packed.record);
         w.varint(packed.offset);
         self.entries.push(w.into_bytes());
-        Ok(packed)
+        packed
     }
 
     /// Ends the pack: file and name are durable when this returns.

@@ -59,6 +59,13 @@ pub fn compress_dense(raw: &[u8]) -> (Vec<u8>, FrameRef) {
     (stored, frame)
 }
 
+/// Bytes of our own in a skippable frame.
+pub fn compress_plain(raw: &[u8]) -> Vec<u8> {
+    let mut stored = Vec::new();
+    DENSE.with_borrow_mut(|c| append_with(c, &mut stored, raw));
+    stored
+}
+
 /// Appends one frame of at most [`FRAME_RAW_MAX`] raw bytes.
 fn append_frame(stored: &mut Vec<u8>, raw: &[u8]) -> FrameRef {
     COMPRESSOR.with_borrow_mut(|c| append_with(c, stored, raw))

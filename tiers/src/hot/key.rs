@@ -1,6 +1,6 @@
 //! Keys of rows: big-endian columns one after the other, so that order of bytes is order of numbers.
 
-use crate::address::{AccountId, BlobId, MessageId, ObjectId, ObjectKind, Position};
+use crate::address::{AccountId, BlobId, Epoch, MessageId, ObjectId, ObjectKind, Position};
 
 /// accounts, and the prefix of everything that is an account's.
 pub fn account(account: AccountId) -> Vec<u8> {
@@ -91,6 +91,17 @@ pub fn message(account: AccountId, id: MessageId) -> Vec<u8> {
     key.extend_from_slice(&account.0.to_be_bytes());
     key.extend_from_slice(&message_id(id));
     key
+}
+
+/// Account and message of a key made by [`message`]; `None` for what is none.
+pub fn read_message(key: &[u8]) -> Option<(AccountId, MessageId)> {
+    let id = key.get(8..)?;
+    let message = MessageId {
+        epoch: Epoch(u32::from_be_bytes(*id.first_chunk()?)),
+        position: Position(u64::from_be_bytes(*id.get(4..)?.first_chunk()?)),
+        number: u16::from_be_bytes(*id.get(12..)?.first_chunk()?),
+    };
+    Some((account_of(key), message))
 }
 
 /// threads.

@@ -1,0 +1,192 @@
+//! Which objects a run takes, and the messages that stand in them, in the order in which they are written.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use coldpost_tiers::address::{AccountId, BlobId, ObjectId, ObjectKind};
+use coldpost_tiers::compaction::{Candidate, Rules, choose};
+use coldpost_tiers::hot::row::{BlobRow, Counted, ObjectRow, ObjectState, Place, Row};
+use coldpost_tiers::hot::{TableName, key};
+
+use crate::clock;
+use crate::error::Result;
+use crate::ids::MessageId;
+use crate::limits::{
+    COMPACT_BATCH_BYTES, COMPACT_MESSAGES_MAX, COMPACT_RAW_MAX, COMPACT_RUN_BYTES, GATHER_ROWS_MAX,
+};
+use crate::open::Engine;
+use crate::shard::Shard;
+
+/// A message that is to be moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Item {
+    pub(super) account: AccountId,
+    /// INTERNALDATE, seconds since 1970.
+    pub(super) date: i64,
+    pub(super) message: MessageId,
+    /// Object and offset of its address.
+    pub(super) from: (ObjectId, u64),
+    pub(super) size: u64,
+    /// Bytes of it in that object, about.
+    pub(super) stored: u64,
+}
+
+/// A live blob of a pack that is to be moved.
+#[derive(Clone, Debug)]
+pub(super) struct BlobItem {
+    pub(super) blob: BlobId,
+    pub(super) row: BlobRow,
+}
+
+/// What the next run takes, but for `avoid`.
+pub(super) fn choose_now(
+    engine: &Engine,
+    shard: &Shard,
+    is_asked: bool,
+    avoid: &[ObjectId],
+) -> Result<Vec<ObjectId>> {
+    let settings = engine.settings();
+    let candidates = candidates(engine, shard, avoid)?;
+    let rules = Rules {
+        now: clock::now_s(),
+        segment_age: i64::try_from(settings.segment_age.as_secs()).unwrap_or(i64::MAX),
+        batch_bytes: COMPACT_BATCH_BYTES.min(settings.local_bodies / 4).max(1),
+        run_bytes: COMPACT_RUN_BYTES,
+        is_asked,
+    };
+    let chosen = choose(&candidates, &rules);
+    Ok(chosen.into_iter().map(|(object, _)| object).collect())
+}
+
+fn candidates(engine: &Engine, shard: &Shard, avoid: &[ObjectId]) -> Result<Vec<Candidate>> {
+    let state = shard.hot.read()?;
+    let mut candidates = Vec::new();
+    state.walk(TableName::Objects, &[], &[], |k, value| {
+        let Some(object) = key::read_object(k) else {
+            return Ok(true);
+        };
+        let row = ObjectRow::decode("objects", value)?;
+        let is_kind = matches!(
+            object.kind,
+            ObjectKind::Segment | ObjectKind::Block | ObjectKind::Pack
+        );
+        let is_live = matches!(row.count, Counted::Live(n) if n > 0);
+        if !is_kind || !is_live || row.state == ObjectState::Condemned || avoid.contains(&object) {
+            return Ok(true);
+        }
+        let file = engine.inner.local.sealed_path(shard.no, &object);
+        let size = file.and_then(|path| std::fs::metadata(path).ok());
+        // A segment without a sealed file that was not stored is the open one.
+        if size.is_none() && row.state == ObjectState::Local {
+            return Ok(true);
+        }
+        candidates.push(Candidate {
+            object,
+            bytes: size.as_ref().map_or(row.bytes, std::fs::Metadata::len),
+            is_local: size.is_some(),
+            stored: row.times.stored,
+            first_dead: row.times.first_dead,
+            dead: row.dead_bytes,
+            total: row.raw_bytes.max(if object.kind == ObjectKind::Block {
+                1
+            } else {
+                row.bytes
+            }),
+            is_urgent: row.is_urgent,
+        });
+        Ok(true)
+    })?;
+    Ok(candidates)
+}
+
+/// The messages of objects, by account and date; of the first objects only, where all of them have too many.
+pub(super) fn messages(shard: &Shard, objects: &[ObjectId]) -> Result<(Vec<Item>, usize)> {
+    let wanted: BTreeSet<ObjectId> = objects.iter().copied().collect();
+    let mut items = Vec::new();
+    let mut from = Vec::new();
+    loop {
+        // Piece by piece: a state that is read for long keeps pages of the file from being used again.
+        let state = shard.hot.read()?;
+        let mut rows = 0;
+        let mut last = None;
+        state.walk(TableName::Places, &[], &from, |k, value| {
+            rows += 1;
+            if rows > GATHER_ROWS_MAX {
+                last = Some(k.to_vec());
+                return Ok(false);
+            }
+            let place = Place::decode("places", value)?;
+            if wanted.contains(&place.address.object)
+                && let Some((account, message)) = key::read_message(k)
+            {
+                items.push(item(account, message, &place));
+            }
+            Ok(true)
+        })?;
+        match last {
+            Some(next) => from = next,
+            None => break,
+        }
+    }
+    let taken = bounded(objects, &items);
+    let kept: BTreeSet<ObjectId> = objects.iter().take(taken).copied().collect();
+    items.retain(|item| kept.contains(&item.from.0));
+    items.sort_unstable();
+    Ok((items, taken))
+}
+
+fn item(account: AccountId, message: MessageId, place: &Place) -> Item {
+    use coldpost_tiers::address::Extent;
+    let stored = place.address.extents.iter().map(|extent| match extent {
+        Extent::Frame(frame) => u64::from(frame.stored),
+        Extent::Slice { length, .. } => u64::from(*length) / 4,
+        Extent::Blob { .. } => 0,
+    });
+    Item {
+        account,
+        date: place.date,
+        message,
+        from: (place.address.object, place.address.offset),
+        size: place.size,
+        stored: stored.sum(),
+    }
+}
+
+/// How many of the objects, from the first on, one run can take: at least one.
+fn bounded(objects: &[ObjectId], items: &[Item]) -> usize {
+    let mut of: BTreeMap<ObjectId, (usize, u64)> = BTreeMap::new();
+    for item in items {
+        let sum = of.entry(item.from.0).or_default();
+        *sum = (sum.0 + 1, sum.1.saturating_add(item.size));
+    }
+    let (mut messages, mut raw) = (0, 0_u64);
+    let fits = |object: &&ObjectId| {
+        let (more, bytes) = of.get(object).copied().unwrap_or_default();
+        messages += more;
+        raw = raw.saturating_add(bytes);
+        messages <= COMPACT_MESSAGES_MAX && raw <= COMPACT_RAW_MAX
+    };
+    objects.iter().take_while(fits).count().max(1)
+}
+
+/// The live blobs of packs.
+pub(super) fn blobs(shard: &Shard, objects: &[ObjectId]) -> Result<Vec<BlobItem>> {
+    let is_pack = |object: &&ObjectId| object.kind == ObjectKind::Pack;
+    let packs: BTreeSet<ObjectId> = objects.iter().filter(is_pack).copied().collect();
+    let mut items = Vec::new();
+    if packs.is_empty() {
+        return Ok(items);
+    }
+    shard
+        .hot
+        .read()?
+        .walk(TableName::Blobs, &[], &[], |_, value| {
+            let row = BlobRow::decode("blobs", value)?;
+            if packs.contains(&row.object) && matches!(row.count, Counted::Live(n) if n > 0) {
+                let blob = row.record.blob;
+                items.push(BlobItem { blob, row });
+            }
+            Ok(true)
+        })?;
+    items.sort_by_key(|item| (item.row.object, item.row.offset));
+    Ok(items)
+}

@@ -1,0 +1,172 @@
+//! Compaction: live mail of chosen objects goes into dense blocks, large attachments into blobs that are stored once (`docs/cold.md`).
+//!
+//! The way of a run: `gather` (which objects, whose messages, in which order) → `step` (a block and its packs, with `group` and `cut`) →
+//! `prove` (rebuilt from what was written, compared) → `send` (uploaded, confirmed, relocated).
+//! Promises: nothing refers to what was not rebuilt and confirmed; a message that does not come out as it went in stays where it is.
+//! A crash leaves: files and objects that an `intent` names and nothing refers to.
+
+mod cut;
+mod gather;
+mod group;
+mod pace;
+mod place_frame;
+mod prove;
+mod repack;
+mod send;
+mod source;
+mod step;
+
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use coldpost_tiers::address::ObjectId;
+use pace::Pace;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+
+pub(crate) use send::{ObjectPaths, sweep_objects};
+
+use crate::error::{Error, Kind, Result};
+use crate::op::Op;
+use crate::open::Engine;
+use crate::shard::Shard;
+
+/// How far the thread of a run stands behind all others (nice).
+const NICE: i32 = 10;
+
+/// How far a run came; what it did at its end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Objects whose mail was taken.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes_in: u64,
+    /// Messages that were looked at.
+    pub messages: u64,
+    /// Messages that stand in a block now.
+    pub moved: u64,
+    /// Messages that could not be read, or did not come out as they went in: they stay where they are.
+    pub left: u64,
+    /// Attachments that were taken out.
+    pub blobs: u64,
+    /// Of these, how many were there already.
+    pub merged: u64,
+    /// Bytes of blocks, packs and blobs that were made.
+    pub bytes_out: u64,
+    /// Messages in all, of the run that is going on.
+    pub total: u64,
+}
+
+impl Report {
+    fn add(&mut self, other: &Report) {
+        self.objects += other.objects;
+        self.bytes_in += other.bytes_in;
+        self.messages += other.messages;
+        self.moved += other.moved;
+        self.left += other.left;
+        self.blobs += other.blobs;
+        self.merged += other.merged;
+        self.bytes_out += other.bytes_out;
+        self.total += other.total;
+    }
+}
+
+impl Engine {
+    /// Compacts all that there is now: ends the open segments, and takes runs until nothing is worth one. `tell` hears how far it is.
+    ///
+    /// # Errors
+    /// `Unavailable`: the disk or the store refuses; what was done stays done.
+    pub async fn compact_now(&self, tell: &mut (dyn FnMut(&Report) + Send)) -> Result<Report> {
+        let mut all = Report::default();
+        for shard in self.mail_shards() {
+            shard.change(Op::Cut).await?;
+            let mut done = Vec::new();
+            loop {
+                let before = all.clone();
+                let mut tell_sum = |report: &Report| {
+                    let mut sum = before.clone();
+                    sum.add(report);
+                    tell(&sum);
+                };
+                let ran = run(self, shard, Asked::ByHand(&done), &mut tell_sum).await?;
+                let Some((objects, report)) = ran else {
+                    break;
+                };
+                done.extend(objects);
+                all.add(&report);
+                tell(&all);
+            }
+        }
+        Ok(all)
+    }
+
+    /// One run of upkeep, where something is worth it; `None` where nothing is.
+    pub(crate) async fn compact_some(&self, shard: &Arc<Shard>) -> Result<Option<Report>> {
+        let Some((objects, report)) = run(self, shard, Asked::ByTime, &mut |_| {}).await? else {
+            return Ok(None);
+        };
+        if report.left > 0 {
+            // Not again and again: what cannot be read stays until the next start.
+            self.uncompacted().extend(objects);
+        }
+        Ok(Some(report))
+    }
+
+    fn uncompacted(&self) -> MutexGuard<'_, Vec<ObjectId>> {
+        let uncompacted = self.inner.uncompacted.lock();
+        uncompacted.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Who wants a run.
+#[derive(Clone, Copy)]
+enum Asked<'a> {
+    /// Somebody who waits for it, and has seen to these objects.
+    ByHand(&'a [ObjectId]),
+    /// Upkeep.
+    ByTime,
+}
+
+/// Rewrites the objects of a shard that are worth it, on a thread of its own that others go before; one run at a time.
+async fn run(
+    engine: &Engine,
+    shard: &Arc<Shard>,
+    asked: Asked<'_>,
+    tell: &mut (dyn FnMut(&Report) + Send),
+) -> Result<Option<(Vec<ObjectId>, Report)>> {
+    // The thread has the turn: it may go on when who asked goes away.
+    let turn = Arc::clone(&engine.inner.compacting).lock_owned().await;
+    let (objects, pace) = match asked {
+        Asked::ByHand(seen) => (gather::choose_now(engine, shard, true, seen)?, Pace::free()),
+        Asked::ByTime => {
+            let avoid = engine.uncompacted().clone();
+            let chosen = gather::choose_now(engine, shard, false, &avoid)?;
+            (chosen, Pace::gentle())
+        }
+    };
+    if objects.is_empty() {
+        return Ok(None);
+    }
+    let (reports, mut heard) = mpsc::unbounded_channel();
+    let (over, end) = oneshot::channel();
+    let (engine, shard) = (engine.clone(), Arc::clone(shard));
+    let (handle, chosen) = (Handle::current(), objects.clone());
+    let work = move || {
+        // Who delivers or reads goes first. Where it is refused, nothing else changes.
+        let _ = rustix::process::nice(NICE);
+        let tell = |report: &Report| drop(reports.send(report.clone()));
+        let run = step::Run::new(&engine, &shard, &handle, pace);
+        let ran = run.and_then(|mut run| run.all(&chosen, &tell));
+        drop(turn);
+        // Who waited for it may have gone away: what was done stays done.
+        drop(over.send(ran));
+    };
+    let failed = |e| Error::with_source(Kind::Unavailable, "no thread can be started", e);
+    let thread = std::thread::Builder::new().name("compact".to_owned());
+    thread.spawn(work).map_err(failed)?;
+    while let Some(report) = heard.recv().await {
+        tell(&report);
+    }
+    let died = |_| Error::new(Kind::Internal, "compaction died of a bug (the log has it)");
+    let report = end.await.map_err(died)??;
+    Ok(Some((objects, report)))
+}

@@ -1,0 +1,111 @@
+//! Live blobs of packs with much dead space go to new packs, their frames as they are.
+
+use coldpost_tiers::address::ObjectId;
+use coldpost_tiers::cold::{Caller, Key};
+use coldpost_tiers::frame;
+use coldpost_tiers::hot::row::BlobRow;
+
+use super::gather::{self, BlobItem};
+use super::step::Run;
+use crate::error::{Error, Kind, Result};
+use crate::limits::RELOCATE_MESSAGES_MAX;
+use crate::op::{MovedBlob, Relocate};
+
+impl Run<'_> {
+    /// Moves the live blobs of the packs among `objects`; one that cannot be read stays where it is.
+    pub(super) fn move_blobs(&mut self, objects: &[ObjectId]) -> Result<()> {
+        let items = gather::blobs(self.shard, objects)?;
+        let mut moved = Vec::new();
+        for item in &items {
+            let stored = match self.stored_bytes(item) {
+                Ok(stored) => stored,
+                Err(e) => {
+                    self.report.left += 1;
+                    tracing::warn!(
+                        shard = self.shard.no.0,
+                        "an attachment stays in its pack: {e}"
+                    );
+                    continue;
+                }
+            };
+            let (at, mut pack) = self.open_pack()?;
+            let packed = pack.add_stored(&item.row.record, &stored)?;
+            moved.push(MovedBlob {
+                blob: item.blob,
+                from: (item.row.object, item.row.offset),
+                to: (at.object, packed.offset),
+            });
+            self.put_back((at, pack));
+        }
+        if moved.is_empty() {
+            return Ok(());
+        }
+        self.finish()?;
+        for chunk in moved.chunks(RELOCATE_MESSAGES_MAX) {
+            self.append(Relocate {
+                moved_blobs: chunk.to_vec(),
+                ..Relocate::default()
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The frames of a blob as they are stored, compared with its content.
+    fn stored_bytes(&self, item: &BlobItem) -> Result<Vec<u8>> {
+        let BlobRow {
+            object,
+            offset,
+            record,
+            ..
+        } = &item.row;
+        let key = Key::of(self.shard.no, object);
+        let name = key.to_string();
+        let length = item.row.stored_bytes();
+        let local = self.engine.inner.local.sealed_path(self.shard.no, object);
+        let local = local.and_then(|path| {
+            let file = self.shard.disk.open(&path).ok()?;
+            let mut bytes = vec![0; usize::try_from(length).ok()?];
+            file.read_at(*offset, &mut bytes).ok()?;
+            is_whole(&bytes, record, &name, *offset)
+                .ok()
+                .map(|()| bytes)
+        });
+        if let Some(bytes) = local {
+            return Ok(bytes);
+        }
+        let cold = &self.engine.inner.cold;
+        let got = cold.get_range(&key, *offset..*offset + length, Caller::Read);
+        let bytes = self.handle.block_on(got)?.to_vec();
+        is_whole(&bytes, record, &name, *offset)?;
+        Ok(bytes)
+    }
+}
+
+fn is_whole(
+    stored: &[u8],
+    record: &coldpost_tiers::address::BlobRecord,
+    name: &str,
+    offset: u64,
+) -> Result<()> {
+    let mut hasher = blake3::Hasher::new();
+    let mut at = 0;
+    for frame in &record.frames {
+        let length = usize::try_from(frame.stored).unwrap_or(usize::MAX);
+        let bytes = stored.get(at..).and_then(|rest| rest.get(..length));
+        let place = offset + u64::try_from(at).unwrap_or(0);
+        hasher.update(&frame::decompress(
+            bytes.unwrap_or_default(),
+            frame,
+            name,
+            place,
+        )?);
+        at += length;
+    }
+    match *hasher.finalize().as_bytes() == record.content {
+        true => Ok(()),
+        false => Err(Error::new(
+            Kind::Corrupt,
+            format!("{name}: a blob from byte {offset} on is not what was stored"),
+        )),
+    }
+}

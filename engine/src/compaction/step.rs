@@ -1,0 +1,429 @@
+//! A run at work: messages go into groups, groups into blocks, attachments into packs, until there is enough to prove and send.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use coldpost_tiers::address::{AccountId, BlobId, ObjectId, ObjectKind};
+use coldpost_tiers::blob::{PackWriter, blob_path, write_blob};
+use coldpost_tiers::block::{BlockWriter, WrittenBlock};
+use coldpost_tiers::cold::Key;
+use coldpost_tiers::object::ObjectHeader;
+use tokio::runtime::Handle;
+
+use super::Report;
+use super::gather::{self, Item};
+use super::group::{Group, Moved};
+use super::pace::Pace;
+use super::place_frame::Entries;
+use super::send::ObjectPaths;
+use super::source::{Decoding, Source, length};
+use crate::error::{Error, Kind, Result};
+use crate::ids::AccountRef;
+use crate::limits::{BLOCK_BYTES, COMPACT_OWN_BLOCK, PACK_BLOBS_MAX, PACK_BYTES_MIN, STEP_BYTES};
+use crate::op::{Intent, NewBlob, Op, Outcome};
+use crate::open::Engine;
+use crate::settings::Settings;
+use crate::shard::{Shard, random_id};
+use crate::view::{BodyReader, message};
+
+/// What went wrong, by whom it stops.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// This message: it stays where it is.
+    Message(Error),
+    /// The run.
+    Run(Error),
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Trouble {
+        Trouble::Run(error)
+    }
+}
+
+impl From<coldpost_tiers::Error> for Trouble {
+    fn from(error: coldpost_tiers::Error) -> Trouble {
+        Trouble::Run(error.into())
+    }
+}
+
+/// A file that is being written, or is whole.
+#[derive(Debug)]
+pub(super) struct ObjectAt {
+    pub(super) object: ObjectId,
+    pub(super) path: PathBuf,
+}
+
+/// A block that is whole, with what is in it.
+#[derive(Debug)]
+pub(super) struct DoneBlock {
+    pub(super) at: ObjectAt,
+    pub(super) written: WrittenBlock,
+    pub(super) moved: Vec<Moved>,
+}
+
+/// A pack or blob that is whole: bytes and digest.
+#[derive(Debug)]
+pub(super) struct DoneObject {
+    pub(super) at: ObjectAt,
+    pub(super) bytes: u64,
+    pub(super) digest: [u8; 32],
+}
+
+/// A blob of this run that no relocation named yet.
+#[derive(Clone, Debug)]
+pub(super) struct Fresh {
+    pub(super) blob: NewBlob,
+    pub(super) path: PathBuf,
+}
+
+/// See the module.
+pub(super) struct Run<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) shard: &'a Arc<Shard>,
+    pub(super) handle: &'a Handle,
+    pub(super) settings: &'a Settings,
+    pub(super) report: Report,
+    /// Contents that were written in this run, or found and read.
+    pub(super) contents: HashMap<([u8; 32], AccountId), BlobId>,
+    pub(super) fresh: HashMap<BlobId, Fresh>,
+    pub(super) blocks: Vec<DoneBlock>,
+    pub(super) objects: Vec<DoneObject>,
+    pace: Pace,
+    paths: ObjectPaths,
+    block: Option<(ObjectAt, BlockWriter, Vec<Moved>)>,
+    pack: Option<(ObjectAt, PackWriter)>,
+    group: Group,
+    /// Raw bytes since the last rest.
+    worked: u64,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(
+        engine: &'a Engine,
+        shard: &'a Arc<Shard>,
+        handle: &'a Handle,
+        pace: Pace,
+    ) -> Result<Run<'a>> {
+        let paths = ObjectPaths::of(&shard.dir);
+        paths.make(&*shard.disk)?;
+        Ok(Run {
+            engine,
+            shard,
+            handle,
+            settings: engine.settings(),
+            report: Report::default(),
+            contents: HashMap::new(),
+            fresh: HashMap::new(),
+            blocks: Vec::new(),
+            objects: Vec::new(),
+            pace,
+            paths,
+            block: None,
+            pack: None,
+            group: Group::default(),
+            worked: 0,
+        })
+    }
+
+    /// All of it: what was sent before something fails stays sent.
+    pub(super) fn all(&mut self, objects: &[ObjectId], tell: &dyn Fn(&Report)) -> Result<Report> {
+        let (items, taken) = gather::messages(self.shard, objects)?;
+        let objects = &objects[..taken.min(objects.len())];
+        self.report.objects = length_of(objects);
+        self.report.total = length_of(&items);
+        for of_account in items.chunk_by(|a, b| a.account == b.account) {
+            let stored = of_account.iter().map(|item| item.stored).sum::<u64>();
+            let has_own = stored >= COMPACT_OWN_BLOCK;
+            if has_own {
+                self.end_block()?;
+            }
+            self.account(of_account, tell)?;
+            if has_own {
+                self.end_block()?;
+            }
+        }
+        self.move_blobs(objects)?;
+        self.finish()?;
+        tell(&self.report);
+        Ok(self.report.clone())
+    }
+
+    fn account(&mut self, items: &[Item], tell: &dyn Fn(&Report)) -> Result<()> {
+        let Some(first) = items.first() else {
+            return Ok(());
+        };
+        let entries = Entries::of(self.shard, first.account, items)?;
+        for item in items {
+            if self.shard.is_shut() {
+                return Err(Error::new(Kind::Closed, "the store is shutting down"));
+            }
+            match self.message(item, &entries) {
+                Ok(()) => {}
+                Err(Trouble::Run(e)) => return Err(e),
+                Err(Trouble::Message(e)) => {
+                    self.report.left += 1;
+                    tracing::warn!(
+                        shard = self.shard.no.0,
+                        "a message of {} stays where it is: {e}",
+                        Key::of(self.shard.no, &item.from.0)
+                    );
+                }
+            }
+            self.report.messages += 1;
+            if self.report.messages.is_multiple_of(64) {
+                tell(&self.report);
+            }
+        }
+        self.end_group(&entries)
+    }
+
+    fn message(&mut self, item: &Item, entries: &Entries) -> Result<(), Trouble> {
+        let Some(reader) = self.read(item).map_err(Trouble::Message)? else {
+            return Ok(());
+        };
+        let (message, reader) = reader;
+        let source = Source::new(reader, self.handle);
+        let cut = self.cut(&message, &source)?;
+        if !Group::may_hold(&cut) {
+            self.end_group(entries)?;
+            self.open_block()?;
+            let (_, block, moved) = self.block.as_mut().expect("it was opened");
+            moved.push(Group::alone(*item, &message, cut, &source, entries, block)?);
+            self.after_group(message.size)?;
+            return Ok(());
+        }
+        if !self.group.has_room(&cut) {
+            self.end_group(entries)?;
+        }
+        self.worked += message.size;
+        self.group
+            .add(*item, &message, cut, &source)
+            .map_err(Trouble::Message)
+    }
+
+    /// The message and a reader of it; `None` when it went, or stands elsewhere now.
+    pub(super) fn read(&self, item: &Item) -> Result<Option<(crate::view::Message, BodyReader)>> {
+        let account = AccountRef {
+            number: item.account,
+            shard: self.shard.no,
+        };
+        let state = self.shard.hot.read()?;
+        let place = coldpost_tiers::hot::key::message(item.account, item.message);
+        let is_there = state.look(coldpost_tiers::hot::TableName::Places, &place, |_| ())?;
+        if is_there.is_none() {
+            return Ok(None);
+        }
+        let Some(message) = message::read(&state, account, &[item.message])?.pop() else {
+            return Ok(None);
+        };
+        drop(state);
+        let message = message?;
+        if (message.address.object, message.address.offset) != item.from {
+            return Ok(None);
+        }
+        let reader = self.engine.body_aside(&message)?;
+        Ok(Some((message, reader)))
+    }
+
+    fn end_group(&mut self, entries: &Entries) -> Result<()> {
+        if self.group.is_empty() {
+            return Ok(());
+        }
+        self.open_block()?;
+        let (_, block, moved) = self.block.as_mut().expect("it was opened");
+        moved.extend(self.group.write(entries, block)?);
+        let worked = std::mem::take(&mut self.worked);
+        self.after_group(worked)
+    }
+
+    fn after_group(&mut self, worked: u64) -> Result<()> {
+        self.pace.rest(self.shard, worked);
+        let bytes = self.block.as_ref().map_or(0, |(_, block, _)| block.bytes());
+        if bytes >= BLOCK_BYTES || self.step_bytes() >= STEP_BYTES {
+            self.end_block()?;
+        }
+        Ok(())
+    }
+
+    /// Bytes that are written and not sent.
+    fn step_bytes(&self) -> u64 {
+        let done = self.objects.iter().map(|object| object.bytes);
+        let blocks = self.blocks.iter().map(|block| block.written.made.bytes);
+        let open = self.block.as_ref().map_or(0, |(_, block, _)| block.bytes());
+        let pack = self.pack.as_ref().map_or(0, |(_, pack)| pack.bytes());
+        done.chain(blocks).sum::<u64>() + open + pack
+    }
+
+    fn open_block(&mut self) -> Result<()> {
+        if self.block.is_none() {
+            let at = self.named(ObjectKind::Block)?;
+            let block = BlockWriter::create(&*self.shard.disk, &at.path, &self.header(at.object))?;
+            self.block = Some((at, block, Vec::new()));
+        }
+        Ok(())
+    }
+
+    fn end_block(&mut self) -> Result<()> {
+        if let Some((at, block, moved)) = self.block.take() {
+            let written = block.finish(&*self.shard.disk)?;
+            self.blocks.push(DoneBlock { at, written, moved });
+        }
+        let pack = self.pack.as_ref().map_or(0, |(_, pack)| pack.bytes());
+        if pack == 0 || pack >= PACK_BYTES_MIN || self.step_bytes() >= STEP_BYTES {
+            self.finish()?;
+        }
+        Ok(())
+    }
+
+    fn end_pack(&mut self) -> Result<()> {
+        if let Some((at, pack)) = self.pack.take() {
+            let made = pack.finish(&*self.shard.disk)?;
+            self.objects.push(DoneObject {
+                at,
+                bytes: made.bytes,
+                digest: made.digest,
+            });
+        }
+        Ok(())
+    }
+
+    /// Ends what is open, proves it and sends it.
+    pub(super) fn finish(&mut self) -> Result<()> {
+        if let Some((at, block, moved)) = self.block.take() {
+            let written = block.finish(&*self.shard.disk)?;
+            self.blocks.push(DoneBlock { at, written, moved });
+        }
+        self.end_pack()?;
+        let proved = self.prove()?;
+        self.send(proved)
+    }
+
+    /// The open pack, or a new one.
+    pub(super) fn open_pack(&mut self) -> Result<(ObjectAt, PackWriter)> {
+        let is_full = |(_, pack): &(ObjectAt, PackWriter)| {
+            pack.bytes() >= BLOCK_BYTES || pack.blobs() >= PACK_BLOBS_MAX
+        };
+        if self.pack.as_ref().is_some_and(is_full) {
+            self.end_pack()?;
+        }
+        if let Some(pack) = self.pack.take() {
+            return Ok(pack);
+        }
+        let at = self.named(ObjectKind::Pack)?;
+        let pack = PackWriter::create(&*self.shard.disk, &at.path, &self.header(at.object))?;
+        Ok((at, pack))
+    }
+
+    pub(super) fn put_back(&mut self, pack: (ObjectAt, PackWriter)) {
+        self.pack = Some(pack);
+    }
+
+    /// Writes a blob into a pack.
+    pub(super) fn pack_blob(
+        &mut self,
+        blob: BlobId,
+        bytes: &[u8],
+        scope: AccountId,
+    ) -> Result<BlobId, Trouble> {
+        let (at, mut pack) = self.open_pack()?;
+        let packed = pack.add(blob, &mut &bytes[..])?;
+        let blob = NewBlob {
+            record: packed.record,
+            object: at.object,
+            offset: packed.offset,
+            scope,
+        };
+        let path = at.path.clone();
+        self.put_back((at, pack));
+        self.worked += length(bytes);
+        Ok(self.remember(Fresh { blob, path }))
+    }
+
+    /// Writes a blob into a file of its own, which nothing names yet.
+    pub(super) fn write_alone(
+        &mut self,
+        decoding: &mut Decoding<'_>,
+    ) -> Result<coldpost_tiers::address::BlobRecord, Trouble> {
+        let object = ObjectId::blob(BlobId(random_id()?));
+        let header = self.header(object);
+        let dir = self.paths.blobs();
+        Ok(write_blob(&*self.shard.disk, dir, &header, decoding)?)
+    }
+
+    pub(super) fn discard_alone(&self, blob: BlobId) {
+        let path = blob_path(self.paths.blobs(), blob);
+        if let Err(e) = self.shard.disk.remove(&path) {
+            tracing::warn!("{} stays until the next start: {e}", path.display());
+        }
+    }
+
+    pub(super) fn keep_alone(
+        &mut self,
+        record: coldpost_tiers::address::BlobRecord,
+        scope: AccountId,
+    ) -> BlobId {
+        let object = ObjectId::blob(record.blob);
+        let path = blob_path(self.paths.blobs(), record.blob);
+        self.objects.push(DoneObject {
+            at: ObjectAt {
+                object,
+                path: path.clone(),
+            },
+            bytes: record.object_bytes,
+            digest: record.object_digest,
+        });
+        let stored: u64 = record.frames.iter().map(|f| u64::from(f.stored)).sum();
+        let offset = record.object_bytes.saturating_sub(stored);
+        let blob = NewBlob {
+            record,
+            object,
+            offset,
+            scope,
+        };
+        self.remember(Fresh { blob, path })
+    }
+
+    fn remember(&mut self, fresh: Fresh) -> BlobId {
+        let blob = fresh.blob.record.blob;
+        let content = (fresh.blob.record.content, fresh.blob.scope);
+        self.contents.insert(content, blob);
+        self.fresh.insert(blob, fresh);
+        blob
+    }
+
+    /// Names a new object in the journal.
+    fn named(&self, kind: ObjectKind) -> Result<ObjectAt> {
+        let intent = Intent {
+            numbered: vec![kind],
+            given: Vec::new(),
+        };
+        let number = match self.change(Op::Intent(intent))? {
+            Outcome::Counted(number) => number,
+            other => return Err(crate::deliver::unexpected(&other)),
+        };
+        let object = ObjectId::numbered(kind, self.shard.epoch, number);
+        let path = self.paths.path(&object);
+        Ok(ObjectAt { object, path })
+    }
+
+    pub(super) fn change(&self, op: Op) -> Result<Outcome> {
+        self.handle.block_on(self.shard.change(op))
+    }
+
+    pub(super) fn header(&self, object: ObjectId) -> ObjectHeader {
+        let key = Key::of(self.shard.no, &object).to_string();
+        ObjectHeader::other(
+            self.shard.store,
+            self.shard.no,
+            self.shard.epoch,
+            object,
+            key,
+        )
+    }
+}
+
+fn length_of<T>(all: &[T]) -> u64 {
+    u64::try_from(all.len()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,51 @@
+//! Compacts what is worth it, when the shards say that something changed, and once an hour for what only grew old.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::{Notice, Progress, tick};
+use crate::limits::COMPACT_LOOK_SECONDS;
+use crate::open::Engine;
+
+pub(super) async fn run(
+    engine: Engine,
+    progress: Arc<Progress>,
+    mut queue: mpsc::UnboundedReceiver<Notice>,
+) {
+    let hour = Duration::from_secs(COMPACT_LOOK_SECONDS);
+    while !progress.confirmed.load(Ordering::Acquire) {
+        tokio::time::sleep(tick()).await;
+    }
+    loop {
+        for shard in engine.mail_shards() {
+            loop {
+                match engine.compact_some(shard).await {
+                    Ok(None) => break,
+                    Ok(Some(report)) => tracing::info!(
+                        shard = shard.no.0,
+                        objects = report.objects,
+                        moved = report.moved,
+                        left = report.left,
+                        blobs = report.blobs,
+                        merged = report.merged,
+                        bytes = report.bytes_out,
+                        "compacted"
+                    ),
+                    Err(e) => {
+                        tracing::warn!(shard = shard.no.0, "compaction goes on later: {e}");
+                        tokio::time::sleep(tick() * 60).await;
+                        break;
+                    }
+                }
+            }
+        }
+        match tokio::time::timeout(hour, queue.recv()).await {
+            Ok(None) => return,
+            Ok(Some(_)) => while queue.try_recv().is_ok() {},
+            Err(_) => {}
+        }
+    }
+}
