@@ -19,6 +19,7 @@ pub mod line;
 pub mod lmtp;
 pub mod mbsync;
 pub mod must;
+pub mod odd_mail;
 pub mod place;
 pub mod ports;
 pub mod postfix;

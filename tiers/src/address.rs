@@ -136,6 +136,15 @@ pub struct FrameRef {
     pub crc: u32,
 }
 
+/// A frame of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameRow {
+    /// Offset in the block.
+    pub offset: u64,
+    /// The frame.
+    pub frame: FrameRef,
+}
+
 /// How bytes of a blob become bytes of the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recode {

@@ -1,6 +1,6 @@
 //! Extents and blob records as bytes: the same in ops, in rows and in the index of a segment.
 
-use crate::address::{BlobId, BlobRecord, Extent, FrameRef, Recode};
+use crate::address::{BlobId, BlobRecord, Extent, FrameRef, FrameRow, Recode};
 use crate::codec::{Malformed, Reader, Writer};
 
 /// `varint n`, then each extent (`docs/format.md`).
@@ -129,4 +129,27 @@ pub fn read_blob_record(r: &mut Reader<'_>) -> Result<BlobRecord, Malformed> {
         object_digest,
         frames,
     })
+}
+
+impl FrameRow {
+    /// `varint offset, varint stored, varint raw, u32 CRC32C`: the same in rows and in ops.
+    pub fn write(&self, w: &mut Writer) {
+        let FrameRef { stored, raw, crc } = self.frame;
+        w.varint(self.offset).varint(stored).varint(raw).u32(crc);
+    }
+
+    /// Reads what [`FrameRow::write`] wrote.
+    ///
+    /// # Errors
+    /// [`Malformed`] with the place.
+    pub fn take(r: &mut Reader<'_>) -> Result<FrameRow, Malformed> {
+        Ok(FrameRow {
+            offset: r.varint()?,
+            frame: FrameRef {
+                stored: r.number()?,
+                raw: r.number()?,
+                crc: r.u32()?,
+            },
+        })
+    }
 }

@@ -5,6 +5,9 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
+use tokio::time::sleep;
+
 use crate::limits::{COMPACT_BYTES_A_SECOND, COMPACT_STEP_ASIDE_MS, QUEUE_ENTRIES_MAX};
 use crate::shard::Shard;
 
@@ -36,19 +39,20 @@ impl Pace {
     }
 
     /// After `bytes` of mail: rests as long as they took, or as they may take.
-    pub(super) fn rest(&mut self, shard: &Shard, bytes: u64) {
+    pub(super) fn rest(&mut self, handle: &Handle, shard: &Shard, bytes: u64) {
         let aside = Instant::now();
         let patience = Duration::from_millis(COMPACT_STEP_ASIDE_MS);
         while shard.places.available_permits() < QUEUE_ENTRIES_MAX
             && aside.elapsed() < patience
             && !shard.is_shut()
         {
-            std::thread::sleep(LOOK);
+            handle.block_on(sleep(LOOK));
         }
         if self.is_gentle {
             let worked = aside.duration_since(self.since);
             let least = Duration::from_secs(1).mul_f64(share(bytes));
-            std::thread::sleep(worked.max(least.saturating_sub(worked)));
+            let pause = worked.max(least.saturating_sub(worked));
+            handle.block_on(sleep(pause));
         }
         self.since = Instant::now();
     }

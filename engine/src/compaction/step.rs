@@ -239,7 +239,7 @@ impl<'a> Run<'a> {
     }
 
     fn after_group(&mut self, worked: u64) -> Result<()> {
-        self.pace.rest(self.shard, worked);
+        self.pace.rest(self.handle, self.shard, worked);
         let bytes = self.block.as_ref().map_or(0, |(_, block, _)| block.bytes());
         if bytes >= BLOCK_BYTES || self.step_bytes() >= STEP_BYTES {
             self.end_block()?;

@@ -30,8 +30,9 @@ struct BlobPlace {
 
 /// Frames that were read ahead of the reader, kept until it came past them.
 struct Ahead {
-    object: ObjectId,
-    /// Which frames of the object's.
+    /// Object and offset of the frames that they are of: a pack has those of many blobs.
+    of: (ObjectId, u64),
+    /// Which of those frames.
     first: usize,
     frames: Arc<Loan<Vec<Bytes>>>,
 }
@@ -207,7 +208,11 @@ impl BodyReader {
         frames: &[FrameRef],
         index: usize,
     ) -> Result<Bytes> {
-        if let Some(frame) = self.ahead().iter().find_map(|a| a.frame(object, index)) {
+        if let Some(frame) = self
+            .ahead()
+            .iter()
+            .find_map(|a| a.frame((object, offset), index))
+        {
             return Ok(frame);
         }
         let get = |held: &Held| held.get(self.shard, object, offset, frames, index);
@@ -217,7 +222,7 @@ impl BodyReader {
             return Ok(frame);
         }
         // The reader came past what it held of this object, or had to give it back.
-        self.ahead().retain(|a| a.object != object);
+        self.ahead().retain(|a| a.of != (object, offset));
         // Where much is held already it is fewer frames: half of what is left, and in the end this one alone.
         let wanted = frames.len().saturating_sub(index).min(READ_AHEAD_FRAMES);
         let held = wanted.min(self.budget.free(2 * wanted) / 2);
@@ -237,7 +242,7 @@ impl BodyReader {
             let mut ahead = self.ahead();
             ahead.truncate(1);
             ahead.push_front(Ahead {
-                object,
+                of: (object, offset),
                 first: index,
                 frames,
             });
@@ -251,9 +256,9 @@ impl BodyReader {
 }
 
 impl Ahead {
-    fn frame(&self, object: ObjectId, index: usize) -> Option<Bytes> {
+    fn frame(&self, of: (ObjectId, u64), index: usize) -> Option<Bytes> {
         let at = index.checked_sub(self.first)?;
-        if self.object != object {
+        if self.of != of {
             return None;
         }
         self.frames.look(|frames| frames.get(at).cloned())?

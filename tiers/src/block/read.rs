@@ -3,11 +3,10 @@
 use std::path::Path;
 
 use crate::Result;
-use crate::address::{AccountId, FrameRef};
+use crate::address::{AccountId, FrameRef, FrameRow};
 use crate::codec::{Malformed, Reader};
 use crate::disk::{self, Disk};
 use crate::frame;
-use crate::hot::row::FrameRow;
 use crate::limits::{FRAME_RAW_MAX, FRAME_STORED_MAX};
 use crate::object::ObjectHeader;
 use crate::object_file::Opened;

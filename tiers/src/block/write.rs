@@ -3,11 +3,10 @@
 use std::path::Path;
 
 use crate::Result;
-use crate::address::{AccountId, FrameRef};
+use crate::address::{AccountId, FrameRef, FrameRow};
 use crate::codec::Writer;
 use crate::disk::Disk;
 use crate::frame::{self, compress_dense};
-use crate::hot::row::FrameRow;
 use crate::object::ObjectHeader;
 use crate::object_file::{Made, ObjectFile, checked_frame};
 

@@ -1,40 +1,9 @@
 //! What compaction adds: where the frames of a block are, and which blob has which content.
 
 use super::{Row, VERSION};
-use crate::address::{BlobId, FrameRef};
+use crate::address::BlobId;
+pub use crate::address::FrameRow;
 use crate::codec::{Malformed, Reader, Writer};
-
-/// A frame of a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FrameRow {
-    /// Offset in the block.
-    pub offset: u64,
-    /// The frame.
-    pub frame: FrameRef,
-}
-
-impl FrameRow {
-    /// `varint offset, varint stored, varint raw, u32 CRC32C`: the same in rows and in ops.
-    pub fn write(&self, w: &mut Writer) {
-        let FrameRef { stored, raw, crc } = self.frame;
-        w.varint(self.offset).varint(stored).varint(raw).u32(crc);
-    }
-
-    /// Reads what [`FrameRow::write`] wrote.
-    ///
-    /// # Errors
-    /// [`Malformed`] with the place.
-    pub fn take(r: &mut Reader<'_>) -> Result<FrameRow, Malformed> {
-        Ok(FrameRow {
-            offset: r.varint()?,
-            frame: FrameRef {
-                stored: r.number()?,
-                raw: r.number()?,
-                crc: r.u32()?,
-            },
-        })
-    }
-}
 
 impl Row for FrameRow {
     fn encode(&self) -> Vec<u8> {
@@ -75,6 +44,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::address::FrameRef;
 
     proptest! {
         #[test]

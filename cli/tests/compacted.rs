@@ -1,0 +1,232 @@
+//! Mail after compaction, from the bucket alone: every answer as before, byte for byte.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use coldpost_testkit::dice::Dice;
+use coldpost_testkit::imap::Imap;
+use coldpost_testkit::{Daemon, Must, Options, corpus, odd_mail, tool, wait};
+use serde_json::Value;
+
+/// What clients ask of a message: the whole, its parts, ranges that begin and end anywhere.
+const ITEMS: &str = "(UID INTERNALDATE RFC822.SIZE BODY.PEEK[] BODY.PEEK[HEADER] BODY.PEEK[1] BODY.PEEK[2]<7.3000> \
+                     BODY.PEEK[TEXT]<1000.70000> BODY.PEEK[1.2] BODY.PEEK[2.1] BODY.PEEK[1.MIME])";
+
+/// Time in which a few segments reach a directory.
+const SHIPPED: Duration = Duration::from_secs(60);
+
+fn options() -> Options {
+    Options::new(env!("CARGO_BIN_EXE_coldpost"))
+        .text("mail", "attachment_threshold", "1KiB")
+        .text("hot", "frames", "1MiB")
+}
+
+fn compact(daemon: &Daemon) -> Value {
+    let said = daemon.command("compact").arg("--json").output();
+    let said = said.must("coldpost compact");
+    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.status.success(), "{text}");
+    serde_json::from_str(text.lines().last().must("a line")).must("JSON")
+}
+
+/// An answer to FETCH, kept small.
+#[derive(Debug, PartialEq, Eq)]
+struct Answer {
+    begins: String,
+    length: usize,
+    hash: u64,
+}
+
+impl Answer {
+    fn of(line: &[u8]) -> Answer {
+        let mut hasher = DefaultHasher::new();
+        line.hash(&mut hasher);
+        let begins = line.get(..line.len().min(120)).unwrap_or_default();
+        Answer {
+            begins: String::from_utf8_lossy(begins).into_owned(),
+            length: line.len(),
+            hash: hasher.finish(),
+        }
+    }
+}
+
+/// All as it was, or the first that is not.
+fn same(now: &[Vec<Answer>], before: &[Vec<Answer>], where_from: &str) {
+    for (now, before) in now.iter().zip(before) {
+        for (now, before) in now.iter().zip(before) {
+            assert_eq!(now, before, "{where_from}");
+        }
+        assert_eq!(now.len(), before.len(), "{where_from}");
+    }
+}
+
+/// Everything that a mailbox answers to [`ITEMS`].
+fn answers(imap: &mut Imap, mailbox: &str) -> Vec<Answer> {
+    let exists = imap
+        .command(&format!("EXAMINE {mailbox}"))
+        .ok()
+        .number("EXISTS");
+    let exists = exists.must("EXISTS");
+    let mut answers = Vec::new();
+    for first in (1..=exists).step_by(50) {
+        let last = exists.min(first + 49);
+        let reply = imap.command(&format!("FETCH {first}:{last} {ITEMS}")).ok();
+        for line in &reply.untagged {
+            answers.push(Answer::of(line));
+        }
+    }
+    assert!(answers.len() as u64 >= exists);
+    answers
+}
+
+/// Files of a directory and those below it.
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return Vec::new();
+    };
+    let paths = entries.map(|entry| entry.must("an entry").path());
+    paths
+        .flat_map(|path| match path.is_dir() {
+            true => files(&path),
+            false => vec![path],
+        })
+        .collect()
+}
+
+/// Takes away what the bucket has as well.
+fn forget_local_mail(daemon: &Daemon) {
+    let shard = daemon.data_dir().join("shards/0001");
+    for dir in ["blocks", "packs", "blobs", "journal"] {
+        for file in files(&shard.join(dir)) {
+            if file.extension().is_none_or(|kind| kind == "seg") {
+                std::fs::remove_file(&file).must("removing a local copy");
+            }
+        }
+    }
+}
+
+/// Waits until nothing waits for the bucket any more.
+fn shipped(daemon: &Daemon) {
+    let is_shipped = || {
+        let said = daemon.command("status").arg("--json").output();
+        let said = said.must("coldpost status");
+        let status: Value = serde_json::from_slice(&said.stdout).must("JSON");
+        let figures = status["figures"].as_array().must("figures");
+        let waiting = figures.iter().find(|f| f[0] == "uploads waiting");
+        waiting.is_some_and(|f| f[1] == "0")
+    };
+    wait::until("everything is in the bucket", SHIPPED, is_shipped);
+}
+
+#[test]
+fn oddly_encoded_mail_answers_as_before_from_blocks_and_blobs_in_the_bucket_alone() {
+    let cases = if tool::long() { 100_000 } else { 5_000 };
+    let mut dice = Dice::from_env();
+    let mut daemon = Daemon::start(options());
+    let users = ["ann@example.org", "bob@example.org"];
+    let per_round = 1_000;
+    for round in 0..cases / per_round {
+        let mut imap = daemon.imap(users[round % 2]);
+        let batch: Vec<Vec<u8>> = (0..per_round).map(|_| odd_mail::drawn(&mut dice)).collect();
+        for message in &batch {
+            let mailbox = *dice.pick(&["INBOX", "Sent", "Junk"]);
+            imap.append(mailbox, "", message);
+        }
+        imap.command("SELECT INBOX").ok();
+        imap.command("STORE 1:3 +FLAGS.SILENT (\\Flagged later)")
+            .ok();
+        imap.command("COPY 1:5 Drafts").ok();
+        imap.command("STORE 7 +FLAGS.SILENT (\\Deleted)").ok();
+        imap.command("EXPUNGE").ok();
+    }
+    let look = |daemon: &Daemon| {
+        let mut all = Vec::new();
+        for user in users {
+            let mut imap = daemon.imap(user);
+            for mailbox in ["INBOX", "Sent", "Junk", "Drafts"] {
+                all.push(answers(&mut imap, mailbox));
+            }
+        }
+        all
+    };
+    let before = look(&daemon);
+    let done = compact(&daemon);
+    assert_eq!(done["left"], 0, "{done}");
+    assert!(
+        done["moved"].as_u64() > Some(cases as u64 * 9 / 10),
+        "{done}"
+    );
+    assert!(
+        done["attachments"].as_u64() > Some(cases as u64 / 10),
+        "{done}"
+    );
+    assert!(done["merged"].as_u64() > Some(cases as u64 / 20), "{done}");
+    same(&look(&daemon), &before, "from local files");
+    shipped(&daemon);
+    daemon.stop();
+    forget_local_mail(&daemon);
+    daemon.restart();
+    same(&look(&daemon), &before, "from the bucket");
+}
+
+#[test]
+fn zstd_reads_the_mail_out_of_a_block() {
+    let daemon = Daemon::start(options());
+    let mut lmtp = daemon.lmtp();
+    for (_, mail) in corpus::spam_assassin().iter().step_by(300) {
+        lmtp.deliver("a@example.org", "ann@example.org", &corpus::crlf(mail));
+    }
+    compact(&daemon);
+    let blocks = files(&daemon.data_dir().join("cold/blocks"));
+    assert_eq!(blocks.len(), 1, "{blocks:?}");
+    let read = std::process::Command::new("zstd")
+        .arg("-dcq")
+        .arg(&blocks[0])
+        .output()
+        .must("zstd");
+    let text = String::from_utf8_lossy(&read.stdout).into_owned();
+    assert!(read.status.success(), "{read:?}");
+    let mut imap = daemon.imap("ann@example.org");
+    imap.command("EXAMINE INBOX").ok();
+    for fetch in imap.fetch("FETCH 1:* (BODY.PEEK[HEADER] BODY.PEEK[TEXT])") {
+        for part in ["BODY[HEADER]", "BODY[TEXT]"] {
+            let bytes = fetch.bytes(part);
+            assert!(text.contains(&*String::from_utf8_lossy(&bytes)));
+        }
+    }
+}
+
+#[test]
+fn what_is_delivered_while_it_runs_and_after_it_is_there_and_a_second_run_finds_nothing_to_do() {
+    let mut daemon = Daemon::start(options());
+    let mut lmtp = daemon.lmtp();
+    let mails = corpus::selection(40);
+    for (_, mail) in &mails {
+        lmtp.deliver("a@example.org", "ann@example.org", &corpus::crlf(mail));
+    }
+    let running = daemon.command("compact").spawn().must("coldpost compact");
+    for (_, mail) in &mails {
+        lmtp.deliver("a@example.org", "bob@example.org", &corpus::crlf(mail));
+    }
+    let end = running.wait_with_output().must("its end");
+    assert!(end.status.success());
+    compact(&daemon);
+    let again = compact(&daemon);
+    assert_eq!(
+        (&again["messages"], &again["bytes"]),
+        (&0.into(), &0.into())
+    );
+    let count = |daemon: &Daemon| {
+        ["ann@example.org", "bob@example.org"].map(|user| {
+            let mut imap = daemon.imap(user);
+            answers(&mut imap, "INBOX")
+        })
+    };
+    let before = count(&daemon);
+    daemon.kill();
+    daemon.restart();
+    assert!(count(&daemon) == before);
+    let expected = mails.len();
+    assert!(before.iter().all(|all| all.len() == expected));
+}
