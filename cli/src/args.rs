@@ -40,6 +40,12 @@ pub(crate) enum Command {
     Verify,
     /// Rewrite what was delivered into small objects that are cheap to keep; the daemon does it by itself later
     Compact,
+    /// Delete what nobody needs any more; without --apply only say what, how many bytes and why
+    Gc {
+        /// Do it
+        #[arg(long)]
+        apply: bool,
+    },
     /// Look at the settings
     #[command(subcommand)]
     Config(Config),

@@ -171,6 +171,18 @@ impl Daemon {
         self.read(answer?)
     }
 
+    /// POST to `path`, answered when it is done, however long that takes.
+    ///
+    /// # Errors
+    /// What the daemon says, or that it does not answer.
+    pub(crate) fn post_patiently<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        let request = agent(None).post(format!("{}{path}", self.base));
+        let answer = request
+            .header("authorization", format!("Bearer {}", self.token))
+            .send_empty();
+        self.read(answer?)
+    }
+
     /// POST to `path`, answered line by line for as long as it takes; empty lines are left out.
     ///
     /// # Errors

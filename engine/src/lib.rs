@@ -38,6 +38,7 @@ pub mod write;
 pub use error::{Error, Kind, Result};
 pub use mailboxes::mailbox_name;
 pub use open::{Engine, Health};
+pub use upkeep::{Deleted, Finding};
 
 #[cfg(test)]
 mod tests;

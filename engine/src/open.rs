@@ -59,6 +59,10 @@ pub(crate) struct Inner {
     pub(crate) header_texts: TextsCache,
     /// Frames that readers of bodies hold ahead of themselves.
     pub(crate) read_ahead: Arc<Budget>,
+    /// Held by who takes a snapshot.
+    pub(crate) snapshotting: Arc<tokio::sync::Mutex<()>>,
+    /// Held by who deletes objects.
+    pub(crate) deleting: tokio::sync::Mutex<()>,
     /// Held by the compaction that is going on.
     pub(crate) compacting: Arc<tokio::sync::Mutex<()>>,
     /// Objects with something in them that compaction could not read; it tries again after a restart.

@@ -32,6 +32,10 @@ pub struct Settings {
     pub attachment_threshold: u64,
     /// For whom attachments of the same content are stored once.
     pub dedup: Dedup,
+    /// Points in time are kept for so long.
+    pub retention: Duration,
+    /// What was condemned is deleted after this.
+    pub grace: Duration,
     /// A segment, or what has something dead in it, is rewritten at this age at the latest.
     pub segment_age: Duration,
     /// An open segment that holds mail is cut at this age.

@@ -106,6 +106,8 @@ impl Engine {
                 search_memory: Default::default(),
                 header_texts: TextsCache::new(HEADER_TEXTS_MEMORY),
                 read_ahead: Arc::default(),
+                snapshotting: Arc::default(),
+                deleting: tokio::sync::Mutex::default(),
                 compacting: Arc::default(),
                 uncompacted: Mutex::default(),
                 lock,

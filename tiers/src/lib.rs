@@ -12,6 +12,7 @@ pub mod error;
 pub mod extent;
 pub mod fetch;
 pub mod frame;
+pub mod gc;
 pub mod hot;
 pub mod limits;
 pub mod metrics;

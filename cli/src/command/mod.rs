@@ -4,6 +4,7 @@ mod account;
 mod bulk;
 mod compact;
 mod config;
+mod gc;
 mod serve;
 mod status;
 mod verify;
@@ -31,6 +32,7 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<ExitCode, Failure> {
         Command::Status => status::run(&checked, *output)?,
         Command::Account(what) => account::run(&checked, what, *output)?,
         Command::Verify => return verify::run(&checked, *output),
+        Command::Gc { apply } => gc::run(&checked, *apply, *output)?,
         Command::Compact => compact::run(&checked, *output)?,
         Command::Config(args::Config::Show) => config::show(&config, *output)?,
     }

@@ -279,6 +279,8 @@ impl Config {
                 None | Some(Value(Dedup::Shard)) => settings::Dedup::Shard,
                 Some(Value(Dedup::Account)) => settings::Dedup::Account,
             },
+            retention: Duration::from_secs(14 * 86_400),
+            grace: Duration::from_secs(86_400),
             segment_age: SEGMENT_AGE,
             cut_age: CUT_AGE,
             autocreate: self.first_mailboxes()?,

@@ -1,7 +1,9 @@
 //! `expunge` moves entries to the expunged table; `purge` drops them and their references.
 
 use coldpost_tiers::Result;
-use coldpost_tiers::hot::row::{Cause, ExpungedRow, MailboxRow, MailboxState, Row, Run, RunEntry};
+use coldpost_tiers::hot::row::{
+    AccountRow, Cause, ExpungedRow, MailboxRow, MailboxState, Row, Run, RunEntry,
+};
 use coldpost_tiers::hot::{TableName, key};
 
 use super::flags::by_run;
@@ -120,6 +122,13 @@ impl Step<'_, '_> {
         entries: &[(MailboxId, Uid)],
     ) -> Result<Outcome> {
         let mut purged = 0;
+        let row = self
+            .batch
+            .get(TableName::Accounts, &key::account(account))?;
+        let row = row
+            .map(|v| AccountRow::decode("accounts", &v))
+            .transpose()?;
+        self.is_erasing = row.is_some_and(|row| row.erase);
         for (mailbox, uid) in entries {
             let expunged_key = key::uid(account, mailbox.0, *uid);
             if let Some(value) = self.batch.get(TableName::Expunged, &expunged_key)? {

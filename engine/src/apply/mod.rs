@@ -85,6 +85,8 @@ struct Step<'s, 't> {
     /// The shard's time, seconds.
     now: i64,
     touched: Vec<AccountId>,
+    /// What goes now goes of an account that is being erased.
+    is_erasing: bool,
 }
 
 /// Applies one entry; `record` is its meta and body, for the running hash.
@@ -111,6 +113,7 @@ pub fn apply(
         at,
         now,
         touched: Vec::new(),
+        is_erasing: false,
     };
     let outcome = match kept {
         Some(outcome) => outcome,

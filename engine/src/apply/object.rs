@@ -18,7 +18,6 @@ const NEXT_OBJECT: &[u8] = b"next_object";
 ///
 /// # Errors
 /// Of the disk, or `Corrupt`.
-#[expect(dead_code, reason = "who deletes asks it; the next commits do")]
 pub(crate) fn horizon(state: &Snapshot) -> Result<Position> {
     let mut oldest = None;
     let kind = [ObjectKind::Snapshot as u8];

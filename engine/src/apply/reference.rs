@@ -116,6 +116,7 @@ impl Step<'_, '_> {
         row.times.dead = self.dead_at(row.count);
         if by < 0 {
             row.dead_bytes += stored;
+            row.is_urgent |= self.is_erasing;
             if row.times.first_dead == 0 {
                 row.times.first_dead = self.now;
             }

@@ -5,11 +5,13 @@
 mod collect;
 mod compact;
 mod cut;
+mod delete;
 mod evict;
 mod ship;
 
 #[cfg(test)]
 pub(crate) use collect::collect;
+pub use delete::{Deleted, Finding};
 pub(crate) use evict::sweep_blobs;
 
 use std::sync::Arc;
@@ -124,6 +126,7 @@ impl Upkeep {
             Arc::clone(&progress),
             evict_queue,
         ));
+        tasks.spawn(delete::run(engine.clone(), Arc::clone(&progress)));
         tasks.spawn(compact::run(
             engine.clone(),
             Arc::clone(&progress),

@@ -19,8 +19,8 @@ use tokio::time::timeout;
 use super::Http;
 use super::limits::{ACCOUNTS_MAX, ALIVE_EVERY, PROGRESS_EVERY};
 use super::wire::{
-    Accounts, AddAccount, Added, Answer, Answers, Batch, CompactLine, Delete, Deleted, Done,
-    Failure, Rename, SetPassword, Status, VerifyLine, in_full,
+    Accounts, AddAccount, Added, Answer, Answers, Batch, Collected, CompactLine, Delete, Deleted,
+    Done, Failure, Garbage, Rename, SetPassword, Status, VerifyLine, in_full,
 };
 use crate::answer::answer;
 
@@ -198,6 +198,16 @@ pub(super) async fn compact(State(http): State<Arc<Http>>) -> Response {
         lines: receiver,
         task,
     })
+}
+
+/// `GET /admin/gc`
+pub(super) async fn garbage(State(http): State<Arc<Http>>) -> Result<Json<Garbage>, Failed> {
+    Ok(Json(http.engine.garbage()?.into()))
+}
+
+/// `POST /admin/gc`
+pub(super) async fn collect(State(http): State<Arc<Http>>) -> Result<Json<Collected>, Failed> {
+    Ok(Json(http.engine.delete_now().await?.into()))
 }
 
 /// What is going on, line by line.

@@ -117,6 +117,7 @@ fn router(http: Arc<Http>, shutdown: Shutdown) -> Router {
         .route("/admin/account/delete", post(admin::delete_account))
         .route("/admin/verify", post(admin::verify))
         .route("/admin/compact", post(admin::compact))
+        .route("/admin/gc", get(admin::garbage).post(admin::collect))
         .route_layer(from_fn_with_state(Arc::clone(&http), bearer));
     Router::new()
         .route("/healthz", get(healthz))

@@ -3,8 +3,8 @@
 //! Promises: field names stay; numbers of more than 53 bits are hexadecimal text.
 
 mod account;
+mod upkeep;
 
-use coldpost_engine::compaction::Report;
 use coldpost_engine::{Health, verify};
 use jiff::tz::{Offset, TimeZone};
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,7 @@ pub use account::{
     Account, Accounts, AddAccount, Added, Answer, Answers, Batch, Delete, Deleted, Done, Rename,
     SetPassword,
 };
+pub use upkeep::{Collected, CompactLine, Garbage, Object};
 
 /// `GET /admin/status`, `coldpost status --json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -241,70 +242,6 @@ impl From<verify::Victim> for Victim {
             mailbox,
             uid,
             internal_date: date(internal_date),
-        }
-    }
-}
-
-/// A line of the answer to `POST /admin/compact`.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-pub enum CompactLine {
-    /// Messages looked at, of those that are known to be taken.
-    Progress {
-        /// So many.
-        done: u64,
-        /// Of so many.
-        total: u64,
-    },
-    /// The end.
-    Summary {
-        /// Objects whose mail was taken.
-        objects: u64,
-        /// Messages looked at.
-        messages: u64,
-        /// Messages that stand elsewhere now.
-        moved: u64,
-        /// Messages that could not be read, or did not come out as they went in.
-        left: u64,
-        /// Attachments taken out.
-        attachments: u64,
-        /// Of these, how many were there already.
-        merged: u64,
-        /// Bytes that were written.
-        bytes: u64,
-    },
-    /// It did not come to its end.
-    Failed {
-        /// Why.
-        error: String,
-    },
-}
-
-impl CompactLine {
-    /// How far it is.
-    pub fn of(report: &Report) -> CompactLine {
-        CompactLine::Progress {
-            done: report.messages,
-            total: report.total,
-        }
-    }
-}
-
-impl From<coldpost_engine::Result<Report>> for CompactLine {
-    fn from(end: coldpost_engine::Result<Report>) -> CompactLine {
-        match end {
-            Ok(report) => CompactLine::Summary {
-                objects: report.objects,
-                messages: report.messages,
-                moved: report.moved,
-                left: report.left,
-                attachments: report.blobs,
-                merged: report.merged,
-                bytes: report.bytes_out,
-            },
-            Err(error) => CompactLine::Failed {
-                error: in_full(&error),
-            },
         }
     }
 }

@@ -1,0 +1,283 @@
+//! Deletes what nobody needs: condemned in the journal first, deleted after the grace, and told to the journal again.
+//!
+//! Promises: no DELETE without an applied `condemn`; the local file goes first, so that nothing uploads it again; a failure is tried again later.
+//! A crash leaves: objects that are condemned; the next pass goes on with them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use coldpost_tiers::address::{BlobId, ObjectId, ObjectKind};
+use coldpost_tiers::cold::{Caller, Key};
+use coldpost_tiers::gc::{Known, Rules, Verdict, Why, mark};
+use coldpost_tiers::hot::row::{BlobRow, ObjectRow, ObjectState, Row};
+use coldpost_tiers::hot::{TableName, key};
+
+use super::{Progress, tick};
+use crate::apply::object::horizon;
+use crate::clock;
+use crate::error::{Error, Kind, Result};
+use crate::limits::{CLOCKS_APART_SECONDS, DELETE_LOOK_SECONDS, DELETE_PASSES_MAX};
+use crate::op::{Op, Outcome};
+use crate::open::Engine;
+use crate::shard::Shard;
+
+/// What is next for an object, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Its key in the bucket.
+    pub key: String,
+    /// Its bytes.
+    pub bytes: u64,
+    /// What is next.
+    pub verdict: Verdict,
+}
+
+/// What a pass did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Deleted {
+    /// Objects that were condemned.
+    pub condemned: u64,
+    /// Objects that were deleted.
+    pub deleted: u64,
+    /// Bytes of these.
+    pub bytes: u64,
+    /// Objects that wait for their grace to pass.
+    pub waiting: u64,
+}
+
+pub(super) async fn run(engine: Engine, progress: Arc<Progress>) {
+    while !progress.confirmed.load(Ordering::Acquire) {
+        tokio::time::sleep(tick()).await;
+    }
+    loop {
+        match engine.delete_now().await {
+            Ok(Deleted {
+                condemned: 0,
+                deleted: 0,
+                ..
+            }) => {}
+            Ok(done) => tracing::info!(
+                condemned = done.condemned,
+                deleted = done.deleted,
+                bytes = done.bytes,
+                "collected garbage"
+            ),
+            Err(e) => tracing::warn!("garbage is collected later: {e}"),
+        }
+        tokio::time::sleep(Duration::from_secs(DELETE_LOOK_SECONDS)).await;
+    }
+}
+
+impl Engine {
+    /// What could be deleted, and what not yet: of all shards.
+    ///
+    /// # Errors
+    /// `Unavailable` after an I/O error.
+    pub fn garbage(&self) -> Result<Vec<Finding>> {
+        let mut findings = Vec::new();
+        for shard in &self.inner.shards {
+            let known = known(self, shard)?;
+            let bytes: BTreeMap<ObjectId, u64> =
+                known.iter().map(|k| (k.object, k.row.bytes)).collect();
+            for (object, verdict) in mark(&known, &self.rules(shard)?) {
+                findings.push(Finding {
+                    key: Key::of(shard.no, &object).to_string(),
+                    bytes: bytes.get(&object).copied().unwrap_or(0),
+                    verdict,
+                });
+            }
+        }
+        Ok(findings)
+    }
+
+    /// Condemns and deletes all that may go.
+    ///
+    /// # Errors
+    /// `Unavailable`: the store or the disk refuses, or the clocks are apart; what was done stays done.
+    pub async fn delete_now(&self) -> Result<Deleted> {
+        let _turn = self.inner.deleting.lock().await;
+        let mut sum = Deleted::default();
+        for shard in &self.inner.shards {
+            // A manifest that goes frees its ranges, and a horizon that moves other things.
+            for _ in 0..DELETE_PASSES_MAX {
+                let done = self.delete_pass(shard).await?;
+                sum.condemned += done.condemned;
+                sum.deleted += done.deleted;
+                sum.bytes += done.bytes;
+                if (done.condemned, done.deleted) == (0, 0) {
+                    sum.waiting += done.waiting;
+                    break;
+                }
+            }
+        }
+        Ok(sum)
+    }
+
+    async fn delete_pass(&self, shard: &Arc<Shard>) -> Result<Deleted> {
+        let known = known(self, shard)?;
+        let rules = self.rules(shard)?;
+        let bytes: BTreeMap<ObjectId, u64> =
+            known.iter().map(|k| (k.object, k.row.bytes)).collect();
+        let verdicts = mark(&known, &rules);
+        let packs = blobs_of(shard, &verdicts)?;
+        let mut done = Deleted::default();
+        for (object, verdict) in verdicts {
+            match verdict {
+                Verdict::Condemn(_) => {
+                    // Apply looks again: what lives by now is refused.
+                    let outcome = shard.change(Op::Condemn(object)).await?;
+                    done.condemned += u64::from(matches!(outcome, Outcome::Done { .. }));
+                }
+                Verdict::Delete => {
+                    self.delete_object(shard, object, packs.get(&object))
+                        .await?;
+                    done.deleted += 1;
+                    done.bytes += bytes.get(&object).copied().unwrap_or(0);
+                }
+                Verdict::Wait(_) => done.waiting += 1,
+                Verdict::Kept(_) => {}
+            }
+        }
+        Ok(done)
+    }
+
+    async fn delete_object(
+        &self,
+        shard: &Arc<Shard>,
+        object: ObjectId,
+        blobs: Option<&Vec<BlobId>>,
+    ) -> Result<()> {
+        if let Some(path) = self.inner.local.sealed_path(shard.no, &object)
+            && path.exists()
+        {
+            let dir = path.parent().unwrap_or(&path).to_owned();
+            let removed = self.disk().remove(&path);
+            removed
+                .and_then(|()| self.disk().sync_dir(&dir))
+                .map_err(|e| coldpost_tiers::disk::failed("remove", &path, e))?;
+            self.inner.local.forget(shard.no, &object);
+        }
+        let key = Key::of(shard.no, &object);
+        self.inner.cold.delete(&key, Caller::Upload).await?;
+        let blobs = match object.kind {
+            ObjectKind::Blob => vec![BlobId(object.id)],
+            _ => blobs.cloned().unwrap_or_default(),
+        };
+        let gone = Op::Gone { object, blobs };
+        match shard.change(gone).await? {
+            Outcome::Done { .. } => Ok(()),
+            other => Err(crate::deliver::unexpected(&other)),
+        }
+    }
+
+    fn rules(&self, shard: &Shard) -> Result<Rules> {
+        let state = shard.hot.read()?;
+        let now = clock::now_s();
+        let shard_ms = crate::apply::Fold::load(&state)?.applied.time_ms;
+        let shard_s = i64::try_from(shard_ms / 1000).unwrap_or(i64::MAX);
+        if shard_s > now.saturating_add(CLOCKS_APART_SECONDS) {
+            let text = format!(
+                "the clock of this machine is {} s behind the time of shard {}: nothing is deleted by age until it is right",
+                shard_s - now,
+                shard.no.0
+            );
+            return Err(Error::new(Kind::Unavailable, text));
+        }
+        let seconds = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+        Ok(Rules {
+            now,
+            horizon: horizon(&state)?,
+            retention: seconds(self.settings().retention),
+            grace: seconds(self.settings().grace),
+        })
+    }
+}
+
+/// All objects of a shard, and which of them are being worked on.
+fn known(engine: &Engine, shard: &Shard) -> Result<Vec<Known>> {
+    // Work that is going on has announced objects that nothing refers to yet.
+    let is_compacting = engine.inner.compacting.try_lock().is_err();
+    let is_snapping = engine.inner.snapshotting.try_lock().is_err();
+    let state = shard.hot.read()?;
+    let mut known = Vec::new();
+    state.walk(TableName::Objects, &[], &[], |k, value| {
+        let Some(object) = key::read_object(k) else {
+            return Ok(true);
+        };
+        let row = ObjectRow::decode("objects", value)?;
+        let is_delivered = object.kind == ObjectKind::Blob
+            && row.state == ObjectState::Local
+            && state
+                .look(TableName::Blobs, &key::blob(BlobId(object.id)), |_| ())?
+                .is_some();
+        let is_busy = is_delivered
+            || match object.kind {
+                ObjectKind::Block | ObjectKind::Pack | ObjectKind::Blob => is_compacting,
+                ObjectKind::Snapshot | ObjectKind::SnapshotRange => is_snapping,
+                _ => false,
+            };
+        known.push(Known {
+            object,
+            row,
+            is_busy,
+        });
+        Ok(true)
+    })?;
+    Ok(known)
+}
+
+/// The blobs of packs that are about to be deleted.
+fn blobs_of(
+    shard: &Shard,
+    verdicts: &[(ObjectId, Verdict)],
+) -> Result<BTreeMap<ObjectId, Vec<BlobId>>> {
+    let is_pack = |(object, verdict): &&(ObjectId, Verdict)| {
+        object.kind == ObjectKind::Pack && *verdict == Verdict::Delete
+    };
+    let packs: BTreeSet<ObjectId> = verdicts.iter().filter(is_pack).map(|(o, _)| *o).collect();
+    let mut blobs: BTreeMap<ObjectId, Vec<BlobId>> = BTreeMap::new();
+    if packs.is_empty() {
+        return Ok(blobs);
+    }
+    shard
+        .hot
+        .read()?
+        .walk(TableName::Blobs, &[], &[], |_, value| {
+            let row = BlobRow::decode("blobs", value)?;
+            if packs.contains(&row.object) {
+                blobs.entry(row.object).or_default().push(row.record.blob);
+            }
+            Ok(true)
+        })?;
+    Ok(blobs)
+}
+
+impl Finding {
+    /// Whether something can be done about it now.
+    pub fn goes(&self) -> bool {
+        matches!(self.verdict, Verdict::Condemn(_) | Verdict::Delete)
+    }
+
+    /// What is next and why, in words.
+    pub fn words(&self) -> String {
+        let why = |why: &Why| match why {
+            Why::Unreferenced => "nothing refers to it any more",
+            Why::Unfinished => "what it was made for never came to its end",
+            Why::Outlived => "it is older than cold.retention and not the newest snapshot",
+            Why::BehindHorizon => {
+                "nothing refers to it, but no snapshot was taken since; coldpost snapshot now takes one"
+            }
+        };
+        match &self.verdict {
+            Verdict::Condemn(reason) => format!("goes: {}", why(reason)),
+            Verdict::Delete => "goes now: it was condemned and its grace has passed".to_owned(),
+            Verdict::Wait(due) => match jiff::Timestamp::from_second(*due) {
+                Ok(due) => format!("was condemned, goes at {due}"),
+                Err(_) => "was condemned, goes later".to_owned(),
+            },
+            Verdict::Kept(reason) => format!("stays: {}", why(reason)),
+        }
+    }
+}
