@@ -4,6 +4,7 @@
 //! Never: links a crate of ours but the test kit.
 
 mod binary;
+mod bytes;
 mod compare;
 mod idle;
 mod large;
@@ -40,6 +41,8 @@ enum Command {
     Large(Large),
     /// The daemon's largest memory, phase by phase, with the largest messages last.
     Memory(Memory),
+    /// Bytes kept for the corpus, against Dovecot's mdbox with zstd.
+    Bytes(Bytes),
     /// Sessions in IDLE: memory of each, and how soon all hear of a delivery.
     Idle(Idle),
     /// Honest clients beside many that send one byte a second.
@@ -115,6 +118,16 @@ struct Memory {
     everywhere: Everywhere,
 }
 
+/// Arguments of `bytes`.
+#[derive(Debug, clap::Args)]
+struct Bytes {
+    /// Only the newer half of the corpus, which the dictionary of the hot rows was not trained on.
+    #[arg(long)]
+    newer: bool,
+    #[command(flatten)]
+    everywhere: Everywhere,
+}
+
 /// Arguments of `idle`.
 #[derive(Debug, clap::Args)]
 struct Idle {
@@ -150,6 +163,7 @@ fn main() {
         Command::Writes(arguments) => writes::run(&arguments),
         Command::Large(arguments) => large::run(&arguments),
         Command::Memory(arguments) => memory::run(&arguments),
+        Command::Bytes(arguments) => bytes::run(&arguments),
         Command::Idle(arguments) => idle::run(&arguments),
         Command::Slow(arguments) => slow::run(&arguments),
     }

@@ -113,7 +113,7 @@ impl Engine {
             tracing::error!("a thread of the store ended with a panic");
         }
         for shard in &self.inner.shards {
-            shard.hot.replace(None);
+            shard.hot.close(&shard.dir.join("hot.redb"));
         }
         // The lock goes with the file; a failure here cannot harm anybody else.
         drop(self.inner.lock.unlock());

@@ -3,6 +3,7 @@
 //! Promises: every damaged range is reported once, with every message that it touches.
 //! Never: repairs anything.
 
+mod compacted;
 mod copy;
 mod coverage;
 mod epochs;

@@ -8,6 +8,14 @@ pub const RECORD_MAX: usize = 512 * 1024;
 pub const HOT_AHEAD_MAX: u64 = 512 * 1024 * 1024;
 /// Bytes of pages that change in a hot tier that is only looked at; they are in memory.
 pub const HOT_OVERLAY_MAX: u64 = 256 * 1024 * 1024;
+/// Bytes of a hot tier's file below which it is not made smaller.
+pub const HOT_COMPACT_MIN: u64 = 1024 * 1024;
+/// Bytes of a hot tier's file above which a stop does not take the time to make it smaller.
+pub const HOT_COMPACT_MAX: u64 = 512 * 1024 * 1024;
+/// A hot tier's file is made smaller when one part in so many of it is not used.
+pub const HOT_WASTE_SHARE: u64 = 5;
+/// Rounds of making it smaller: redb moves some of the pages in each.
+pub const HOT_COMPACT_ROUNDS: u32 = 16;
 /// Raw bytes of a row.
 pub const ROW_MAX: usize = 256 * 1024;
 /// Bytes of an object's key: what S3 allows.

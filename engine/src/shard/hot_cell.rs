@@ -51,6 +51,20 @@ impl HotCell {
         self.get().is_ok_and(|hot| hot.is_damaged())
     }
 
+    /// Takes the hot tier out for good and closes its file at `path`; who still reads it closes it instead.
+    pub(crate) fn close(&self, path: &std::path::Path) {
+        let hot = self
+            .hot
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(hot) = hot.and_then(Arc::into_inner)
+            && let Err(e) = hot.close(path)
+        {
+            tracing::warn!("{} keeps its size: {e}", path.display());
+        }
+    }
+
     /// Another hot tier, or none while it is reopened.
     pub(crate) fn replace(&self, hot: Option<HotTier>) {
         *self.hot.write().unwrap_or_else(PoisonError::into_inner) = hot.map(Arc::new);

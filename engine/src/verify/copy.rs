@@ -42,7 +42,7 @@ pub(super) struct Finding {
 }
 
 impl Copy {
-    fn find(&mut self, name: &str, offset: u64, what: String, hit: Messages) {
+    pub(super) fn find(&mut self, name: &str, offset: u64, what: String, hit: Messages) {
         self.lost.extend(&hit);
         // Several messages may stand in the same bytes: one delivery to several accounts.
         if let Some(last) = self.findings.last_mut()
@@ -69,12 +69,12 @@ impl Copy {
     }
 
     /// The store did not answer: whoever has no whole local copy cannot be read now, but nothing says that they are damaged.
-    fn ask_later(&mut self, error: &coldpost_tiers::Error, messages: &Messages) {
+    pub(super) fn ask_later(&mut self, error: &coldpost_tiers::Error, messages: &Messages) {
         self.unasked.extend(messages.difference(&self.lost));
         self.away.get_or_insert_with(|| in_full(error));
     }
 
-    fn find_error(&mut self, name: &str, error: &coldpost_tiers::Error, hit: Messages) {
+    pub(super) fn find_error(&mut self, name: &str, error: &coldpost_tiers::Error, hit: Messages) {
         let text = error.to_string();
         let (offset, what) = match error.kind() {
             // Where it is stands beside it already.
@@ -99,6 +99,8 @@ impl ShardCheck<'_, '_> {
     ) -> Result<Option<Copy>> {
         match object.kind {
             ObjectKind::Blob => self.local_blob(object, messages).await,
+            ObjectKind::Block | ObjectKind::Pack => self.local_compacted(object, messages).await,
+            ObjectKind::Snapshot | ObjectKind::SnapshotRange => Ok(None),
             _ => self.local_segment(object, messages).await,
         }
     }
@@ -304,8 +306,14 @@ impl ShardCheck<'_, '_> {
         messages: &Messages,
         object: ObjectId,
     ) -> Result<()> {
-        if object.kind != ObjectKind::Blob {
-            return self.messages_in(copy, name, source, messages, object).await;
+        match object.kind {
+            ObjectKind::Blob => {}
+            ObjectKind::Block | ObjectKind::Pack => {
+                return self
+                    .compacted_in(copy, name, source, messages, object)
+                    .await;
+            }
+            _ => return self.messages_in(copy, name, source, messages, object).await,
         }
         if let Some(row) = self.blob_row(object)?
             && let Err(e) = blob_frames(source, &row.record, name).await
@@ -369,7 +377,18 @@ impl ShardCheck<'_, '_> {
         Ok(spans)
     }
 
-    fn places(&self, messages: &[Message], object: ObjectId) -> Result<Vec<(Message, Place)>> {
+    pub(super) fn places(
+        &self,
+        messages: &[Message],
+        object: ObjectId,
+    ) -> Result<Vec<(Message, Place)>> {
+        let all = messages.iter().copied().collect();
+        let mut places = self.all_places(&all)?;
+        places.retain(|(_, place)| place.address.object == object);
+        Ok(places)
+    }
+
+    pub(super) fn all_places(&self, messages: &Messages) -> Result<Vec<(Message, Place)>> {
         let mut places = Vec::new();
         let Ok(state) = self.subject.hot.read() else {
             return Ok(places);
@@ -379,9 +398,7 @@ impl ShardCheck<'_, '_> {
                 continue;
             };
             let place = Place::decode("places", &value)?;
-            if place.address.object == object {
-                places.push(((*account, *id), place));
-            }
+            places.push(((*account, *id), place));
         }
         Ok(places)
     }

@@ -69,7 +69,9 @@ fn look(bench: &Bench<'_>, subject: &Subject) -> Result<Vec<Gap>> {
         }
         Ok(true)
     })?;
-    Ok(gaps(&ends, subject.promised))
+    // What is before the oldest snapshot nobody needs any more.
+    let begin = crate::apply::object::horizon(&state)?;
+    Ok(gaps(&ends, begin, subject.promised))
 }
 
 /// The last whole record of a file; `None` when it is not there any more.
@@ -98,10 +100,10 @@ fn end(bench: &Bench<'_>, file: &LocalSegment) -> Option<Position> {
     Some(last)
 }
 
-/// What lies between the ends of segments and the next beginnings, up to `promised`.
-fn gaps(ends: &BTreeMap<Position, Position>, promised: Position) -> Vec<Gap> {
+/// What lies between the ends of segments and the next beginnings, behind `begin` and up to `promised`.
+fn gaps(ends: &BTreeMap<Position, Position>, begin: Position, promised: Position) -> Vec<Gap> {
     let mut gaps = Vec::new();
-    let mut next = 1;
+    let mut next = begin.0 + 1;
     for (first, last) in ends {
         if first.0 > next {
             gaps.push((next, first.0 - 1));
@@ -133,7 +135,7 @@ mod tests {
     fn what_is_in_no_segment_is_a_gap() {
         let found = |ends: &[(u64, u64)], promised: u64| {
             let ends = ends.iter().map(|(a, b)| (Position(*a), Position(*b)));
-            gaps(&ends.collect(), Position(promised))
+            gaps(&ends.collect(), Position(0), Position(promised))
         };
         assert_eq!(found(&[], 0), []);
         assert_eq!(found(&[], 3), [(1, 3)]);
@@ -141,5 +143,7 @@ mod tests {
         assert_eq!(found(&[(3, 4), (7, 9)], 12), [(1, 2), (5, 6), (10, 12)]);
         assert_eq!(found(&[(1, u64::MAX), (7, 9)], 9), []);
         assert_eq!(found(&[(1, u64::MAX)], 9), []);
+        let ends = [(Position(3), Position(9))].into();
+        assert_eq!(gaps(&ends, Position(2), Position(9)), []);
     }
 }

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use coldpost_tiers::address::{Extent, ObjectId, ObjectKind};
+use coldpost_tiers::address::{BlobId, Extent, ObjectId, ObjectKind};
 use coldpost_tiers::cold::Key;
-use coldpost_tiers::hot::row::{ObjectRow, ObjectState, Place, Row};
+use coldpost_tiers::hot::row::{BlobRow, ObjectRow, ObjectState, Place, Row};
 use coldpost_tiers::hot::{TableName, key};
 
 use super::copy::{Copy, Finding};
@@ -143,6 +143,7 @@ impl<'a, 'b> ShardCheck<'a, 'b> {
         let Ok(state) = self.subject.hot.read() else {
             return Ok(by_object);
         };
+        let mut of_blob: BTreeMap<BlobId, ObjectId> = BTreeMap::new();
         let walked = state.walk(TableName::Places, &[], &[], |place_key, value| {
             let Ok(place) = Place::decode("places", value) else {
                 return Ok(true);
@@ -155,10 +156,13 @@ impl<'a, 'b> ShardCheck<'a, 'b> {
                 .insert((account, id));
             for extent in &place.address.extents {
                 if let Extent::Blob { blob, .. } = extent {
-                    by_object
-                        .entry(ObjectId::blob(*blob))
-                        .or_default()
-                        .insert((account, id));
+                    let object = *of_blob.entry(*blob).or_insert_with(|| {
+                        let row = state.get(TableName::Blobs, &key::blob(*blob));
+                        let row = row.ok().flatten();
+                        let row = row.and_then(|v| BlobRow::decode("blobs", &v).ok());
+                        row.map_or(ObjectId::blob(*blob), |row| row.object)
+                    });
+                    by_object.entry(object).or_default().insert((account, id));
                 }
             }
             Ok(true)
@@ -209,7 +213,8 @@ impl<'a, 'b> ShardCheck<'a, 'b> {
             local = self.local_copy(object, messages).await?;
             stored = self.stored_copy(object, messages).await?;
         }
-        if object.kind != ObjectKind::Blob && (local.is_some() || stored.is_some()) {
+        let is_of_messages = matches!(object.kind, ObjectKind::Segment | ObjectKind::Block);
+        if is_of_messages && (local.is_some() || stored.is_some()) {
             self.summary.messages += u64::try_from(messages.len()).unwrap_or(u64::MAX);
         }
         let lost = lost(local.as_ref(), stored.as_ref(), messages);

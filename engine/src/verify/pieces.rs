@@ -56,6 +56,20 @@ impl Source {
         matches!(self.place, Whereabouts::File(..))
     }
 
+    /// BLAKE3 of all of it.
+    ///
+    /// # Errors
+    /// Those of [`Source::piece`].
+    pub(super) async fn digest(&self) -> Result<[u8; 32]> {
+        let mut hasher = blake3::Hasher::new();
+        while hasher.count() < self.length {
+            let end = hasher.count().saturating_add(VERIFY_PIECE_MAX);
+            let piece = self.piece(hasher.count()..end).await?;
+            hasher.update(&piece.bytes);
+        }
+        Ok(hasher.finalize().into())
+    }
+
     /// As much of a range as there is; of one that no message and no frames of ours have, its beginning.
     ///
     /// # Errors
@@ -153,8 +167,21 @@ pub(super) fn groups<T>(mut ranges: Vec<(Range<u64>, T)>) -> Vec<(Range<u64>, Ve
 /// # Errors
 /// `Corrupt`: which is damaged; those of [`Source::piece`].
 pub(super) async fn blob_frames(source: &Source, record: &BlobRecord, name: &str) -> Result<()> {
-    let mut at = frames_for(record, 0..record.raw)?.stored.start;
-    for frames in record.frames.chunks(PIECE_FRAMES) {
+    let at = frames_for(record, 0..record.raw)?.stored.start;
+    stored_frames(source, at, &record.frames, name).await
+}
+
+/// Unpacks frames that stand one after the other from `at` on.
+///
+/// # Errors
+/// As [`blob_frames`].
+pub(super) async fn stored_frames(
+    source: &Source,
+    mut at: u64,
+    frames: &[FrameRef],
+    name: &str,
+) -> Result<()> {
+    for frames in frames.chunks(PIECE_FRAMES) {
         let stored: u64 = frames.iter().map(|frame| u64::from(frame.stored)).sum();
         let piece = source.piece(at..at.saturating_add(stored)).await?;
         for frame in frames {

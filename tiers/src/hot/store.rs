@@ -9,7 +9,10 @@ use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, Table, WriteTransaction};
+use redb::{
+    Database, Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table,
+    WriteTransaction,
+};
 
 use rustix::fs::{Advice, fadvise};
 
@@ -17,7 +20,9 @@ use super::guard::{Guard, OBJECT, Scan};
 use super::schema::TableName;
 use super::snapshot::{Snapshot, bounds, slices};
 use crate::error::{Error, Kind, Result};
-use crate::limits::HOT_AHEAD_MAX;
+use crate::limits::{
+    HOT_AHEAD_MAX, HOT_COMPACT_MAX, HOT_COMPACT_MIN, HOT_COMPACT_ROUNDS, HOT_WASTE_SHARE,
+};
 
 /// Whether a commit is fsynced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,6 +220,57 @@ impl HotTier {
                 Err(error)
             }
         }
+    }
+}
+
+impl HotTier {
+    /// Closes it, and before that gives the disk back what its file has too much, where that is worth it and is done soon. Whether it did.
+    ///
+    /// # Errors
+    /// `Unavailable` when the disk refuses; the file is whole all the same.
+    pub fn close(mut self, path: &Path) -> Result<bool> {
+        let length = std::fs::metadata(path).map_or(0, |meta| meta.len());
+        if !(HOT_COMPACT_MIN..=HOT_COMPACT_MAX).contains(&length) {
+            return Ok(false);
+        }
+        let used = self.used_bytes()?;
+        if used.saturating_mul(HOT_WASTE_SHARE) >= length.saturating_mul(HOT_WASTE_SHARE - 1) {
+            return Ok(false);
+        }
+        let Some(db) = self.db.as_mut() else {
+            return Ok(false);
+        };
+        for _ in 0..HOT_COMPACT_ROUNDS {
+            let compacted = self.guard.run("compacting it", || {
+                db.compact().map_err(|e| match e {
+                    redb::CompactionError::Storage(e) => redb::Error::from(e),
+                    other => redb::Error::Io(std::io::Error::other(other)),
+                })
+            })?;
+            if !compacted {
+                break;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Bytes that its rows take, pages that are not full included.
+    fn used_bytes(&self) -> Result<u64> {
+        let read = self.guard.run("begin", || self.db().begin_read())?;
+        let mut used = 0;
+        for table in TableName::ALL {
+            used += self.guard.run("its size", || {
+                let stats = read
+                    .open_table(table.definition())
+                    .map_err(redb::Error::from)?
+                    .stats()
+                    .map_err(redb::Error::from)?;
+                Ok::<_, redb::Error>(
+                    stats.stored_bytes() + stats.metadata_bytes() + stats.fragmented_bytes(),
+                )
+            })?;
+        }
+        Ok(used)
     }
 }
 
