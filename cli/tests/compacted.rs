@@ -2,6 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use coldpost_testkit::dice::Dice;
@@ -168,6 +169,8 @@ fn oddly_encoded_mail_answers_as_before_from_blocks_and_blobs_in_the_bucket_alon
     forget_local_mail(&daemon);
     daemon.restart();
     same(&look(&daemon), &before, "from the bucket");
+    let verified = daemon.command("verify").output().must("coldpost verify");
+    assert!(verified.status.success(), "{verified:?}");
 }
 
 #[test]
@@ -205,12 +208,14 @@ fn what_is_delivered_while_it_runs_and_after_it_is_there_and_a_second_run_finds_
     for (_, mail) in &mails {
         lmtp.deliver("a@example.org", "ann@example.org", &corpus::crlf(mail));
     }
-    let running = daemon.command("compact").spawn().must("coldpost compact");
+    let mut running = daemon.command("compact");
+    let running = running.stderr(Stdio::piped()).spawn();
+    let running = running.must("coldpost compact");
     for (_, mail) in &mails {
         lmtp.deliver("a@example.org", "bob@example.org", &corpus::crlf(mail));
     }
     let end = running.wait_with_output().must("its end");
-    assert!(end.status.success());
+    assert!(end.status.success(), "{end:?}");
     compact(&daemon);
     let again = compact(&daemon);
     assert_eq!(
@@ -229,4 +234,54 @@ fn what_is_delivered_while_it_runs_and_after_it_is_there_and_a_second_run_finds_
     assert!(count(&daemon) == before);
     let expected = mails.len();
     assert!(before.iter().all(|all| all.len() == expected));
+}
+
+#[test]
+fn a_damaged_block_costs_the_messages_that_stand_in_the_damage_and_verify_names_them() {
+    let daemon = Daemon::start(options());
+    let mut lmtp = daemon.lmtp();
+    let mails = corpus::selection(10);
+    for (_, mail) in &mails {
+        lmtp.deliver("a@example.org", "ann@example.org", &corpus::crlf(mail));
+    }
+    compact(&daemon);
+    let whole = daemon.command("verify").output().must("coldpost verify");
+    assert!(whole.status.success(), "{whole:?}");
+    // The bucket's copy is the same file.
+    let block = files(&daemon.data_dir().join("cold/blocks"))
+        .pop()
+        .must("a block");
+    let mut bytes = std::fs::read(&block).must("the block");
+    let at = bytes.len() / 3;
+    bytes[at] ^= 0x10;
+    overwrite(&block, &bytes);
+    let damaged = daemon.command("verify").arg("--json").output();
+    let damaged = damaged.must("coldpost verify");
+    assert_eq!(damaged.status.code(), Some(3), "{damaged:?}");
+    let lines = String::from_utf8_lossy(&damaged.stdout).into_owned();
+    let mut named = Vec::new();
+    for line in lines.lines() {
+        let line: Value = serde_json::from_str(line).must("JSON");
+        for victim in line["victims"].as_array().into_iter().flatten() {
+            named.push(victim["uid"].as_u64().must("a UID"));
+        }
+    }
+    named.sort_unstable();
+    assert!(!named.is_empty() && named.len() < mails.len(), "{lines}");
+    let mut imap = daemon.imap("ann@example.org");
+    imap.command("SELECT INBOX").ok();
+    for uid in 1..=mails.len() as u64 {
+        let reply = imap.command(&format!("UID FETCH {uid} (BODY.PEEK[])"));
+        assert_eq!(reply.is_ok(), !named.contains(&uid), "UID {uid}: {reply:?}");
+    }
+    let all = imap.command("FETCH 1:* (FLAGS ENVELOPE)").ok();
+    assert_eq!(all.fetches().len(), mails.len(), "listings need no block");
+}
+
+/// Writes into the file that is there, under all its names.
+fn overwrite(path: &Path, bytes: &[u8]) {
+    use std::io::Write;
+    let file = std::fs::OpenOptions::new().write(true).open(path);
+    let mut file = file.must("opening");
+    file.write_all(bytes).must("writing");
 }

@@ -14,6 +14,7 @@ mod clock;
 pub mod compaction;
 mod deliver;
 mod directory;
+mod horizon;
 mod identity;
 mod local;
 mod mailboxes;
@@ -23,6 +24,7 @@ mod present;
 mod search;
 mod shard;
 mod start;
+mod turns;
 mod upkeep;
 
 pub mod append;

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
-use coldpost_tiers::address::ObjectId;
 use coldpost_tiers::cache::texts::TextsCache;
 use coldpost_tiers::cold::ColdStore;
 use coldpost_tiers::disk::Disk;
@@ -23,6 +22,7 @@ use crate::mail::{Section, SectionText};
 use crate::search::SearchMemory;
 use crate::settings::{MinFree, Settings};
 use crate::shard::Shard;
+use crate::turns::Turns;
 use crate::upkeep::Upkeep;
 use crate::view::budget::Budget;
 use crate::view::{BodyReader, Entry, MailboxView, Message, SectionReader, mailbox, message};
@@ -59,14 +59,8 @@ pub(crate) struct Inner {
     pub(crate) header_texts: TextsCache,
     /// Frames that readers of bodies hold ahead of themselves.
     pub(crate) read_ahead: Arc<Budget>,
-    /// Held by who takes a snapshot.
-    pub(crate) snapshotting: Arc<tokio::sync::Mutex<()>>,
-    /// Held by who deletes objects.
-    pub(crate) deleting: tokio::sync::Mutex<()>,
-    /// Held by the compaction that is going on.
-    pub(crate) compacting: Arc<tokio::sync::Mutex<()>>,
-    /// Objects with something in them that compaction could not read; it tries again after a restart.
-    pub(crate) uncompacted: Mutex<Vec<ObjectId>>,
+    /// What only one does at a time.
+    pub(crate) turns: Turns,
     /// Held for as long as the data directory is ours.
     pub(crate) lock: std::fs::File,
 }
@@ -98,7 +92,7 @@ impl Engine {
             shard.shut();
         }
         // It ends with its next message; what it wrote and did not confirm is deleted at the next start.
-        drop(self.inner.compacting.lock().await);
+        drop(self.inner.turns.compacting.lock().await);
         let threads = std::mem::take(
             &mut *self
                 .inner

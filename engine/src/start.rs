@@ -106,10 +106,7 @@ impl Engine {
                 search_memory: Default::default(),
                 header_texts: TextsCache::new(HEADER_TEXTS_MEMORY),
                 read_ahead: Arc::default(),
-                snapshotting: Arc::default(),
-                deleting: tokio::sync::Mutex::default(),
-                compacting: Arc::default(),
-                uncompacted: Mutex::default(),
+                turns: Default::default(),
                 lock,
             }),
         };

@@ -11,7 +11,7 @@ mod holes;
 mod housekeeping;
 pub mod invariants;
 mod mailbox;
-pub(crate) mod object;
+mod object;
 mod reference;
 mod relocate;
 mod window;

@@ -5,7 +5,7 @@
 use coldpost_tiers::Result;
 use coldpost_tiers::address::{BlobId, ObjectId, ObjectKind};
 use coldpost_tiers::hot::row::{BlobRow, ContentRow, Counted, ObjectRow, ObjectState, Row};
-use coldpost_tiers::hot::{Snapshot, TableName, key};
+use coldpost_tiers::hot::{TableName, key};
 
 use super::Step;
 use crate::ids::Position;
@@ -13,23 +13,6 @@ use crate::op::{Intent, Outcome, Refusal};
 
 /// Key in `meta` of the number that the next numbered object gets, big-endian.
 const NEXT_OBJECT: &[u8] = b"next_object";
-
-/// The position before which nobody needs anything any more: that of the oldest snapshot that was stored and is not gone; 0 without one.
-///
-/// # Errors
-/// Of the disk, or `Corrupt`.
-pub(crate) fn horizon(state: &Snapshot) -> Result<Position> {
-    let mut oldest = None;
-    let kind = [ObjectKind::Snapshot as u8];
-    state.walk(TableName::Objects, &kind, &kind, |_, value| {
-        let row = ObjectRow::decode("objects", value)?;
-        if row.last > Position(0) {
-            oldest = Some(oldest.map_or(row.last, |o: Position| o.min(row.last)));
-        }
-        Ok(true)
-    })?;
-    Ok(oldest.unwrap_or(Position(0)))
-}
 
 impl Step<'_, '_> {
     /// Objects that are about to be made are dead since now, until something refers to them.

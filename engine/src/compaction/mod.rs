@@ -112,7 +112,7 @@ impl Engine {
     }
 
     fn uncompacted(&self) -> MutexGuard<'_, Vec<ObjectId>> {
-        let uncompacted = self.inner.uncompacted.lock();
+        let uncompacted = self.inner.turns.uncompacted.lock();
         uncompacted.unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -134,7 +134,9 @@ async fn run(
     tell: &mut (dyn FnMut(&Report) + Send),
 ) -> Result<Option<(Vec<ObjectId>, Report)>> {
     // The thread has the turn: it may go on when who asked goes away.
-    let turn = Arc::clone(&engine.inner.compacting).lock_owned().await;
+    let turn = Arc::clone(&engine.inner.turns.compacting)
+        .lock_owned()
+        .await;
     let (objects, pace) = match asked {
         Asked::ByHand(seen) => (gather::choose_now(engine, shard, true, seen)?, Pace::free()),
         Asked::ByTime => {

@@ -46,13 +46,13 @@ impl Pace {
             && aside.elapsed() < patience
             && !shard.is_shut()
         {
-            handle.block_on(sleep(LOOK));
+            handle.block_on(async { sleep(LOOK).await });
         }
         if self.is_gentle {
             let worked = aside.duration_since(self.since);
             let least = Duration::from_secs(1).mul_f64(share(bytes));
             let pause = worked.max(least.saturating_sub(worked));
-            handle.block_on(sleep(pause));
+            handle.block_on(async { sleep(pause).await });
         }
         self.since = Instant::now();
     }

@@ -15,9 +15,9 @@ use coldpost_tiers::hot::row::{BlobRow, ObjectRow, ObjectState, Row};
 use coldpost_tiers::hot::{TableName, key};
 
 use super::{Progress, tick};
-use crate::apply::object::horizon;
 use crate::clock;
 use crate::error::{Error, Kind, Result};
+use crate::horizon::{horizon, shard_time};
 use crate::limits::{CLOCKS_APART_SECONDS, DELETE_LOOK_SECONDS, DELETE_PASSES_MAX};
 use crate::op::{Op, Outcome};
 use crate::open::Engine;
@@ -97,7 +97,7 @@ impl Engine {
     /// # Errors
     /// `Unavailable`: the store or the disk refuses, or the clocks are apart; what was done stays done.
     pub async fn delete_now(&self) -> Result<Deleted> {
-        let _turn = self.inner.deleting.lock().await;
+        let _turn = self.inner.turns.deleting.lock().await;
         let mut sum = Deleted::default();
         for shard in &self.inner.shards {
             // A manifest that goes frees its ranges, and a horizon that moves other things.
@@ -175,8 +175,7 @@ impl Engine {
     fn rules(&self, shard: &Shard) -> Result<Rules> {
         let state = shard.hot.read()?;
         let now = clock::now_s();
-        let shard_ms = crate::apply::Fold::load(&state)?.applied.time_ms;
-        let shard_s = i64::try_from(shard_ms / 1000).unwrap_or(i64::MAX);
+        let shard_s = shard_time(&state)?;
         if shard_s > now.saturating_add(CLOCKS_APART_SECONDS) {
             let text = format!(
                 "the clock of this machine is {} s behind the time of shard {}: nothing is deleted by age until it is right",
@@ -198,8 +197,8 @@ impl Engine {
 /// All objects of a shard, and which of them are being worked on.
 fn known(engine: &Engine, shard: &Shard) -> Result<Vec<Known>> {
     // Work that is going on has announced objects that nothing refers to yet.
-    let is_compacting = engine.inner.compacting.try_lock().is_err();
-    let is_snapping = engine.inner.snapshotting.try_lock().is_err();
+    let is_compacting = engine.inner.turns.compacting.try_lock().is_err();
+    let is_snapping = engine.inner.turns.snapshotting.try_lock().is_err();
     let state = shard.hot.read()?;
     let mut known = Vec::new();
     state.walk(TableName::Objects, &[], &[], |k, value| {

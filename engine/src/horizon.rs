@@ -1,0 +1,35 @@
+//! What a state of the hot tier says about who needs what: the horizon, and the shard's time.
+
+use coldpost_tiers::address::ObjectKind;
+use coldpost_tiers::hot::row::{ObjectRow, Row};
+use coldpost_tiers::hot::{Snapshot, TableName};
+
+use crate::apply::Fold;
+use crate::error::Result;
+use crate::ids::Position;
+
+/// The position before which nobody needs anything any more: that of the oldest snapshot that was stored and is not gone; 0 without one.
+///
+/// # Errors
+/// Of the disk, or `Corrupt`.
+pub(crate) fn horizon(state: &Snapshot) -> Result<Position> {
+    let mut oldest: Option<Position> = None;
+    let kind = [ObjectKind::Snapshot as u8];
+    state.walk(TableName::Objects, &kind, &kind, |_, value| {
+        let row = ObjectRow::decode("objects", value)?;
+        if row.last > Position(0) {
+            oldest = Some(oldest.map_or(row.last, |o| o.min(row.last)));
+        }
+        Ok(true)
+    })?;
+    Ok(oldest.unwrap_or(Position(0)))
+}
+
+/// The time of the last entry, which never goes back: seconds since 1970.
+///
+/// # Errors
+/// Of the disk, or `Corrupt`.
+pub(crate) fn shard_time(state: &Snapshot) -> Result<i64> {
+    let ms = Fold::load(state)?.applied.time_ms;
+    Ok(i64::try_from(ms / 1000).unwrap_or(i64::MAX))
+}
