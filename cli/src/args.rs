@@ -87,6 +87,9 @@ pub(crate) enum Account {
         /// Do it
         #[arg(long)]
         apply: bool,
+        /// Rewrite what holds its mail as soon as it can be, not when its time comes
+        #[arg(long)]
+        erase: bool,
     },
 }
 

@@ -174,10 +174,14 @@ pub const RELOCATE_MESSAGES_MAX: usize = 256;
 /// Bytes of extents, frames and blob records of one `relocate`, about.
 pub const RELOCATE_BYTES_MAX: usize = 192 * 1024;
 /// Seconds between two looks whether something grew old enough to be compacted.
-pub const COMPACT_LOOK_SECONDS: u64 = 3_600;
+pub const COMPACT_LOOK_SECONDS: u64 = 60;
 /// Seconds between two looks for objects that can be deleted.
 pub const DELETE_LOOK_SECONDS: u64 = 3_600;
 /// Rounds of one collection of garbage: what goes frees other things.
 pub const DELETE_PASSES_MAX: u32 = 8;
 /// Seconds that the machine's clock may be behind the time of a shard before nothing is deleted by age any more.
 pub const CLOCKS_APART_SECONDS: i64 = 3_600;
+/// What is added to a date by which bytes are gone: looks are taken every hour, and work takes its time.
+pub const GONE_SLACK_SECONDS: i64 = 6 * 3_600;
+/// Seconds between two snapshots of a shard in which something changes.
+pub const SNAPSHOT_EVERY_SECONDS: i64 = 24 * 3_600;

@@ -176,19 +176,20 @@ impl Accounts {
     ///
     /// # Errors
     /// `NotFound`. `Conflict`: it would come back at once. `Unavailable`: marked, and finished as soon as that can be.
-    pub async fn delete(&self, name: &str, apply: bool) -> Result<Deleted> {
+    pub async fn delete(&self, name: &str, apply: bool, erase: bool) -> Result<Deleted> {
         let name = AccountName::normalise(name)?;
         let found = self.account(&name)?;
         let account = self.show(&name, found)?;
         let way_out = "take its line out first, or the next login or message makes it again";
         self.is_not_listed(&name, way_out).await?;
         if apply {
-            let gone = self.engine.delete_account(&name).await?;
+            let gone = self.engine.delete_account(&name, erase).await?;
             self.follow(Change::Remove(gone.number)).await;
         }
         Ok(Deleted {
             account,
             done: apply,
+            gone_by: crate::http::wire::second(self.engine.gone_by(erase)),
         })
     }
 

@@ -36,7 +36,9 @@ pub(crate) fn run(checked: &Checked, what: &args::Account, output: Output) -> Re
         args::Account::List => list(checked, output),
         args::Account::Password { name } => password(checked, name, output),
         args::Account::Rename { old, new } => rename(checked, old, new, output),
-        args::Account::Delete { name, apply } => delete(checked, name, *apply, output),
+        args::Account::Delete { name, apply, erase } => {
+            delete(checked, name, *apply, *erase, output)
+        }
     }
 }
 
@@ -138,15 +140,24 @@ fn rename(checked: &Checked, from: &str, to: &str, output: Output) -> Result<(),
     )
 }
 
-fn delete(checked: &Checked, name: &str, apply: bool, output: Output) -> Result<(), Failure> {
+fn delete(
+    checked: &Checked,
+    name: &str,
+    apply: bool,
+    erase: bool,
+    output: Output,
+) -> Result<(), Failure> {
     let wanted = Delete {
         name: named(name)?.as_str().to_owned(),
         apply,
+        erase,
     };
     let deleted: Deleted = match Reach::find(checked)? {
         Reach::Running(daemon) => daemon.post("/admin/account/delete", &wanted)?,
         Reach::Stopped => on_stopped(checked, async |accounts| {
-            Ok(accounts.delete(&wanted.name, wanted.apply).await?)
+            Ok(accounts
+                .delete(&wanted.name, wanted.apply, wanted.erase)
+                .await?)
         })?,
     };
     let account = &deleted.account;
@@ -159,8 +170,14 @@ fn delete(checked: &Checked, name: &str, apply: bool, output: Output) -> Result<
     output.say(
         &deleted,
         match deleted.done {
-            true => format!("deleted: {what}"),
-            false => format!("nothing is changed; --apply deletes {what}"),
+            true => format!(
+                "deleted: {what}. Its bytes are in no object any more by {}",
+                deleted.gone_by
+            ),
+            false => format!(
+                "nothing is changed; --apply deletes {what}, and its bytes are in no object any more by {}",
+                deleted.gone_by
+            ),
         },
     )
 }

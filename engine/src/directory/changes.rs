@@ -61,12 +61,38 @@ impl Engine {
     }
 
     /// Deletes an account: from its mark on nobody logs in and no mail comes in; upkeep frees what it had. Goes to its end when nobody
-    /// waits any more.
+    /// waits any more. With `erase` the objects that hold its mail are the next to be rewritten.
     ///
     /// # Errors
     /// `NotFound`: nobody has the name. `Unavailable`: not yet, or not to its end yet.
-    pub async fn delete_account(&self, name: &AccountName) -> Result<AccountRef> {
-        self.begin_change(name, To::Nothing { erase: false }).await
+    pub async fn delete_account(&self, name: &AccountName, erase: bool) -> Result<AccountRef> {
+        let account = self.begin_change(name, To::Nothing { erase }).await?;
+        if erase {
+            // Only a sealed segment is ever rewritten.
+            self.shard(account.shard)?.change(Op::Cut).await?;
+        }
+        Ok(account)
+    }
+
+    /// Seconds since 1970 at which the bytes of mail that is deleted now are in no object any more.
+    pub fn gone_by(&self, erase: bool) -> i64 {
+        let settings = self.settings();
+        let seconds = |span: std::time::Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+        let rewritten = if erase {
+            0
+        } else {
+            seconds(settings.segment_age)
+        };
+        // The next snapshot, the retention of those before it, and the grace of what that frees: objects, then what they held.
+        [
+            rewritten,
+            crate::limits::SNAPSHOT_EVERY_SECONDS,
+            seconds(settings.retention),
+            seconds(settings.grace).saturating_mul(2),
+            crate::limits::GONE_SLACK_SECONDS,
+        ]
+        .into_iter()
+        .fold(crate::clock::now_s(), i64::saturating_add)
     }
 
     async fn begin_change(&self, name: &AccountName, to: To) -> Result<AccountRef> {

@@ -1,4 +1,4 @@
-//! Compacts what is worth it, when the shards say that something changed, and once an hour for what only grew old.
+//! Compacts what is worth it, when the shards say that something changed, and every now and then for what grew old or lost mail.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,7 +15,7 @@ pub(super) async fn run(
     progress: Arc<Progress>,
     mut queue: mpsc::UnboundedReceiver<Notice>,
 ) {
-    let hour = Duration::from_secs(COMPACT_LOOK_SECONDS);
+    let look = Duration::from_secs(COMPACT_LOOK_SECONDS);
     while !progress.confirmed.load(Ordering::Acquire) {
         tokio::time::sleep(tick()).await;
     }
@@ -42,7 +42,7 @@ pub(super) async fn run(
                 }
             }
         }
-        match tokio::time::timeout(hour, queue.recv()).await {
+        match tokio::time::timeout(look, queue.recv()).await {
             Ok(None) => return,
             Ok(Some(_)) => while queue.try_recv().is_ok() {},
             Err(_) => {}

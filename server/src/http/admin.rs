@@ -121,7 +121,9 @@ pub(super) async fn delete_account(
     Json(wanted): Json<Delete>,
 ) -> Result<Json<Deleted>, Failed> {
     Ok(Json(
-        http.accounts.delete(&wanted.name, wanted.apply).await?,
+        http.accounts
+            .delete(&wanted.name, wanted.apply, wanted.erase)
+            .await?,
     ))
 }
 

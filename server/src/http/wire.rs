@@ -255,6 +255,11 @@ pub fn in_full(error: &dyn std::error::Error) -> String {
         .join(": ")
 }
 
+/// A second in time (RFC 3339).
+pub(crate) fn second(seconds: i64) -> String {
+    date((seconds, 0))
+}
+
 fn date((seconds, zone): (i64, i16)) -> String {
     let zoned = || {
         let offset = Offset::from_seconds(i32::from(zone) * 60).ok()?;

@@ -182,7 +182,7 @@ async fn deleted(image: &Image, ann: AccountRef, scratch: &Path) -> Left {
     if left == Left::All {
         deliver(&engine, &[ann], context).await;
         assert_eq!(engine.status(ann, "INBOX").unwrap().exists, 2, "{context}");
-        engine.delete_account(&name(ANN)).await.unwrap();
+        engine.delete_account(&name(ANN), false).await.unwrap();
     }
     assert_eq!(names(&engine, context), [], "{context}");
     let mail = Bytes::from_static(b"Subject: late\r\n\r\nLate.\r\n");
@@ -211,7 +211,7 @@ fn a_kill_at_each_step_of_deleting_an_account_leaves_all_of_it_or_nothing_that_o
     let mut seen = Vec::new();
     let work = || {
         block_on(async {
-            engine.delete_account(&name(ANN)).await.unwrap();
+            engine.delete_account(&name(ANN), false).await.unwrap();
             let shard = engine.shard(ann.shard).unwrap();
             assert!(!collect(&engine, &shard).await.unwrap());
         });
@@ -234,7 +234,7 @@ fn while_a_session_shows_the_mail_of_a_deleted_account_upkeep_writes_nothing() {
     block_on(async {
         let (engine, ann) = with_ann(&disk, scratch.path()).await;
         let shown = engine.select(ann, "INBOX", false).unwrap();
-        engine.delete_account(&name(ANN)).await.unwrap();
+        engine.delete_account(&name(ANN), false).await.unwrap();
         let shard = engine.shard(ann.shard).unwrap();
         assert!(collect(&engine, &shard).await.unwrap(), "it is shown");
         let before = shard.durable();
@@ -272,7 +272,7 @@ fn a_name_that_is_being_given_away_is_not_given_to_somebody_else() {
         assert_eq!(wanted.kind(), Kind::Unavailable);
         let twice = engine.rename_account(&name(ANN), &name("ben")).await;
         assert_eq!(twice.unwrap_err().kind(), Kind::NotFound);
-        let deleted = engine.delete_account(&name(ANN)).await.unwrap_err();
+        let deleted = engine.delete_account(&name(ANN), false).await.unwrap_err();
         assert_eq!(deleted.kind(), Kind::NotFound);
         settle(&engine, "after the mark").await;
         assert_eq!(engine.account(&name(ZOE)).unwrap(), Some(ann));

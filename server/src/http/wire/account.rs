@@ -141,6 +141,9 @@ pub struct Delete {
     /// Only with this it does.
     #[serde(default)]
     pub apply: bool,
+    /// Its bytes go as soon as they can, not with the rest.
+    #[serde(default)]
+    pub erase: bool,
 }
 
 /// The answer to [`Delete`].
@@ -150,4 +153,7 @@ pub struct Deleted {
     pub account: Account,
     /// False: it is still there, this was only a look.
     pub done: bool,
+    /// When its bytes are in no object any more, at the latest (RFC 3339).
+    #[serde(default)]
+    pub gone_by: String,
 }
