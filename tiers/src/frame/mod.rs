@@ -21,8 +21,8 @@ pub const INDEX: u32 = 0x184D_2A5D;
 /// Magic number of a footer.
 pub const FOOTER: u32 = 0x184D_2A5E;
 
-/// zstd's level for mail and rows: the knee of time against size on mail.
-pub(crate) const LEVEL: i32 = 3;
+/// zstd's level for mail: the knee of time against size on mail.
+const LEVEL: i32 = 3;
 
 /// A skippable frame: magic number, length, payload. zstd reads over it.
 pub fn skippable(magic: u32, payload: &[u8]) -> Vec<u8> {
