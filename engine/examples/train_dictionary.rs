@@ -1,17 +1,21 @@
 //! Trains the dictionary of hot rows on public mail and measures it: `cargo run --release --example train_dictionary -- OUT DIR...`
 //!
 //! Every file below the directories is a raw message (a leading mbox `From ` line is cut, line ends become CRLF; files named `*.json`
-//! are passed over). The older half by Date trains, the newer half is measured. Rows are only ever packed with a dictionary that has
-//! been released under its number: a new one is a new file and a new number (`docs/format.md`).
+//! are passed over). The older half by Date trains, the newer half is measured. The tool `zstd` trains: its slower way makes rows 7 % smaller
+//! than what the crate's one function for it gives. Rows are only ever packed with a dictionary that has been released under its number: a
+//! new one is a new file and a new number (`docs/format.md`).
 
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use coldpost_engine::mail::{codec, describe};
 
 const DICTIONARY_BYTES: usize = 64 * 1024;
-const LEVEL: i32 = 3;
+const LEVEL: i32 = 6;
+/// The best of some dozens that were tried: bytes of a segment and of what it is scored by.
+const TRAIN: &str = "--train-cover=k=500,d=12";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
@@ -33,11 +37,35 @@ fn main() -> Result<(), Box<dyn Error>> {
     rows.sort();
     let rows: Vec<Vec<u8>> = rows.into_iter().map(|(_, row)| row).collect();
     let (older, newer) = rows.split_at(rows.len() / 2);
-    let dictionary = zstd::dict::from_samples(older, DICTIONARY_BYTES)?;
-    fs::write(&out, &dictionary)?;
+    train(older, &out)?;
+    let dictionary = fs::read(&out)?;
     report("older half, the training set", older, &dictionary)?;
     report("newer half", newer, &dictionary)?;
     Ok(())
+}
+
+fn train(rows: &[Vec<u8>], out: &Path) -> Result<(), Box<dyn Error>> {
+    let samples = out.with_extension("samples");
+    fs::create_dir(&samples)?;
+    let mut files = Vec::new();
+    for (number, row) in rows.iter().enumerate() {
+        let file = samples.join(format!("{number:06}"));
+        fs::write(&file, row)?;
+        files.push(file);
+    }
+    let mut zstd = Command::new("zstd");
+    zstd.args(["-q", "-f", TRAIN, &format!("-{LEVEL}")])
+        .arg(format!("--maxdict={DICTIONARY_BYTES}"))
+        .arg("-o")
+        .arg(out)
+        .args(files);
+    let status = zstd.status()?;
+    fs::remove_dir_all(&samples)?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("zstd: {status}").into())
+    }
 }
 
 fn list(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {
@@ -80,6 +108,7 @@ fn read(file: &Path) -> Result<Vec<u8>, Box<dyn Error>> {
 
 fn report(name: &str, rows: &[Vec<u8>], dictionary: &[u8]) -> Result<(), Box<dyn Error>> {
     let mut packer = zstd::bulk::Compressor::with_dictionary(LEVEL, dictionary)?;
+    packer.include_dictid(false)?;
     let mut packed: Vec<usize> = rows
         .iter()
         .map(|row| packer.compress(row).map(|p| p.len()))

@@ -196,7 +196,7 @@ impl Engine {
         let _share = memory.bytes.acquire_many(share).await.map_err(closed)?;
         let raw = self.bytes(message, 0..message.size).await?;
         // Whatever is wrong with its row is said here, and no answer is guessed from what is left of it.
-        let parts = &message.row.description()?.parts;
+        let parts = &message.row.whole_parts()?;
         tokio::task::block_in_place(|| {
             let hits = work.needles.find(&raw, parts, work.deadline)?;
             let end = parts.first().map_or(0, |root| root.body);

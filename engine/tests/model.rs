@@ -15,7 +15,7 @@ use coldpost_engine::ids::{AccountId, Epoch, MailboxId, Position, ShardNo};
 use coldpost_engine::limits::WINDOW;
 use coldpost_engine::op::{self, Entry, Op, OpId, Outcome};
 use coldpost_tiers::hot::digest::{Columns, of_rows};
-use coldpost_tiers::hot::row::{Applied, MailboxRow, Row};
+use coldpost_tiers::hot::row::{Applied, MailboxRow, OutcomesRow, Row};
 use coldpost_tiers::hot::{CommitKind, HotTier, TableName, key};
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -336,6 +336,37 @@ fn an_op_from_before_the_window_is_too_old_and_one_inside_is_not() {
     );
     // What was too old stays too old, and the outcomes of the first positions have left the window.
     assert_eq!(give(far, far + 3, 1), (Outcome::TooOld, true));
+}
+
+/// It stayed for ever when the entry that should have pushed it out was one that had been applied before.
+#[test]
+fn an_outcome_leaves_the_window_whatever_entry_comes_then() {
+    let (maker, mut rows) = (Maker::new(), Rows::new());
+    rows.apply(&maker.written);
+    let kept = |rows: &Rows| {
+        let mut positions = Vec::new();
+        let state = rows.hot.read().unwrap();
+        let walked = state.walk(TableName::Outcomes, &[], &[], |_, value| {
+            let row = OutcomesRow::decode("outcomes", value)?;
+            positions.extend(row.entries.iter().map(|kept| kept.position.0));
+            Ok(true)
+        });
+        walked.unwrap();
+        positions
+    };
+    assert_eq!(kept(&rows), [1, 2]);
+    let (at, again, meta, body) = maker.written[1].clone();
+    for (position, left) in [(WINDOW, &[1, 2][..]), (WINDOW + 1, &[2]), (WINDOW + 2, &[])] {
+        rows.fold.applied.position = Position(position - 1);
+        let at = At {
+            position: Position(position),
+            ..at
+        };
+        let mut again = again.clone();
+        again.known = (Epoch(1), Position(position - 1));
+        rows.apply(&[(at, again, meta.clone(), body.clone())]);
+        assert_eq!(kept(&rows), left, "after the entry at {position}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use coldpost_tiers::Result;
 use coldpost_tiers::hot::row::{
-    AccountRow, AccountState, MailboxRow, MailboxState, NameRow, NameState, Row,
+    AccountRow, AccountState, MailboxRow, MailboxState, NameRow, NameState, Row, ThreadRow,
 };
 use coldpost_tiers::hot::{TableName, key};
 
@@ -212,7 +212,7 @@ impl Step<'_, '_> {
         self.put_account(account, &row)
     }
 
-    /// Some threads, and with the last row of anything of its the account's own. Counts the rows.
+    /// Some thread keys, and with the last row of anything of its the account's own. Counts them and it.
     fn sweep_account(&mut self, account: AccountId) -> Result<Outcome> {
         let prefix = key::account(account);
         let Some(value) = self.batch.get(TableName::Accounts, &prefix)? else {
@@ -221,16 +221,9 @@ impl Step<'_, '_> {
         if AccountRow::decode("accounts", &value)?.state != AccountState::Deleting {
             return Ok(Outcome::Counted(0));
         }
-        let threads: Vec<_> = self
-            .batch
-            .scan(TableName::Threads, &prefix, &prefix)?
-            .take(OP_MESSAGES_MAX)
-            .collect::<Result<_>>()?;
-        for (key, _) in &threads {
-            self.batch.remove(TableName::Threads, key)?;
-        }
-        let mut swept = u64::try_from(threads.len()).unwrap_or(u64::MAX);
-        let mut is_empty = threads.len() < OP_MESSAGES_MAX;
+        let threads = self.sweep_threads(&prefix)?;
+        let mut swept = u64::try_from(threads).unwrap_or(u64::MAX);
+        let mut is_empty = threads < OP_MESSAGES_MAX;
         for table in [TableName::Mailboxes, TableName::Expunged, TableName::Places] {
             is_empty &= self.batch.scan(table, &prefix, &prefix)?.next().is_none();
         }
@@ -243,5 +236,27 @@ impl Step<'_, '_> {
             swept += 1;
         }
         Ok(Outcome::Counted(swept))
+    }
+
+    /// Drops some thread keys, the lowest first. Counts them.
+    fn sweep_threads(&mut self, prefix: &[u8]) -> Result<usize> {
+        let mut swept = 0;
+        while swept < OP_MESSAGES_MAX {
+            let mut rows = self.batch.scan(TableName::Threads, prefix, prefix)?;
+            let Some((at, value)) = rows.next().transpose()? else {
+                break;
+            };
+            drop(rows);
+            let mut row = ThreadRow::decode("threads", &value)?;
+            let some = row.entries.len().min(OP_MESSAGES_MAX - swept);
+            swept += some;
+            row.entries.drain(..some);
+            if row.entries.is_empty() {
+                self.batch.remove(TableName::Threads, &at)?;
+            } else {
+                self.batch.put(TableName::Threads, &at, &row.encode())?;
+            }
+        }
+        Ok(swept)
     }
 }

@@ -2,7 +2,7 @@
 
 use coldpost_tiers::Result;
 use coldpost_tiers::address::Address;
-use coldpost_tiers::hot::row::{MailboxRow, Origin, Place, Run, RunEntry};
+use coldpost_tiers::hot::row::{MailboxRow, Origin, Place, Row, Run, RunEntry, ThreadRow};
 use coldpost_tiers::hot::{TableName, key};
 
 use super::flags::intern;
@@ -134,11 +134,8 @@ impl Step<'_, '_> {
             address: address.clone(),
         };
         self.put_place(account, id, &place)?;
-        let mut row = Vec::with_capacity(message.row.len() + 1);
-        row.push(1);
-        row.extend_from_slice(&message.row);
         self.batch
-            .put(TableName::Rows, &key::message(account, id), &row)?;
+            .put(TableName::Rows, &key::message(account, id), &message.row)?;
         self.count_address(address, 1)
     }
 
@@ -147,23 +144,39 @@ impl Step<'_, '_> {
         let mut known = None;
         let mut unknown = Vec::new();
         for hash in keys.iter().filter(|k| **k != 0) {
-            let key = key::thread(account, *hash);
-            match self.batch.get(TableName::Threads, &key)? {
-                Some(value) => {
-                    let mut r = coldpost_tiers::codec::Reader::new(&value);
-                    known = known.or(Origin::read(&mut r).ok());
-                }
-                None => unknown.push(key),
+            let (_, row) = self.threads(account, *hash)?;
+            match row.get(*hash) {
+                Some(thread) => known = known.or(Some(thread)),
+                None => unknown.push(*hash),
             }
         }
         let thread = known.unwrap_or(own);
-        let mut value = coldpost_tiers::codec::Writer::new();
-        thread.write(&mut value);
-        let value = value.into_bytes();
-        for key in unknown {
-            self.batch.put(TableName::Threads, &key, &value)?;
+        for hash in unknown {
+            self.put_thread(account, hash, thread)?;
         }
         Ok(thread)
+    }
+
+    /// The row that covers a thread key, and its own key; an empty one where none does.
+    fn threads(&self, account: AccountId, hash: u64) -> Result<(Vec<u8>, ThreadRow)> {
+        let prefix = key::account(account);
+        let at = key::thread(account, hash);
+        match self.batch.last_at_most(TableName::Threads, &prefix, &at)? {
+            Some((at, value)) => Ok((at, ThreadRow::decode("threads", &value)?)),
+            None => Ok((key::thread(account, 0), ThreadRow::default())),
+        }
+    }
+
+    fn put_thread(&mut self, account: AccountId, hash: u64, thread: Origin) -> Result<()> {
+        let (at, mut row) = self.threads(account, hash)?;
+        row.put(hash, thread);
+        let upper = row.split();
+        self.batch.put(TableName::Threads, &at, &row.encode())?;
+        if let Some((first, upper)) = upper {
+            let at = key::thread(account, first);
+            self.batch.put(TableName::Threads, &at, &upper.encode())?;
+        }
+        Ok(())
     }
 
     /// Appends entries (their UIDs are given here) with the octets of their messages; counts them in `row`.

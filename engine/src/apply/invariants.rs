@@ -188,7 +188,7 @@ fn mailboxes(state: &Snapshot, mut tallies: BTreeMap<Vec<u8>, Tally>) -> Result<
 fn places(state: &Snapshot) -> Result<BTreeMap<Vec<u8>, Place>> {
     let mut places = BTreeMap::new();
     state.walk(TableName::Places, &[], &[], |k, value| {
-        places.insert(k.to_vec(), Place::decode("places", value)?);
+        places.insert(k.to_vec(), Place::decode(k, value)?);
         Ok(true)
     })?;
     Ok(places)

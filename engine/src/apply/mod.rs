@@ -124,6 +124,7 @@ pub fn apply(
     if !repeated {
         fold.window.keep(batch, at.position, entry.id, &outcome)?;
     }
+    fold.window.forget(batch, at.position)?;
     fold.advance(at, record);
     Ok(Effect { outcome, accounts })
 }

@@ -10,10 +10,9 @@ use crate::ids::{AccountId, MessageId};
 
 impl Step<'_, '_> {
     pub(super) fn place(&self, account: AccountId, id: MessageId) -> Result<Option<Place>> {
-        let value = self
-            .batch
-            .get(TableName::Places, &key::message(account, id))?;
-        value.map(|v| Place::decode("places", &v)).transpose()
+        let key = key::message(account, id);
+        let value = self.batch.get(TableName::Places, &key)?;
+        value.map(|v| Place::decode(&key, &v)).transpose()
     }
 
     pub(super) fn put_place(
@@ -25,7 +24,7 @@ impl Step<'_, '_> {
         self.batch.put(
             TableName::Places,
             &key::message(account, id),
-            &place.encode(),
+            &place.encode(id),
         )
     }
 

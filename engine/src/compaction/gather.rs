@@ -114,7 +114,7 @@ pub(super) fn messages(shard: &Shard, objects: &[ObjectId]) -> Result<(Vec<Item>
                 last = Some(k.to_vec());
                 return Ok(false);
             }
-            let place = Place::decode("places", value)?;
+            let place = Place::decode(k, value)?;
             if wanted.contains(&place.address.object)
                 && let Some((account, message)) = key::read_message(k)
             {

@@ -1,8 +1,11 @@
-//! The bytes of a description in a row. They begin with the parser's version, which stands for this layout too.
+//! The bytes of a description in a row. They begin with the parser's version, which stands for their layout too.
 //!
 //! Layout of version 1: version; flags; then with their lengths main fields, envelope, BODYSTRUCTURE, and BODY where it is not
 //! BODYSTRUCTURE without its extension data; the parts in order; sort keys; search texts. Offsets are distances: a part's header from
 //! the last offset before it, its body from its header, its end from its body.
+//!
+//! Version 2 leaves out the sort keys where they follow from the main fields, as they do unless these were cut (whoever writes a row has
+//! tried that), but for the day of the Date field, which searches ask for.
 //!
 //! Promises: `decode(encode(d)) == d`; bytes that are not of this format give an error, never a panic or a large allocation.
 
@@ -13,7 +16,8 @@ use coldpost_tiers::codec::{Malformed, Reader, Writer};
 use crate::error::{Error, Kind, Result};
 use crate::limits::{PARTS_MAX, REFERENCES_MAX};
 use crate::mail::body_item;
-use crate::mail::describe::{Description, PARSER_VERSION, SearchField, SortKeys};
+use crate::mail::describe::{Description, PARSER_VERSION, SearchField, SortKeys, sort_keys};
+use crate::mail::envelope::Envelope;
 use crate::mail::part::{Part, PartKind};
 
 const MAIN_FIELDS_COMPLETE: u8 = 1;
@@ -22,36 +26,54 @@ const IS_REPLY: u8 = 4;
 const HAS_DATE: u8 = 8;
 const HAS_SENT_DAY: u8 = 16;
 const HAS_MESSAGE_ID: u8 = 32;
+/// From version 2 on.
+const SORT_IS_DERIVED: u8 = 64;
+
+/// The version whose rows have everything in them.
+const WHOLE: u8 = 1;
 
 const IS_ENCODED: u8 = 4;
 const SECONDS_A_DAY: i64 = 86_400;
 
-/// The description as bytes.
+/// The description as bytes, in the layout of its parser's version.
 pub fn encode(description: &Description) -> Vec<u8> {
     let sort = &description.sort;
-    let derived = body_item::from_bodystructure(&description.bodystructure);
-    let is_derived = derived.as_ref() == Some(&description.body);
+    let body = body_item::from_bodystructure(&description.bodystructure);
+    let is_derived = body.as_ref() == Some(&description.body);
+    let has_sort = description.parser == WHOLE || derived_sort(&description.main_fields) != *sort;
     let mut out = Writer::new();
     out.u8(description.parser);
-    out.u8(flag(description.main_fields_complete, MAIN_FIELDS_COMPLETE)
-        | flag(is_derived, BODY_IS_DERIVED)
-        | flag(sort.is_reply, IS_REPLY)
-        | flag(sort.date.is_some(), HAS_DATE)
-        | flag(sort.sent_day.is_some(), HAS_SENT_DAY)
-        | flag(sort.message_id != 0, HAS_MESSAGE_ID));
-    out.bytes(&description.main_fields);
+    let mut flags = flag(is_derived, BODY_IS_DERIVED)
+        | flag(!has_sort, SORT_IS_DERIVED)
+        | flag(description.main_fields_complete, MAIN_FIELDS_COMPLETE)
+        | flag(sort.sent_day.is_some(), HAS_SENT_DAY);
+    if has_sort {
+        flags |= flag(sort.is_reply, IS_REPLY)
+            | flag(sort.date.is_some(), HAS_DATE)
+            | flag(sort.message_id != 0, HAS_MESSAGE_ID);
+    }
+    out.u8(flags).bytes(&description.main_fields);
     out.bytes(&description.envelope);
     out.bytes(&description.bodystructure);
     if !is_derived {
         out.bytes(&description.body);
     }
     write_parts(&mut out, &description.parts);
-    write_sort(&mut out, sort);
+    if has_sort {
+        write_sort(&mut out, sort);
+    } else if let Some(day) = sort.sent_day {
+        out.zigzag(i64::from(day));
+    }
     out.count(description.search.len());
     for (field, text) in &description.search {
         out.u8(*field as u8).text(text);
     }
     out.into_bytes()
+}
+
+/// The sort keys that follow from the main fields.
+fn derived_sort(main_fields: &[u8]) -> SortKeys {
+    sort_keys(main_fields, &Envelope::read(main_fields))
 }
 
 /// The description that `bytes` are.
@@ -71,34 +93,73 @@ pub(super) fn damaged(bytes: &[u8], malformed: Malformed) -> Error {
 }
 
 fn read(input: &mut Reader<'_>) -> Result<Description, Malformed> {
-    let head = Head::read(input)?;
-    let parts = read_parts(input)?;
-    let sort = read_sort(input, head.flags)?;
-    let mut search = Vec::new();
-    for _ in 0..input.count()? {
-        let (field, text) = read_search_text(input)?;
-        search.push((field, text.to_owned()));
-    }
-    input.end()?;
-    let body = head
-        .body()
-        .ok_or_else(|| input.malformed("a BODYSTRUCTURE"))?;
+    let Whole {
+        head,
+        body,
+        parts,
+        sort,
+        search,
+    } = Whole::read(input)?;
+    let sort = match sort {
+        Sort::Kept(kept) => kept.into(),
+        Sort::Derived(sent_day) => {
+            let sort = derived_sort(head.main_fields);
+            if sort.sent_day != sent_day {
+                return Err(input.malformed("the day of the Date field"));
+            }
+            sort
+        }
+    };
+    let own = |(field, text): (SearchField, &str)| (field, text.to_owned());
     Ok(Description {
-        parser: PARSER_VERSION,
+        parser: head.parser,
         main_fields: head.main_fields.to_vec(),
         main_fields_complete: main_fields_complete(head.flags),
         envelope: head.envelope.to_vec(),
         body: body.into_owned(),
         bodystructure: head.bodystructure.to_vec(),
         parts,
-        sort: sort.into(),
-        search,
+        sort,
+        search: search.into_iter().map(own).collect(),
     })
+}
+
+/// All that a row has, where it lies: nothing is derived yet but BODY, which may turn out to be none.
+pub(super) struct Whole<'a> {
+    head: Head<'a>,
+    body: Cow<'a, [u8]>,
+    pub(super) parts: Vec<Part>,
+    sort: Sort<'a>,
+    search: Vec<(SearchField, &'a str)>,
+}
+
+impl<'a> Whole<'a> {
+    pub(super) fn read(input: &mut Reader<'a>) -> Result<Whole<'a>, Malformed> {
+        let head = Head::read(input)?;
+        let parts = read_parts(input)?;
+        let sort = read_sort(input, head.flags)?;
+        let mut search = Vec::new();
+        for _ in 0..input.count()? {
+            search.push(read_search_text(input)?);
+        }
+        input.end()?;
+        let body = head
+            .body()
+            .ok_or_else(|| input.malformed("a BODYSTRUCTURE"))?;
+        Ok(Whole {
+            head,
+            body,
+            parts,
+            sort,
+            search,
+        })
+    }
 }
 
 /// What comes first: the items that listings copy.
 #[derive(Clone, Copy)]
 pub(super) struct Head<'a> {
+    parser: u8,
     pub(super) flags: u8,
     pub(super) main_fields: &'a [u8],
     pub(super) envelope: &'a [u8],
@@ -109,24 +170,23 @@ pub(super) struct Head<'a> {
 impl<'a> Head<'a> {
     pub(super) fn read(input: &mut Reader<'a>) -> Result<Head<'a>, Malformed> {
         let parser = input.u8()?;
-        if parser != PARSER_VERSION {
+        if parser != WHOLE && parser != PARSER_VERSION {
             return Err(input.malformed("a parser version that this Coldpost knows"));
         }
-        let flags = input.u8()?;
-        let main_fields = input.bytes()?;
-        let envelope = input.bytes()?;
-        let bodystructure = input.bytes()?;
-        let body = if flags & BODY_IS_DERIVED == 0 {
-            Some(input.bytes()?)
-        } else {
-            None
-        };
+        let mut flags = input.u8()?;
+        if parser == WHOLE {
+            flags &= !SORT_IS_DERIVED;
+        }
         Ok(Head {
+            parser,
             flags,
-            main_fields,
-            envelope,
-            bodystructure,
-            body,
+            main_fields: input.bytes()?,
+            envelope: input.bytes()?,
+            bodystructure: input.bytes()?,
+            body: match flags & BODY_IS_DERIVED {
+                0 => Some(input.bytes()?),
+                _ => None,
+            },
         })
     }
 
@@ -251,14 +311,30 @@ fn write_sort(out: &mut Writer, sort: &SortKeys) {
 /// Sort keys where they lie.
 pub(super) struct SortView<'a> {
     date: Option<i64>,
-    pub(super) sent_day: Option<i32>,
+    sent_day: Option<i32>,
     is_reply: bool,
     keys: [&'a str; 6],
     message_id: u64,
     references: Vec<u64>,
 }
 
-pub(super) fn read_sort<'a>(input: &mut Reader<'a>, flags: u8) -> Result<SortView<'a>, Malformed> {
+/// What a row has of the sort keys.
+pub(super) enum Sort<'a> {
+    Kept(SortView<'a>),
+    /// The others follow from the main fields.
+    Derived(Option<i32>),
+}
+
+impl Sort<'_> {
+    pub(super) fn sent_day(&self) -> Option<i32> {
+        match self {
+            Sort::Kept(view) => view.sent_day,
+            Sort::Derived(sent_day) => *sent_day,
+        }
+    }
+}
+
+pub(super) fn read_sort<'a>(input: &mut Reader<'a>, flags: u8) -> Result<Sort<'a>, Malformed> {
     let date = if flags & HAS_DATE != 0 {
         Some(input.zigzag()?)
     } else {
@@ -268,6 +344,9 @@ pub(super) fn read_sort<'a>(input: &mut Reader<'a>, flags: u8) -> Result<SortVie
     if flags & HAS_SENT_DAY != 0 {
         let day = input.zigzag()?.wrapping_add(day_of(date));
         sent_day = Some(i32::try_from(day).map_err(|_| input.malformed("a day"))?);
+    }
+    if flags & SORT_IS_DERIVED != 0 {
+        return Ok(Sort::Derived(sent_day));
     }
     let mut keys = [""; 6];
     for key in &mut keys {
@@ -286,14 +365,14 @@ pub(super) fn read_sort<'a>(input: &mut Reader<'a>, flags: u8) -> Result<SortVie
     for _ in 0..count {
         references.push(input.u64()?);
     }
-    Ok(SortView {
+    Ok(Sort::Kept(SortView {
         date,
         sent_day,
         is_reply: flags & IS_REPLY != 0,
         keys,
         message_id,
         references,
-    })
+    }))
 }
 
 impl From<SortView<'_>> for SortKeys {

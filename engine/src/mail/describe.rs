@@ -19,7 +19,7 @@ use crate::mail::thread;
 use crate::mail::tree::{self, Node};
 
 /// Version of the rules below; from the first release on it goes up when the same bytes would be described otherwise.
-pub const PARSER_VERSION: u8 = 1;
+pub const PARSER_VERSION: u8 = 2;
 
 /// The eight fields whose decoded text is kept for searching.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -208,7 +208,8 @@ fn keep_main_fields(description: &mut Description, raw_header: &[u8], room: usiz
     }
 }
 
-fn sort_keys(raw_header: &[u8], envelope: &Envelope<'_>) -> SortKeys {
+/// Sort and thread keys of a header.
+pub(super) fn sort_keys(raw_header: &[u8], envelope: &Envelope<'_>) -> SortKeys {
     let raw_header = &raw_header[..raw_header.len().min(HEADER_KEYS_MAX)];
     let find = |name: &str| {
         header::fields(raw_header)

@@ -8,7 +8,9 @@ use std::ops::Range;
 use coldpost_tiers::codec::{Malformed, Reader};
 
 use crate::error::{Error, Result};
-use crate::mail::codec::{self, Head, damaged, each_part, read_parts, read_search_text, read_sort};
+use crate::mail::codec::{
+    self, Head, Whole, damaged, each_part, read_parts, read_search_text, read_sort,
+};
 use crate::mail::decode;
 use crate::mail::describe::{Description, SearchField};
 use crate::mail::part::Part;
@@ -97,6 +99,16 @@ impl Stored {
         read_parts(&mut self.after_items()).map_err(|malformed| self.damaged(malformed))
     }
 
+    /// The parts of a row that is whole to its end.
+    ///
+    /// # Errors
+    /// `Corrupt`, whatever of it is.
+    pub fn whole_parts(&self) -> Result<Vec<Part>> {
+        let whole = Whole::read(&mut Reader::new(&self.bytes));
+        let whole = whole.map_err(|malformed| self.damaged(malformed))?;
+        Ok(whole.parts)
+    }
+
     /// The day of the Date field as written, as days since 1970-01-01.
     ///
     /// # Errors
@@ -105,7 +117,7 @@ impl Stored {
         let mut input = self.after_items();
         each_part(&mut input, drop)
             .and_then(|()| read_sort(&mut input, self.flags))
-            .map(|sort| sort.sent_day)
+            .map(|sort| sort.sent_day())
             .map_err(|malformed| self.damaged(malformed))
     }
 

@@ -149,7 +149,7 @@ pub struct NewMessage {
     pub extents: Vec<Extent>,
     /// Blobs that it is the first to name.
     pub blobs: Vec<BlobRecord>,
-    /// Row value without its version byte.
+    /// Row value.
     pub row: Bytes,
     /// Thread keys: its own (0: none), then references.
     pub thread_keys: Vec<u64>,

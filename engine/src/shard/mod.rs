@@ -10,6 +10,7 @@ mod open;
 pub(crate) mod registry;
 mod replay;
 mod room;
+mod schema;
 mod submit;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ pub(crate) use group::{OpenGroup, group_rows};
 pub(crate) use hot_cell::HotCell;
 pub(crate) use open::{FetchSegments, OpenShard, is_foreign, open, open_groups};
 pub(crate) use replay::flush as flush_entries;
+pub(crate) use schema::older as older_schema;
 use std::sync::mpsc;
 pub(crate) use submit::{Submission, random_id};
 

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 
 use super::apply_loop::{ApplyLoop, Reopen};
 use super::replay::replay;
-use super::{HotCell, Shard, journal_loop};
+use super::{HotCell, Shard, journal_loop, schema};
 use crate::apply::Fold;
 use crate::error::{Error, Kind, Result};
 use crate::ids::Position;
@@ -212,6 +212,7 @@ fn hot_tier(settings: &OpenShard) -> Result<(HotTier, Fold)> {
             }
             Some(_) => {}
             None => hot.write(CommitKind::Durable, |batch| {
+                schema::note(batch)?;
                 batch.put(TableName::Meta, STORE, &whose)
             })?,
         }
@@ -221,6 +222,7 @@ fn hot_tier(settings: &OpenShard) -> Result<(HotTier, Fold)> {
     };
     let damaged = match (settings.open_hot)(&path, settings.cache)
         .map_err(Error::from)
+        .and_then(|hot| of_this_schema(settings, hot, &path))
         .and_then(load)
     {
         Ok(opened) => return Ok(opened),
@@ -229,6 +231,24 @@ fn hot_tier(settings: &OpenShard) -> Result<(HotTier, Fold)> {
     };
     set_aside(&*settings.disk, &settings.dir, &damaged)?;
     load((settings.open_hot)(&path, settings.cache)?)
+}
+
+/// The hot tier, or a new one in place of one of this shard whose rows are laid out as they were earlier.
+fn of_this_schema(settings: &OpenShard, hot: HotTier, path: &Path) -> Result<HotTier> {
+    let state = hot.read()?;
+    let is_ours =
+        state.get(TableName::Meta, STORE)?.as_ref() == Some(&identity_of(settings.lineage));
+    let older = if is_ours {
+        schema::older(&state)?
+    } else {
+        None
+    };
+    drop(state);
+    let Some(older) = older else {
+        return Ok(hot);
+    };
+    schema::give_up(&*settings.disk, hot, path, older)?;
+    Ok((settings.open_hot)(path, settings.cache)?)
 }
 
 /// A hot tier with all of the journal in it.

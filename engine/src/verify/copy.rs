@@ -394,10 +394,11 @@ impl ShardCheck<'_, '_> {
             return Ok(places);
         };
         for (account, id) in messages {
-            let Some(value) = state.get(TableName::Places, &key::message(*account, *id))? else {
+            let place_key = key::message(*account, *id);
+            let Some(value) = state.get(TableName::Places, &place_key)? else {
                 continue;
             };
-            let place = Place::decode("places", &value)?;
+            let place = Place::decode(&place_key, &value)?;
             places.push(((*account, *id), place));
         }
         Ok(places)

@@ -12,7 +12,7 @@ use super::{
     Bench, Event, Subject, Summary, UNANSWERED_MAX, Unchecked, damage, journal, unchecked, victims,
 };
 use crate::error::Result;
-use crate::ids::{AccountId, Epoch, MessageId, Position};
+use crate::ids::{AccountId, MessageId};
 
 type Report<'a> = &'a mut (dyn FnMut(Event) + Send);
 /// A message of a shard.
@@ -145,11 +145,12 @@ impl<'a, 'b> ShardCheck<'a, 'b> {
         };
         let mut of_blob: BTreeMap<BlobId, ObjectId> = BTreeMap::new();
         let walked = state.walk(TableName::Places, &[], &[], |place_key, value| {
-            let Ok(place) = Place::decode("places", value) else {
+            let Ok(place) = Place::decode(place_key, value) else {
                 return Ok(true);
             };
-            let id = message_id(place_key);
-            let account = key::account_of(place_key);
+            let Some((account, id)) = key::read_message(place_key) else {
+                return Ok(true);
+            };
             by_object
                 .entry(place.address.object)
                 .or_default()
@@ -293,14 +294,5 @@ fn as_far_as_it_goes(walked: coldpost_tiers::Result<()>) -> Result<()> {
     match walked.map_err(crate::Error::from) {
         Err(e) if !e.is_hot_damage() => Err(e),
         _ => Ok(()),
-    }
-}
-
-pub(super) fn message_id(place_key: &[u8]) -> MessageId {
-    let part = |range: std::ops::Range<usize>| place_key.get(range).unwrap_or_default();
-    MessageId {
-        epoch: Epoch(part(8..12).try_into().map_or(0, u32::from_be_bytes)),
-        position: Position(part(12..20).try_into().map_or(0, u64::from_be_bytes)),
-        number: part(20..22).try_into().map_or(0, u16::from_be_bytes),
     }
 }

@@ -17,7 +17,7 @@ use crate::ids::{Epoch, Position, ShardNo, StoreId};
 use crate::journal::embedded::{LocalSegment, local_segments};
 use crate::local::shard_dir;
 use crate::settings::Settings;
-use crate::shard::{HotCell, is_foreign};
+use crate::shard::{HotCell, is_foreign, older_schema};
 use crate::start::{another_has, take_lock};
 
 /// Which store lies in the data directory. A damaged `store` file is told; what it said is then taken from the shards.
@@ -152,6 +152,17 @@ fn last(hot: &HotTier) -> Option<Position> {
 
 /// A hot tier that opens, if it is that of this shard's journal, as the start asks.
 fn ours(whose: &Whose<'_>, shard: ShardNo, hot: HotTier) -> (Option<HotTier>, Option<String>) {
+    match hot
+        .read()
+        .map_err(Error::from)
+        .and_then(|state| older_schema(&state))
+    {
+        // Nothing is wrong with it: the next start makes it anew, as we do for this.
+        Ok(Some(_)) => return (None, None),
+        Err(e) if e.kind() == Kind::Invalid => return (None, Some(in_full(&e))),
+        // What cannot be read of it is told where it is looked at.
+        Ok(None) | Err(_) => {}
+    }
     let Some(store) = whose.identity.store else {
         return (Some(hot), None);
     };

@@ -37,9 +37,9 @@ pub(super) fn name(state: &Snapshot, messages: &[(AccountId, MessageId)]) -> Res
                         Some(value) => MailboxRow::decode("mailboxes", &value)?.name,
                         None => "(a deleted mailbox)".to_owned(),
                     };
-                    let place =
-                        state.get(TableName::Places, &key::message(account, entry.message))?;
-                    let place = place.map(|v| Place::decode("places", &v)).transpose()?;
+                    let place_key = key::message(account, entry.message);
+                    let place = state.get(TableName::Places, &place_key)?;
+                    let place = place.map(|v| Place::decode(&place_key, &v)).transpose()?;
                     let internal_date = place.map_or((0, 0), |p| (p.date, p.zone));
                     victims.push(Victim {
                         account: name.clone(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use coldpost_tiers::address::Address;
 use coldpost_tiers::frame::decompress_row;
-use coldpost_tiers::hot::row::{Origin, Place, Row};
+use coldpost_tiers::hot::row::{Origin, Place};
 use coldpost_tiers::hot::{Snapshot, TableName, key};
 
 use crate::error::{Error, Kind, Result};
@@ -58,7 +58,7 @@ pub(crate) fn read(
     let keys = keys(account, ids.get(..rows.len()).unwrap_or(ids));
     let mut places: Vec<Option<Result<Place>>> = keys.iter().map(|_| None).collect();
     state.look_all(TableName::Places, &keys, |at, value| {
-        places[at] = Some(Place::decode("places", value).map_err(Error::from));
+        places[at] = Some(Place::decode(&keys[at], value).map_err(Error::from));
         Ok(())
     })?;
     let all = ids.iter().zip(places).zip(rows);
@@ -124,7 +124,7 @@ fn unpacked(
         if bytes >= ROWS_BYTES_MAX {
             end = end.min(at);
         } else {
-            let row = decompress_row(value.get(1..).unwrap_or_default());
+            let row = decompress_row(value);
             bytes += row.as_ref().map_or(0, Vec::len);
             rows[at] = Some(row.map_err(Error::from));
         }

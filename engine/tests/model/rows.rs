@@ -6,8 +6,8 @@ use coldpost_engine::op::uids::read_uids;
 use coldpost_tiers::address::MessageId;
 use coldpost_tiers::codec::Reader;
 use coldpost_tiers::hot::row::{
-    AccountRow, AccountState, ExpungedRow, MailboxRow, MailboxState, NameRow, NameState, Origin,
-    Place, Row, Run, RunEntry,
+    AccountRow, AccountState, ExpungedRow, MailboxRow, MailboxState, NameRow, NameState, Place,
+    Row, Run, RunEntry, ThreadRow,
 };
 use coldpost_tiers::hot::{Snapshot, TableName, key};
 
@@ -177,14 +177,8 @@ fn entries(state: &Snapshot, model: &mut Model) {
 
 fn places(state: &Snapshot, model: &mut Model) {
     each(state, TableName::Places, |k, value| {
-        let place = Place::decode("places", value).unwrap();
-        let number = |at: usize| u64::from_be_bytes(k[at..at + 8].try_into().unwrap());
-        let epoch = u32::from_be_bytes(k[8..12].try_into().unwrap());
-        let this = (
-            epoch,
-            number(12),
-            u16::from_be_bytes(k[20..].try_into().unwrap()),
-        );
+        let place = Place::decode(k, value).unwrap();
+        let this = message(key::read_message(k).unwrap().1);
         let seen = (
             place.size,
             message(place.email_id.message),
@@ -197,15 +191,15 @@ fn places(state: &Snapshot, model: &mut Model) {
             .messages
             .insert(this, seen);
     });
+    let mut covered: Option<(u64, u64)> = None;
     each(state, TableName::Threads, |k, value| {
-        let hash = u64::from_be_bytes(k[8..].try_into().unwrap());
-        let thread = Origin::read(&mut Reader::new(value)).unwrap();
-        model
-            .accounts
-            .get_mut(&id(k))
-            .unwrap()
-            .threads
-            .insert(hash, message(thread.message));
+        let first = u64::from_be_bytes(k[8..].try_into().unwrap());
+        let threads = &mut model.accounts.get_mut(&id(k)).unwrap().threads;
+        for (hash, thread) in ThreadRow::decode("threads", value).unwrap().entries {
+            assert!(hash >= first && covered.is_none_or(|before| before < (id(k), first)));
+            threads.insert(hash, message(thread.message));
+        }
+        covered = threads.last_key_value().map(|(hash, _)| (id(k), *hash));
     });
 }
 

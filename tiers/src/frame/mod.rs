@@ -28,10 +28,10 @@ pub const INDEX: u32 = 0x184D_2A5D;
 /// Magic number of a footer.
 pub const FOOTER: u32 = 0x184D_2A5E;
 
-/// zstd's level for mail and rows: the knee of time against size on mail.
-pub(crate) const LEVEL: i32 = 3;
+/// zstd's level for mail: the knee of time against size on mail.
+const LEVEL: i32 = 3;
 /// zstd's level for what compaction writes: a fifth smaller for five times the time, off everybody's path.
-pub(crate) const LEVEL_DENSE: i32 = 9;
+const LEVEL_DENSE: i32 = 9;
 
 /// A skippable frame: magic number, length, payload. zstd reads over it.
 pub fn skippable(magic: u32, payload: &[u8]) -> Vec<u8> {

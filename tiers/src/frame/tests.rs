@@ -111,6 +111,34 @@ fn a_frame_that_gives_more_than_it_names_is_refused_within_the_bound() {
 }
 
 #[test]
+fn a_row_that_names_no_size_or_too_much_is_refused() {
+    let mut row = compress_row(&[0; ROW_MAX]);
+    assert_eq!(decompress_row(&row).unwrap(), [0; ROW_MAX]);
+    // RFC 8878, 3.1.1.1: one segment, size in four bytes.
+    assert_eq!((row[0], row[1]), (2, 0xa0));
+    row[4] += 1;
+    let error = decompress_row(&row).unwrap_err();
+    assert!(error.to_string().contains("at most 262144"), "{error}");
+    let error = decompress_row(&[2, 0, 0]).unwrap_err();
+    assert!(
+        error.to_string().contains("does not name its size"),
+        "{error}"
+    );
+}
+
+/// What journals hold is read for ever: a row as the first dictionary packed it.
+#[test]
+fn a_row_of_the_first_dictionary_is_read() {
+    let row = b"From: a@b\r\nSubject: Re: first\r\n";
+    let mut packed = vec![1, u8::try_from(row.len()).unwrap()];
+    let dictionary = include_bytes!("rows-1.dict");
+    let mut packer = zstd::bulk::Compressor::with_dictionary(3, dictionary).unwrap();
+    packer.include_dictid(false).unwrap();
+    packed.extend(packer.compress(row).unwrap());
+    assert_eq!(decompress_row(&packed).unwrap(), row);
+}
+
+#[test]
 fn an_unknown_row_dictionary_is_refused_in_words() {
     let mut row = compress_row(b"abc");
     row[0] = 9;

@@ -1,5 +1,6 @@
 //! Digests over rows in key order: equal on every replica, whatever the database file looks like.
 
+use super::key;
 use super::row::{BlobRow, ObjectRow, Place, Row};
 use super::schema::TableName;
 use super::snapshot::Snapshot;
@@ -32,11 +33,12 @@ pub fn of_rows(state: &Snapshot, columns: Columns) -> Result<[u8; 32]> {
             let without;
             let value = match table {
                 TableName::Places if !plain => {
-                    let mut place = Place::decode("places", value)?;
+                    let mut place = Place::decode(key, value)?;
                     place.address.object.id = [0; 16];
                     place.address.offset = 0;
                     place.address.extents.clear();
-                    without = place.encode();
+                    let id = key::read_message(key).map(|(_, id)| id);
+                    without = id.map(|id| place.encode(id)).unwrap_or_default();
                     &without
                 }
                 TableName::Blobs if !plain => {

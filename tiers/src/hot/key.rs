@@ -76,32 +76,61 @@ pub fn pending(what: u8, account: AccountId, rest: &[u8]) -> Vec<u8> {
     key
 }
 
-/// A message id as 14 bytes in order.
-pub fn message_id(id: MessageId) -> [u8; 14] {
-    let mut key = [0; 14];
-    key[..4].copy_from_slice(&id.epoch.0.to_be_bytes());
-    key[4..12].copy_from_slice(&id.position.0.to_be_bytes());
-    key[12..].copy_from_slice(&id.number.to_be_bytes());
-    key
+/// Appends a number in as few bytes as it needs, so that order of bytes is order of numbers and no number begins another: as many ones as
+/// the first byte begins with, so many bytes follow; the bits behind the ones are the number, seven a byte.
+fn ordered(key: &mut Vec<u8>, number: u64) {
+    let following = (0..8).find(|n| number >> (7 * (n + 1)) == 0).unwrap_or(8);
+    let first = key.len();
+    if following == 8 {
+        key.push(0);
+    }
+    let bytes = number.to_be_bytes();
+    key.extend_from_slice(&bytes[7_usize.saturating_sub(following)..]);
+    key[first] |= ONES[following];
+}
+
+/// A byte that begins with so many ones.
+const ONES: [u8; 9] = [0, 0x80, 0xc0, 0xe0, 0xf0, 0xf8, 0xfc, 0xfe, 0xff];
+
+/// Reads what [`ordered`] appended, and gives what follows; `None` for what it never appends.
+fn read_ordered(key: &[u8]) -> Option<(u64, &[u8])> {
+    let first = *key.first()?;
+    let following = ONES.iter().rposition(|ones| first & ones == *ones)?;
+    let (number, rest) = key.split_at_checked(following + 1)?;
+    let mut bytes = [0; 8];
+    let digits = &number[usize::from(following == 8)..];
+    bytes[8 - digits.len()..].copy_from_slice(digits);
+    if following < 8 {
+        bytes[7 - following] &= !ONES[following];
+    }
+    let value = u64::from_be_bytes(bytes);
+    let is_shortest = following == 0 || value >> (7 * following) != 0;
+    is_shortest.then_some((value, rest))
 }
 
 /// rows and places.
 pub fn message(account: AccountId, id: MessageId) -> Vec<u8> {
-    let mut key = Vec::with_capacity(22);
+    let mut key = Vec::with_capacity(16);
     key.extend_from_slice(&account.0.to_be_bytes());
-    key.extend_from_slice(&message_id(id));
+    ordered(&mut key, u64::from(id.epoch.0));
+    ordered(&mut key, id.position.0);
+    ordered(&mut key, u64::from(id.number));
     key
 }
 
 /// Account and message of a key made by [`message`]; `None` for what is none.
 pub fn read_message(key: &[u8]) -> Option<(AccountId, MessageId)> {
-    let id = key.get(8..)?;
-    let message = MessageId {
-        epoch: Epoch(u32::from_be_bytes(*id.first_chunk()?)),
-        position: Position(u64::from_be_bytes(*id.get(4..)?.first_chunk()?)),
-        number: u16::from_be_bytes(*id.get(12..)?.first_chunk()?),
+    let (account, rest) = key.split_first_chunk::<8>()?;
+    let (epoch, rest) = read_ordered(rest)?;
+    let (position, rest) = read_ordered(rest)?;
+    let (number, rest) = read_ordered(rest)?;
+    let id = MessageId {
+        epoch: Epoch(u32::try_from(epoch).ok()?),
+        position: Position(position),
+        number: u16::try_from(number).ok()?,
     };
-    Some((account_of(key), message))
+    rest.is_empty()
+        .then_some((AccountId(u64::from_be_bytes(*account)), id))
 }
 
 /// threads.
@@ -163,4 +192,62 @@ pub fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Of every length.
+    fn number() -> impl Strategy<Value = u64> {
+        (any::<u64>(), 0_u32..64).prop_map(|(number, fewer)| number >> fewer)
+    }
+
+    fn id() -> impl Strategy<Value = MessageId> {
+        (any::<u32>(), 0_u32..32, number(), any::<u16>(), 0_u32..16).prop_map(
+            |(epoch, fewer, position, number, shorter)| MessageId {
+                epoch: Epoch(epoch >> fewer),
+                position: Position(position),
+                number: number >> shorter,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn keys_of_messages_are_in_the_order_of_their_ids_and_give_them_back(a: u64, b: u64, c in id(), d in id()) {
+            let (one, other) = ((AccountId(a), c), (AccountId(b), d));
+            for same in [AccountId(a), AccountId(b)] {
+                prop_assert_eq!(message(same, c).cmp(&message(same, d)), c.cmp(&d));
+            }
+            prop_assert_eq!(message(one.0, one.1).cmp(&message(other.0, other.1)), one.cmp(&other));
+            prop_assert_eq!(read_message(&message(one.0, one.1)), Some(one));
+        }
+
+        #[test]
+        fn a_key_that_is_read_is_the_one_that_is_made(mut key in prop::collection::vec(any::<u8>(), 0..40), tail in prop::collection::vec(0_u8..3, 0..6)) {
+            key.truncate(9);
+            key.extend(tail);
+            if let Some((account, id)) = read_message(&key) {
+                prop_assert_eq!(message(account, id), key);
+            }
+        }
+    }
+
+    #[test]
+    fn a_number_takes_a_byte_for_every_seven_bits() {
+        for bits in 1..=64_u32 {
+            let highest = u64::MAX >> (64 - bits);
+            for number in [highest, highest / 2 + 1] {
+                let mut key = Vec::new();
+                ordered(&mut key, number);
+                let bytes = usize::try_from(bits.div_ceil(7).min(9)).unwrap();
+                assert_eq!(key.len(), bytes, "{number}");
+                assert_eq!(read_ordered(&key), Some((number, &[][..])), "{number}");
+            }
+        }
+        assert_eq!(read_ordered(&[0x80, 0x7f]), None, "it has a shorter form");
+    }
 }

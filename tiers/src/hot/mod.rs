@@ -15,6 +15,6 @@ mod snapshot;
 mod store;
 
 pub use guard::{OBJECT, Scan};
-pub use schema::TableName;
+pub use schema::{SCHEMA, TableName};
 pub use snapshot::Snapshot;
 pub use store::{Batch, CommitKind, HotTier};

@@ -2,6 +2,9 @@
 
 use redb::TableDefinition;
 
+/// How rows are laid out. A file of another schema is not read: the hot tier is made anew from the journal.
+pub const SCHEMA: u8 = 2;
+
 /// Tables map bytes to bytes; keys are big-endian columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(usize)]

@@ -267,6 +267,7 @@ fn replayed(disk: &FaultyDisk, last: Position) -> (HotTier, Fold) {
                 )?;
             }
             let whose = crate::shard::open::identity_of(lineage());
+            crate::shard::schema::note(batch)?;
             batch.put(TableName::Meta, crate::shard::open::STORE, &whose)?;
             fold.save(batch)
         });

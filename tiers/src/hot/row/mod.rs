@@ -3,14 +3,20 @@
 mod account;
 mod block;
 mod holes;
+mod message;
+mod outcomes;
 mod place;
 mod run;
+mod thread;
 
 pub use account::{AccountRow, AccountState, MailboxRow, MailboxState, NameRow, NameState};
 pub use block::{ContentRow, FrameRow};
 pub use holes::{Holes, HolesHead};
-pub use place::{Applied, BlobRow, Counted, ObjectRow, ObjectState, ObjectTimes, Origin, Place};
+pub use message::{Origin, Place};
+pub use outcomes::{KeptOutcome, OutcomesRow};
+pub use place::{Applied, BlobRow, Counted, ObjectRow, ObjectState, ObjectTimes};
 pub use run::{Cause, ExpungedRow, RUN_ENTRIES_MAX, Run, RunEntry};
+pub use thread::ThreadRow;
 
 use crate::codec::{Malformed, Reader};
 use crate::error::Error;
@@ -34,21 +40,31 @@ pub trait Row: Sized {
     /// # Errors
     /// `Corrupt` when the bytes are not such a value, or of a newer version.
     fn decode(table: &str, value: &[u8]) -> Result<Self, Error> {
-        let mut r = Reader::new(value);
-        let mut read = || {
-            if r.u8()? != VERSION {
-                return Err(Malformed {
-                    offset: 0,
-                    expected: "row version 1",
-                });
-            }
-            let row = Self::read(&mut r)?;
-            r.end()?;
-            Ok(row)
-        };
-        read().map_err(|e: Malformed| {
-            let offset = u64::try_from(e.offset).unwrap_or(u64::MAX);
-            Error::corrupt(format!("hot tier, table {table}"), offset, e.to_string())
-        })
+        versioned(table, VERSION, value, Self::read)
     }
+}
+
+/// Reads a value of `table` that begins with this version, to its end.
+fn versioned<T>(
+    table: &str,
+    version: u8,
+    value: &[u8],
+    read: impl FnOnce(&mut Reader<'_>) -> Result<T, Malformed>,
+) -> Result<T, Error> {
+    let mut r = Reader::new(value);
+    let whole = || {
+        if r.u8()? != version {
+            return Err(Malformed {
+                offset: 0,
+                expected: "a row version that this coldpost knows",
+            });
+        }
+        let row = read(&mut r)?;
+        r.end()?;
+        Ok(row)
+    };
+    whole().map_err(|e: Malformed| {
+        let offset = u64::try_from(e.offset).unwrap_or(u64::MAX);
+        Error::corrupt(format!("hot tier, table {table}"), offset, e.to_string())
+    })
 }

@@ -1,11 +1,9 @@
-//! Where messages and blobs are, how often they are referred to, what objects there are, and how far apply came.
+//! Where blobs are, how often they are referred to, what objects there are, and how far apply came.
 
 use super::{Row, VERSION};
-use crate::address::{
-    AccountId, Address, BlobRecord, Epoch, MessageId, ObjectId, ObjectKind, Position, ShardNo,
-};
+use crate::address::{AccountId, BlobRecord, ObjectId, ObjectKind, Position};
 use crate::codec::{Malformed, Reader, Writer};
-use crate::extent::{read_blob_record, read_extents, write_blob_record, write_extents};
+use crate::extent::{read_blob_record, write_blob_record};
 
 /// A count, or the position at which the last reference went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,110 +46,19 @@ impl Counted {
     }
 }
 
-/// Shard and message id of a first delivery: EMAILID and THREADID.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Origin {
-    /// The shard.
-    pub shard: ShardNo,
-    /// The message there.
-    pub message: MessageId,
-}
-
-impl Origin {
-    /// 16 bytes: shard, epoch, position, number, big-endian.
-    pub fn write(&self, w: &mut Writer) {
-        w.raw(&self.shard.0.to_be_bytes())
-            .raw(&super::super::key::message_id(self.message));
-    }
-
-    /// Reads what [`Origin::write`] wrote.
-    ///
-    /// # Errors
-    /// [`Malformed`] when bytes are missing.
-    pub fn read(r: &mut Reader<'_>) -> Result<Origin, Malformed> {
-        Ok(Origin {
-            shard: ShardNo(u16::from_be_bytes(r.array()?)),
-            message: MessageId {
-                epoch: Epoch(u32::from_be_bytes(r.array()?)),
-                position: Position(u64::from_be_bytes(r.array()?)),
-                number: u16::from_be_bytes(r.array()?),
-            },
-        })
-    }
-}
-
-/// A message of an account, apart from its big row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Entries and expunged entries that refer to it.
-    pub references: u64,
-    /// EMAILID
-    pub email_id: Origin,
-    /// THREADID
-    pub thread_id: Origin,
-    /// INTERNALDATE, seconds since 1970.
-    pub date: i64,
-    /// Its zone, minutes east.
-    pub zone: i16,
-    /// Octets.
-    pub size: u64,
-    /// CRC32C of the message as it came.
-    pub crc: u32,
-    /// Where its bytes are.
-    pub address: Address,
-}
-
-fn write_object(w: &mut Writer, object: ObjectId) {
+/// Kind and id of an object.
+pub(super) fn write_object(w: &mut Writer, object: ObjectId) {
     w.u8(object.kind as u8).raw(&object.id);
 }
 
-fn read_object(r: &mut Reader<'_>) -> Result<ObjectId, Malformed> {
+/// Reads what [`write_object`] wrote.
+pub(super) fn read_object(r: &mut Reader<'_>) -> Result<ObjectId, Malformed> {
     let at = r.malformed("a kind of object");
     let kind = ObjectKind::from_number(r.u8()?).ok_or(at)?;
     Ok(ObjectId {
         kind,
         id: r.array()?,
     })
-}
-
-impl Row for Place {
-    fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::new();
-        w.u8(VERSION).varint(self.references);
-        self.email_id.write(&mut w);
-        self.thread_id.write(&mut w);
-        w.zigzag(self.date)
-            .zigzag(i64::from(self.zone))
-            .varint(self.size)
-            .u32(self.crc);
-        write_object(&mut w, self.address.object);
-        w.varint(self.address.offset);
-        write_extents(&mut w, &self.address.extents);
-        w.into_bytes()
-    }
-
-    fn read(r: &mut Reader<'_>) -> Result<Place, Malformed> {
-        let references = r.varint()?;
-        let (email_id, thread_id, date) = (Origin::read(r)?, Origin::read(r)?, r.zigzag()?);
-        let at = r.malformed("a zone in minutes");
-        let zone = i16::try_from(r.zigzag()?).map_err(|_| at)?;
-        let (size, crc) = (r.varint()?, r.u32()?);
-        let address = Address {
-            object: read_object(r)?,
-            offset: r.varint()?,
-            extents: read_extents(r)?,
-        };
-        Ok(Place {
-            references,
-            email_id,
-            thread_id,
-            date,
-            zone,
-            size,
-            crc,
-            address,
-        })
-    }
 }
 
 /// What is known of an object.
