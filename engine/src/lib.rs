@@ -3,6 +3,7 @@
 //! The module list below is the table of contents: values, then the way of a message in, then what keeps it, then the way out.
 
 pub mod account;
+pub mod cold;
 pub mod error;
 pub mod flags;
 pub mod ids;

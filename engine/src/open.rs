@@ -108,6 +108,11 @@ impl Engine {
         drop(self.inner.lock.unlock());
     }
 
+    /// What was asked of the object store within the last day; asks it nothing.
+    pub fn bucket_usage(&self) -> crate::cold::Usage {
+        self.inner.cold.usage()
+    }
+
     /// Whether it can do its work.
     pub fn health(&self) -> Health {
         let inner = &self.inner;

@@ -3,6 +3,7 @@
 //! Promises: field names stay; numbers of more than 53 bits are hexadecimal text.
 
 mod account;
+mod bucket;
 
 use coldpost_engine::{Health, verify};
 use jiff::tz::{Offset, TimeZone};
@@ -12,6 +13,7 @@ pub use account::{
     Account, Accounts, AddAccount, Added, Answer, Answers, Batch, Delete, Deleted, Done, Rename,
     SetPassword,
 };
+pub use bucket::{Bucket, Requests};
 
 /// `GET /admin/status`, `coldpost status --json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +34,9 @@ pub struct Status {
     /// Files that the daemon may have open, connections included.
     #[serde(default)]
     pub open_files_max: Option<usize>,
+    /// What was asked of the object store; of stopped data nothing.
+    #[serde(default)]
+    pub bucket: Option<Bucket>,
 }
 
 /// A listener of the daemon.
@@ -80,6 +85,7 @@ impl Status {
             figures,
             listeners: Vec::new(),
             open_files_max: None,
+            bucket: None,
         }
     }
 }

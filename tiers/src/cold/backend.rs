@@ -32,6 +32,15 @@ pub(crate) struct Body {
     pub(crate) pieces: BoxStream<'static, Result<Bytes, Failure>>,
 }
 
+/// What one request for a listing gives.
+#[derive(Debug, Default)]
+pub(crate) struct Page {
+    /// Names and sizes.
+    pub(crate) objects: Vec<(String, u64)>,
+    /// Leads to the next page; none behind the last.
+    pub(crate) next: Option<String>,
+}
+
 /// Whether a file became an object without being copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Linked {
@@ -73,12 +82,14 @@ pub(crate) trait Backend: Send + Sync + fmt::Debug {
     /// Bytes of an object.
     fn size<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<u64, Failure>>;
 
-    /// Names and sizes below a folder (or everything, for ""), in any order; only those behind a name when one is given.
-    fn list(
-        &self,
-        folder: &str,
-        after: Option<&str>,
-    ) -> BoxStream<'static, Result<(String, u64), Failure>>;
+    /// A page of the names and sizes below a folder (or of everything, for ""), in any order; only those behind a name when one is
+    /// given. `token` is the one of the page before.
+    fn list_page<'a>(
+        &'a self,
+        folder: &'a str,
+        after: Option<&'a str>,
+        token: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Page, Failure>>;
 
     /// Deletes an object.
     fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Failure>>;

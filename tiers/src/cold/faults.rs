@@ -10,10 +10,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 
-use super::backend::{Backend, Body, Failure, Linked};
+use super::backend::{Backend, Body, Failure, Linked, Page};
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +42,7 @@ pub enum Operation {
     Get,
     /// A size.
     Head,
-    /// A listing.
+    /// A page of a listing.
     List,
     /// A delete.
     Delete,
@@ -213,16 +212,14 @@ impl Backend for Faulty {
         under(fault, self.backend.size(name)).boxed()
     }
 
-    fn list(
-        &self,
-        folder: &str,
-        after: Option<&str>,
-    ) -> BoxStream<'static, Result<(String, u64), Failure>> {
+    fn list_page<'a>(
+        &'a self,
+        folder: &'a str,
+        after: Option<&'a str>,
+        token: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Page, Failure>> {
         let fault = self.faults.meet(Operation::List, folder, None);
-        let found = self.backend.list(folder, after);
-        futures::stream::once(under(fault, std::future::ready(Ok(found))))
-            .try_flatten()
-            .boxed()
+        under(fault, self.backend.list_page(folder, after, token)).boxed()
     }
 
     fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Failure>> {

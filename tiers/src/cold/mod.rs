@@ -9,6 +9,7 @@ mod directory;
 #[cfg(any(test, feature = "faults"))]
 pub mod faults;
 pub mod key;
+mod ledger;
 mod patience;
 pub mod put;
 pub mod request;
@@ -16,6 +17,7 @@ pub mod store;
 pub mod upload;
 
 pub use key::Key;
+pub use ledger::{Requests, Usage};
 pub use put::Put;
 pub use request::Caller;
 pub use store::{ColdSettings, ColdStore, Listed, Meta};

@@ -46,7 +46,13 @@ impl Patience {
                 attempt: secs(10),
                 total: secs(30),
             },
-            Caller::Upload | Caller::Verify | Caller::Recover => Patience {
+            Caller::Upload
+            | Caller::Verify
+            | Caller::Recover
+            | Caller::Compact
+            | Caller::Snapshot
+            | Caller::Collect
+            | Caller::Mirror => Patience {
                 attempts: 4,
                 attempt: secs(30),
                 total: secs(60),

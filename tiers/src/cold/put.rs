@@ -13,7 +13,7 @@ use super::store::ColdStore;
 use crate::error::{Error, Kind, Result};
 use crate::limits::UPLOAD_MEMORY;
 use crate::object::SIGNATURE;
-use crate::{metrics, pool};
+use crate::pool;
 
 /// How often a put looks again when an object was said to exist and then was not there (two writers at one time).
 const PUT_ROUNDS: u32 = 3;
@@ -41,9 +41,7 @@ impl ColdStore {
             let put = || self.inner.backend.put_new(&name, bytes.clone());
             match self.request(Verb::Put, caller, size, put).await {
                 Ok(()) => {
-                    metrics::COLD_BYTES
-                        .with_label_values(&["out", caller.label()])
-                        .inc_by(size);
+                    self.inner.ledger.bytes_out(caller, size);
                     return Ok(Put::Created);
                 }
                 Err(Failure::Exists) => {

@@ -28,6 +28,14 @@ pub enum Caller {
     Verify,
     /// Journal bytes fetched back.
     Recover,
+    /// Blocks, packs and blobs that compaction writes, and what it reads for them.
+    Compact,
+    /// Snapshots of the hot tier.
+    Snapshot,
+    /// Deletes of what nobody needs any more.
+    Collect,
+    /// The second store, where there is one: what it is asked beside the first.
+    Mirror,
 }
 
 /// What a request does; the label `kind`.
@@ -60,7 +68,7 @@ impl ColdStore {
                 .attempt
                 .min(patience.total.saturating_sub(begun.elapsed()));
             let started = Instant::now();
-            metrics::COLD_REQUESTS.with_label_values(&labels).inc();
+            self.inner.ledger.request(verb, caller);
             let answer = timeout(limit, attempt())
                 .await
                 .unwrap_or_else(|_| Err(slow(limit)));
@@ -160,6 +168,20 @@ pub(super) fn slow(limit: Duration) -> Failure {
 }
 
 impl Caller {
+    /// Each of them, in the order of their numbers.
+    pub(super) const ALL: [Caller; 10] = [
+        Caller::Upload,
+        Caller::Read,
+        Caller::Start,
+        Caller::Epoch,
+        Caller::Verify,
+        Caller::Recover,
+        Caller::Compact,
+        Caller::Snapshot,
+        Caller::Collect,
+        Caller::Mirror,
+    ];
+
     /// The value of the metrics' label.
     pub(super) fn label(self) -> &'static str {
         match self {
@@ -169,11 +191,18 @@ impl Caller {
             Caller::Epoch => "epoch",
             Caller::Verify => "verify",
             Caller::Recover => "recover",
+            Caller::Compact => "compact",
+            Caller::Snapshot => "snapshot",
+            Caller::Collect => "gc",
+            Caller::Mirror => "mirror",
         }
     }
 }
 
 impl Verb {
+    /// Each of them, in the order of their numbers.
+    pub(super) const ALL: [Verb; 5] = [Verb::Put, Verb::Get, Verb::Head, Verb::List, Verb::Delete];
+
     /// The value of the metrics' label.
     pub(super) fn label(self) -> &'static str {
         match self {

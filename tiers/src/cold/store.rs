@@ -13,14 +13,13 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
 
 use super::backend::{Backend, Failure};
 use super::bucket::Bucket;
 use super::directory::Directory;
 use super::key::Key;
-use super::patience::Patience;
-use super::request::{Caller, Verb, collect, slow, truncated};
+use super::ledger::{Ledger, Usage};
+use super::request::{Caller, Verb, collect, truncated};
 use crate::address::{Epoch, ShardNo};
 use crate::error::{Error, Kind, Result};
 use crate::limits::{COLD_GET_MAX, UPLOAD_MEMORY};
@@ -76,6 +75,7 @@ pub(super) struct Inner {
     pub(super) away: AtomicBool,
     /// Bytes that puts may hold in memory.
     pub(super) memory: Semaphore,
+    pub(super) ledger: Arc<Ledger>,
 }
 
 impl ColdStore {
@@ -112,6 +112,7 @@ impl ColdStore {
                 url,
                 away: AtomicBool::new(false),
                 memory,
+                ledger: Arc::new(Ledger::new()),
             }),
         }
     }
@@ -119,6 +120,11 @@ impl ColdStore {
     /// Where it is, without secrets.
     pub fn url(&self) -> &str {
         &self.inner.url
+    }
+
+    /// What it was asked within the last day; asks it nothing.
+    pub fn usage(&self) -> Usage {
+        self.inner.ledger.usage()
     }
 
     /// Whether the last request had an answer, of whatever kind. True before the first.
@@ -147,9 +153,7 @@ impl ColdStore {
             .request(Verb::Get, caller, length, get)
             .await
             .map_err(|f| self.error(f, "read", &name))?;
-        metrics::COLD_BYTES
-            .with_label_values(&["in", caller.label()])
-            .inc_by(length);
+        self.inner.ledger.bytes_in(caller, length);
         Ok(bytes)
     }
 
@@ -243,35 +247,27 @@ impl ColdStore {
         caller: Caller,
     ) -> BoxStream<'static, Result<Listed>> {
         let (store, folder) = (self.clone(), folder.to_owned());
-        let stall = Patience::of(caller, false).attempt;
-        metrics::COLD_REQUESTS
-            .with_label_values(&[Verb::List.label(), caller.label()])
-            .inc();
         let after = after.map(Key::to_string);
-        let found = self.inner.backend.list(&folder, after.as_deref());
-        futures::stream::try_unfold(found, move |mut found| {
-            let (store, folder) = (store.clone(), folder.clone());
+        let pages = futures::stream::try_unfold(Some(None::<String>), move |at| {
+            let (store, folder, after) = (store.clone(), folder.clone(), after.clone());
             async move {
-                let next = timeout(stall, found.next())
-                    .await
-                    .unwrap_or_else(|_| Some(Err(slow(stall))));
-                let next = next
-                    .transpose()
-                    .inspect_err(|f| store.count_error(Verb::List, caller, f));
-                let item = next.map_err(|f| store.error(f, "list", &folder))?;
-                Ok(item.map(|(name, size)| {
-                    (
-                        Listed {
-                            key: Key::parse(&name),
-                            name,
-                            size,
-                        },
-                        found,
-                    )
-                }))
+                let Some(token) = at else { return Ok(None) };
+                let (after, token) = (after.as_deref(), token.as_deref());
+                let ask = || store.inner.backend.list_page(&folder, after, token);
+                let page = store.request(Verb::List, caller, 0, ask).await;
+                let page = page.map_err(|f| store.error(f, "list", &folder))?;
+                if page.next.is_some() && page.next.as_deref() == token {
+                    let circle = Failure::Away("its listing goes in a circle".into());
+                    return Err(store.error(circle, "list", &folder));
+                }
+                let objects = page.objects.into_iter().map(|(name, size)| {
+                    let key = Key::parse(&name);
+                    Ok(Listed { name, key, size })
+                });
+                Ok(Some((futures::stream::iter(objects), page.next.map(Some))))
             }
-        })
-        .boxed()
+        });
+        pages.try_flatten().boxed()
     }
 
     /// Deletes an object; one that is not there is deleted.
@@ -321,9 +317,7 @@ impl ColdStore {
             Ok((hasher.finalize().into(), size))
         };
         let hashed = self.request(Verb::Get, caller, size, get).await?;
-        metrics::COLD_BYTES
-            .with_label_values(&["in", caller.label()])
-            .inc_by(hashed.1);
+        self.inner.ledger.bytes_in(caller, hashed.1);
         Ok(hashed)
     }
 }

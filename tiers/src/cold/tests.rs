@@ -9,12 +9,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt, ready};
-use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use super::backend::{Backend, Body, Failure, Linked};
+use super::backend::{Backend, Body, Failure, Linked, Page};
 use super::faults::{Fault, Faults, Operation};
 use super::{Caller, ColdSettings, ColdStore, Key, Put, key};
 use crate::address::{Epoch, Position, ShardNo};
@@ -152,7 +151,7 @@ async fn a_broken_listing_says_so_and_the_next_is_whole() {
     let scratch = TempDir::new().unwrap();
     let (store, faults) = store(&scratch);
     store.put_new(&KEY, MAIL, Caller::Upload).await.unwrap();
-    faults.order(Operation::List, Fault::Fail, 1);
+    faults.order(Operation::List, Fault::Fail, 4);
     let list = async || {
         let listing = store.list(&key::segments(ShardNo(1)), Caller::Start);
         listing.try_collect::<Vec<_>>().await
@@ -220,8 +219,13 @@ impl Backend for Overwriter {
         ready(Ok(17)).boxed()
     }
 
-    fn list(&self, _: &str, _: Option<&str>) -> BoxStream<'static, Result<(String, u64), Failure>> {
-        futures::stream::empty().boxed()
+    fn list_page<'a>(
+        &'a self,
+        _: &'a str,
+        _: Option<&'a str>,
+        _: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Page, Failure>> {
+        ready(Ok(Page::default())).boxed()
     }
 
     fn delete<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), Failure>> {
