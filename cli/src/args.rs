@@ -38,6 +38,9 @@ pub(crate) enum Command {
     Account(Account),
     /// Read everything and compare it with its checksums; damage gives exit code 3, what could not be read gives 1
     Verify,
+    /// Check the object store, and print what its key must be allowed
+    #[command(subcommand)]
+    Cold(Cold),
     /// Look at the settings
     #[command(subcommand)]
     Config(Config),
@@ -79,6 +82,19 @@ pub(crate) enum Account {
         /// Do it
         #[arg(long)]
         apply: bool,
+    },
+}
+
+/// `coldpost cold`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Cold {
+    /// Try what mail needs of the store and look at the bucket's settings; an error gives exit code 1
+    Check,
+    /// Print the least that the key must be allowed, as an IAM policy: what the daemon needs
+    Policy {
+        /// What deleting needs, instead
+        #[arg(long)]
+        gc: bool,
     },
 }
 

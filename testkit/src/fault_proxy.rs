@@ -25,6 +25,8 @@ pub enum Mode {
     Delay(Duration),
     /// This status, not asking the store (403, 404, 500, 503).
     Status(u16),
+    /// This status and this body, not asking the store.
+    Say(u16, &'static str),
     /// 412 to every put, a page in HTML to everything else: a gateway that wants somebody to log in.
     Page,
     /// Only the first half of the body, then the end.
@@ -163,6 +165,10 @@ fn serve(client: &TcpStream, upstream: SocketAddr, shared: &Mutex<Shared>) -> io
                 let text =
                     format!("<Error><Code>Injected</Code><Message>{status}</Message></Error>");
                 client.write_all(&invented(&head, status, &text))?;
+                continue;
+            }
+            Mode::Say(status, text) => {
+                client.write_all(&invented(&head, status, text))?;
                 continue;
             }
             Mode::Page => {

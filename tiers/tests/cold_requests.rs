@@ -25,6 +25,11 @@ fn store(endpoint: std::net::SocketAddr) -> ColdStore {
     ColdStore::open(&settings).unwrap()
 }
 
+fn now_s() -> i64 {
+    let since = std::time::UNIX_EPOCH.elapsed().unwrap();
+    i64::try_from(since.as_secs()).unwrap()
+}
+
 fn segment(first: u64) -> Key {
     Key::Segment {
         shard: ShardNo(1),
@@ -69,7 +74,7 @@ async fn nothing_is_asked_of_the_store_that_is_not_counted() {
     let listed = listing.try_collect::<Vec<_>>().await.unwrap();
     assert_eq!(listed.len() as u64, OBJECTS);
     assert_eq!(counted(&store, "list", "verify"), 2, "a request a page");
-    store.check().await.unwrap();
+    store.check(now_s).await.unwrap();
     store.get(&segment(1), Caller::Read).await.unwrap();
     store.digest(&segment(2), Caller::Verify).await.unwrap();
     // An equal object, another one, and one that has to be asked for again and again.

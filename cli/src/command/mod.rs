@@ -2,6 +2,7 @@
 
 mod account;
 mod bulk;
+mod cold;
 mod config;
 mod serve;
 mod status;
@@ -30,6 +31,7 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<ExitCode, Failure> {
         Command::Status => status::run(&checked, *output)?,
         Command::Account(what) => account::run(&checked, what, *output)?,
         Command::Verify => return verify::run(&checked, *output),
+        Command::Cold(what) => return cold::run(&checked, what, *output),
         Command::Config(args::Config::Show) => config::show(&config, *output)?,
     }
     Ok(ExitCode::SUCCESS)

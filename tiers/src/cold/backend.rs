@@ -8,6 +8,8 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
+use super::question::{Answer, Question};
+
 /// Why an attempt failed, by what to do about it.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -90,6 +92,16 @@ pub(crate) trait Backend: Send + Sync + fmt::Debug {
         after: Option<&'a str>,
         token: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Page, Failure>>;
+
+    /// What its bucket's owner set; a directory has no such settings.
+    fn ask(&self, _: Question) -> BoxFuture<'_, Result<Option<Answer>, Failure>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    /// Below which everything lies in the bucket, without a slash at its end.
+    fn prefix(&self) -> String {
+        String::new()
+    }
 
     /// Deletes an object.
     fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Failure>>;

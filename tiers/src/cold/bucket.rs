@@ -19,6 +19,7 @@ use object_store::{
 
 use super::backend::{Backend, Body, Failure, Linked, Page};
 use super::patience::{ATTEMPT_MAX, CONNECT};
+use super::question::{Answer, Asker, Question};
 use super::store::ColdSettings;
 use crate::error::{Error, Kind, Result};
 
@@ -28,6 +29,7 @@ pub(crate) struct Bucket {
     store: Arc<dyn ObjectStore>,
     /// The same store, asked page by page; `None` where a listing is no request.
     pages: Option<Arc<AmazonS3>>,
+    asker: Option<Asker>,
     prefix: Location,
 }
 
@@ -37,6 +39,7 @@ impl Bucket {
         Bucket {
             store,
             pages: None,
+            asker: None,
             prefix,
         }
     }
@@ -80,25 +83,26 @@ impl Bucket {
             .with_allow_http(settings.allow_http)
             .with_connect_timeout(CONNECT)
             .with_timeout(ATTEMPT_MAX);
+        let unusable = |e| {
+            let words = "the settings under [cold] give no S3 client";
+            Error::with_source(Kind::Invalid, words, e)
+        };
         let store = builder
+            .clone()
             .with_bucket_name(bucket)
             .with_conditional_put(S3ConditionalPut::ETagMatch)
             .with_disable_bulk_delete(true)
-            .with_client_options(client)
+            .with_client_options(client.clone())
             .with_retry(RetryConfig {
                 max_retries: 0,
                 ..RetryConfig::default()
             })
             .build()
-            .map_err(|e| {
-                Error::with_source(
-                    Kind::Invalid,
-                    "the settings under [cold] give no S3 client",
-                    e,
-                )
-            })?;
+            .map_err(unusable)?;
+        let asker = Asker::new(&builder, &store, &client, bucket).map_err(unusable)?;
         let store = Arc::new(store);
         Ok(Bucket {
+            asker: Some(asker),
             pages: Some(Arc::clone(&store)),
             store,
             prefix,
@@ -221,6 +225,20 @@ impl Backend for Bucket {
             Ok(Page { objects, next })
         }
         .boxed()
+    }
+
+    fn ask(&self, question: Question) -> BoxFuture<'_, Result<Option<Answer>, Failure>> {
+        async move {
+            match &self.asker {
+                Some(asker) => asker.ask(question).await.map(Some),
+                None => Ok(None),
+            }
+        }
+        .boxed()
+    }
+
+    fn prefix(&self) -> String {
+        self.prefix.to_string()
     }
 
     fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Failure>> {

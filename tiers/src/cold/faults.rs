@@ -13,6 +13,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 
 use super::backend::{Backend, Body, Failure, Linked, Page};
+use super::question::{Answer, Question};
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,6 +221,15 @@ impl Backend for Faulty {
     ) -> BoxFuture<'a, Result<Page, Failure>> {
         let fault = self.faults.meet(Operation::List, folder, None);
         under(fault, self.backend.list_page(folder, after, token)).boxed()
+    }
+
+    fn ask(&self, question: Question) -> BoxFuture<'_, Result<Option<Answer>, Failure>> {
+        let fault = self.faults.meet(Operation::Get, question.name(), None);
+        under(fault, self.backend.ask(question)).boxed()
+    }
+
+    fn prefix(&self) -> String {
+        self.backend.prefix()
     }
 
     fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Failure>> {

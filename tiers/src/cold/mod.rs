@@ -5,17 +5,22 @@
 
 mod backend;
 mod bucket;
+pub mod check;
 mod directory;
 #[cfg(any(test, feature = "faults"))]
 pub mod faults;
 pub mod key;
 mod ledger;
 mod patience;
+pub mod policy;
 pub mod put;
+mod question;
 pub mod request;
+mod rules;
 pub mod store;
 pub mod upload;
 
+pub use check::{Finding, Severity};
 pub use key::Key;
 pub use ledger::{Requests, Usage};
 pub use put::Put;

@@ -1,4 +1,4 @@
-//! Puts: an object is made, or an equal one is found; never overwritten. And the check that a store can do that.
+//! Puts: an object is made, or an equal one is found; never overwritten.
 
 use std::path::{Path, PathBuf};
 
@@ -94,51 +94,6 @@ impl ColdStore {
             .expect("the semaphore is never closed");
         let bytes = whole_file(file.to_owned(), digest).await?;
         self.put_new(key, bytes, caller).await
-    }
-
-    /// Makes a directory that is not there and tries what everything else rests on: put, refused put, read of a range, delete, under a random name that it removes.
-    ///
-    /// # Errors
-    /// `Invalid`: the store overwrites; `Unavailable`: away, or refuses; in words what to change.
-    pub async fn check(&self) -> Result<()> {
-        let probe = random_probe()?;
-        let prepared = self.inner.backend.prepare().await;
-        prepared.map_err(|f| self.error(f, "write", &probe.to_string()))?;
-        self.put_new(
-            &probe,
-            Bytes::from_static(b"COLDPOST probe 1"),
-            Caller::Start,
-        )
-        .await?;
-        let second = self
-            .put_new(
-                &probe,
-                Bytes::from_static(b"COLDPOST probe 2"),
-                Caller::Start,
-            )
-            .await;
-        let range = self.get_range(&probe, 9..14, Caller::Start).await;
-        self.delete(&probe, Caller::Start).await?;
-        match second {
-            Err(e) if *e.kind() == Kind::Conflict => {}
-            Err(e) => return Err(e),
-            Ok(_) => {
-                let words = format!(
-                    "{} overwrites objects though it is told not to (`If-None-Match: *`): two writers could destroy each \
-                     other's mail. Use a store with conditional puts (AWS S3, SeaweedFS, MinIO, Ceph, R2), or switch them on",
-                    self.url()
-                );
-                return Err(Error::new(Kind::Invalid, words));
-            }
-        }
-        if range?.as_ref() != b"probe" {
-            let words = format!(
-                "{} gives wrong bytes for a range: use a store that knows ranged GETs",
-                self.url()
-            );
-            return Err(Error::new(Kind::Invalid, words));
-        }
-        Ok(())
     }
 
     /// Makes an object out of a file without copying it; `None` when that cannot be done with this file.
@@ -243,17 +198,6 @@ impl ColdStore {
             failure => self.error(failure, "write", name),
         }
     }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the name of a probe goes with the probe: nothing is ever compared with it"
-)]
-fn random_probe() -> Result<Key> {
-    let mut id = [0; 16];
-    getrandom::fill(&mut id)
-        .map_err(|e| Error::with_source(Kind::Internal, "no randomness from the system", e))?;
-    Ok(Key::Probe { id })
 }
 
 /// Digest and size of a local file.

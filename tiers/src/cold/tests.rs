@@ -205,18 +205,23 @@ impl Backend for Overwriter {
     fn read<'a>(
         &'a self,
         _: &'a str,
-        _: Option<Range<u64>>,
+        range: Option<Range<u64>>,
     ) -> BoxFuture<'a, Result<Body, Failure>> {
-        let pieces = futures::stream::iter([Ok(Bytes::from_static(b"probe"))]).boxed();
+        let last = Bytes::from_static(b"COLDPOST probe 2");
+        let bytes = match range {
+            Some(_) => last.slice(9..14),
+            None => last,
+        };
+        let pieces = futures::stream::iter([Ok(bytes)]).boxed();
         ready(Ok(Body {
-            object_bytes: 17,
+            object_bytes: 16,
             pieces,
         }))
         .boxed()
     }
 
     fn size<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<u64, Failure>> {
-        ready(Ok(17)).boxed()
+        ready(Ok(16)).boxed()
     }
 
     fn list_page<'a>(
@@ -236,7 +241,7 @@ impl Backend for Overwriter {
 #[tokio::test]
 async fn a_store_that_overwrites_is_refused_with_the_way_out() {
     let store = ColdStore::over(Arc::new(Overwriter), "s3://old/store".to_owned());
-    let error = store.check().await.unwrap_err();
+    let error = store.check(|| 0).await.unwrap_err();
     assert_eq!(*error.kind(), Kind::Invalid);
     assert!(
         error
