@@ -95,6 +95,9 @@ pub(crate) enum Cold {
         /// What deleting needs, instead
         #[arg(long)]
         gc: bool,
+        /// For the bucket of `cold.mirror`
+        #[arg(long)]
+        mirror: bool,
     },
 }
 

@@ -47,6 +47,7 @@ fn s3(weed: &SeaweedFs, prefix: &str) -> ColdSettings {
         access_key_id: Some(ACCESS_KEY.to_owned()),
         secret_access_key: Some(SECRET_KEY.to_owned()),
         allow_http: true,
+        mirror: None,
     }
 }
 
@@ -287,6 +288,7 @@ async fn faults_on_the_wire_are_called_by_their_names(weed: &SeaweedFs) {
         assert_eq!(store.answers(), answers, "{mode:?}");
     }
     proxy.set(Mode::Pass);
+    is_back(&store).await;
     assert_eq!(read().await.unwrap(), "3456");
     assert!(store.answers());
 
@@ -306,10 +308,19 @@ async fn faults_on_the_wire_are_called_by_their_names(weed: &SeaweedFs) {
 
     let (_, key) = segment(50);
     let put = || store.put_new(&key, Bytes::from_static(b"answer lost"), Caller::Upload);
+    proxy.set(Mode::Pass);
+    is_back(&store).await;
     proxy.set(Mode::LoseAnswer);
     assert_eq!(*put().await.unwrap_err().kind(), Kind::Unavailable);
     proxy.set(Mode::Pass);
+    is_back(&store).await;
     assert_eq!(put().await.unwrap(), Put::AlreadyThere);
+}
+
+/// What does not yield to the breaker finds out that the store answers.
+async fn is_back(store: &ColdStore) {
+    store.head(&segment(1).1, Caller::Start).await.unwrap();
+    assert!(store.answers());
 }
 
 #[test]

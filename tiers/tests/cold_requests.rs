@@ -21,6 +21,7 @@ fn store(endpoint: std::net::SocketAddr) -> ColdStore {
         access_key_id: Some(ACCESS_KEY.to_owned()),
         secret_access_key: Some(SECRET_KEY.to_owned()),
         allow_http: true,
+        mirror: None,
     };
     ColdStore::open(&settings).unwrap()
 }

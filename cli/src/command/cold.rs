@@ -18,10 +18,18 @@ use crate::output::Output;
 pub(crate) fn run(checked: &Checked, what: &Cold, output: Output) -> Result<ExitCode, Failure> {
     match what {
         Cold::Check => check(checked, output),
-        Cold::Policy { gc } => {
+        Cold::Policy { gc, mirror } => {
             let role = if *gc { Role::Collector } else { Role::Daemon };
-            let statements = cold::policy(&checked.engine.cold, role)
-                .map_err(|e| Failure::Usage(e.to_string()))?;
+            let settings = &checked.engine.cold;
+            let settings = match (mirror, &settings.mirror) {
+                (false, _) => settings,
+                (true, Some(mirror)) => mirror,
+                (true, None) => {
+                    return Err(Failure::Usage("cold.mirror: no mirror is set".to_owned()));
+                }
+            };
+            let statements =
+                cold::policy(settings, role).map_err(|e| Failure::Usage(e.to_string()))?;
             let policy = document(&statements);
             let text = serde_json::to_string_pretty(&policy).unwrap_or_default();
             output.say(&policy, text)?;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -80,6 +81,36 @@ pub(crate) trait Backend: Send + Sync + fmt::Debug {
         name: &'a str,
         range: Option<Range<u64>>,
     ) -> BoxFuture<'a, Result<Body, Failure>>;
+
+    /// In how many stores each object is.
+    fn copies(&self) -> usize {
+        1
+    }
+
+    /// Reads a range of one copy.
+    fn read_copy<'a>(
+        &'a self,
+        _copy: usize,
+        name: &'a str,
+        range: Range<u64>,
+    ) -> BoxFuture<'a, Result<Body, Failure>> {
+        self.read(name, Some(range))
+    }
+
+    /// Bytes of an object that was put, from every store that must have it.
+    fn confirm<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<u64, Failure>> {
+        self.size(name)
+    }
+
+    /// The stores that this one is made of, with their addresses.
+    fn sides(&self) -> Vec<(String, Arc<dyn Backend>)> {
+        vec![]
+    }
+
+    /// Which of them are away; `None`: it is one store, and whoever asks it notes that.
+    fn away(&self) -> Option<Vec<String>> {
+        None
+    }
 
     /// Bytes of an object.
     fn size<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<u64, Failure>>;

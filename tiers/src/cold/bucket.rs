@@ -210,7 +210,7 @@ impl Backend for Bucket {
                         ..PaginatedListOptions::default()
                     };
                     let page = pages.list_paginated(below.as_deref(), options).await;
-                    let page = page.map_err(failure)?;
+                    let page = page.map_err(list_failure)?;
                     (page.result.objects, page.page_token)
                 }
                 None => {
@@ -249,6 +249,14 @@ impl Backend for Bucket {
                 .map_err(failure)
         }
         .boxed()
+    }
+}
+
+/// The same of a listing, where `object_store` has no kind for a refusal: its words say the status.
+fn list_failure(error: object_store::Error) -> Failure {
+    match error.to_string().contains("status code: 403 ") {
+        true => Failure::Refused(error.into()),
+        false => failure(error),
     }
 }
 

@@ -66,6 +66,18 @@ impl ColdStore {
     /// # Errors
     /// `Unavailable`: no answer; whatever was answered is a finding.
     pub async fn examine(&self, now_s: fn() -> i64) -> Result<Vec<Finding>> {
+        let sides = self.inner.backend.sides();
+        let mut found = Vec::new();
+        for (url, side) in sides {
+            found.extend(self.side(url, side).examine_one(now_s).await?);
+        }
+        if found.is_empty() {
+            found = self.examine_one(now_s).await?;
+        }
+        Ok(found)
+    }
+
+    async fn examine_one(&self, now_s: fn() -> i64) -> Result<Vec<Finding>> {
         let mut check = Check {
             store: self,
             found: Vec::new(),
@@ -147,7 +159,11 @@ impl Check<'_> {
             Question::ObjectLock,
         ] {
             let ask = || self.backend().ask(question);
-            match self.store.request(Verb::Get, Caller::Start, 0, ask).await {
+            match self
+                .store
+                .request(Verb::Get, Caller::Start, (question.name(), 0), ask)
+                .await
+            {
                 Ok(Some(answer)) => {
                     if answers.is_empty() {
                         self.clock(&answer, now_s());
@@ -168,7 +184,15 @@ impl Check<'_> {
             }
         }
         let prefix = self.backend().prefix();
-        self.found.extend(rules::judge(&answers, &prefix));
+        let judged = rules::judge(&answers, &prefix).into_iter();
+        self.found
+            .extend(judged.map(|finding| match finding.severity {
+                Severity::Fine => finding,
+                _ => Finding {
+                    words: format!("{}: {}", self.store.url(), finding.words),
+                    ..finding
+                },
+            }));
         Ok(())
     }
 
@@ -213,7 +237,9 @@ impl Check<'_> {
 
     async fn put(&self, name: &str, bytes: Bytes) -> Result<(), Failure> {
         let put = || self.backend().put_new(name, bytes.clone());
-        self.store.request(Verb::Put, Caller::Start, 0, put).await
+        self.store
+            .request(Verb::Put, Caller::Start, (name, 0), put)
+            .await
     }
 
     async fn reads(&mut self, name: &str) -> Result<()> {
@@ -232,7 +258,7 @@ impl Check<'_> {
             };
             let got = self
                 .store
-                .request(Verb::Get, Caller::Start, length, get)
+                .request(Verb::Get, Caller::Start, (name, length), get)
                 .await;
             let got = self.settle(what, "s3:GetObject", got)?;
             if got.is_some_and(|bytes| !bytes.starts_with(expected)) {
@@ -265,12 +291,17 @@ impl Check<'_> {
 
     async fn size(&self, name: &str) -> Result<u64, Failure> {
         let head = || self.backend().size(name);
-        self.store.request(Verb::Head, Caller::Start, 0, head).await
+        self.store
+            .request(Verb::Head, Caller::Start, (name, 0), head)
+            .await
     }
 
     async fn lists(&mut self, name: &str) -> Result<()> {
         let list = || self.backend().list_page(key::PROBES, None, None);
-        let page = self.store.request(Verb::List, Caller::Start, 0, list).await;
+        let page = self
+            .store
+            .request(Verb::List, Caller::Start, (key::PROBES, 0), list)
+            .await;
         let Some(page) = self.settle("list", "s3:ListBucket", page)? else {
             return Ok(());
         };
@@ -288,7 +319,7 @@ impl Check<'_> {
         let delete = || self.backend().delete(name);
         let deleted = self
             .store
-            .request(Verb::Delete, Caller::Start, 0, delete)
+            .request(Verb::Delete, Caller::Start, (name, 0), delete)
             .await;
         let deleted = match deleted {
             // The answer was lost.

@@ -28,6 +28,8 @@ pub enum Fault {
     Flip(usize),
     /// It happens, and an error says that it did not.
     LoseAnswer,
+    /// It does not happen, and the answer says that it did (puts).
+    Discard,
     /// 404.
     NotFound,
     /// Permission denied.
@@ -145,7 +147,7 @@ async fn under<T>(
             tokio::time::sleep(time).await;
             work.await
         }
-        Some(Fault::Truncate(_) | Fault::Flip(_)) | None => work.await,
+        Some(Fault::Truncate(_) | Fault::Flip(_) | Fault::Discard) | None => work.await,
     }
 }
 
@@ -182,6 +184,9 @@ impl Backend for Faulty {
 
     fn put_new<'a>(&'a self, name: &'a str, bytes: Bytes) -> BoxFuture<'a, Result<(), Failure>> {
         let fault = self.faults.meet(Operation::Put, name, None);
+        if fault == Some(Fault::Discard) {
+            return std::future::ready(Ok(())).boxed();
+        }
         under(fault, self.backend.put_new(name, bytes)).boxed()
     }
 
@@ -211,6 +216,11 @@ impl Backend for Faulty {
     fn size<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<u64, Failure>> {
         let fault = self.faults.meet(Operation::Head, name, None);
         under(fault, self.backend.size(name)).boxed()
+    }
+
+    fn confirm<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<u64, Failure>> {
+        let fault = self.faults.meet(Operation::Head, name, None);
+        under(fault, self.backend.confirm(name)).boxed()
     }
 
     fn list_page<'a>(

@@ -4,6 +4,7 @@
 //! caller, a time limit and an end. Never: knows what is inside an object.
 
 mod backend;
+mod breaker;
 mod bucket;
 pub mod check;
 mod directory;
@@ -11,6 +12,7 @@ mod directory;
 pub mod faults;
 pub mod key;
 mod ledger;
+mod mirror;
 mod patience;
 pub mod policy;
 pub mod put;

@@ -12,13 +12,13 @@ use super::request::{Caller, Verb, collect};
 use super::store::ColdStore;
 use crate::error::{Error, Kind, Result};
 use crate::limits::UPLOAD_MEMORY;
-use crate::object::SIGNATURE;
+use crate::object::{HEADER_MAX, ObjectHeader, SIGNATURE};
 use crate::pool;
 
 /// How often a put looks again when an object was said to exist and then was not there (two writers at one time).
 const PUT_ROUNDS: u32 = 3;
 /// The signature stands within so many bytes of every object, and of a probe.
-const SIGNED: u64 = 32;
+const SIGNED: usize = 32;
 
 /// What a conditional put found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,10 +39,13 @@ impl ColdStore {
         let size = u64::try_from(bytes.len()).expect("a length fits 64 bits");
         for round in 1..=PUT_ROUNDS {
             let put = || self.inner.backend.put_new(&name, bytes.clone());
-            match self.request(Verb::Put, caller, size, put).await {
+            match self.request(Verb::Put, caller, (&name, size), put).await {
                 Ok(()) => {
                     self.inner.ledger.bytes_out(caller, size);
-                    return Ok(Put::Created);
+                    if let Some(put) = self.confirm(&name, &bytes, caller).await? {
+                        return Ok(put);
+                    }
+                    sleep(between_attempts(round)).await;
                 }
                 Err(Failure::Exists) => {
                     if let Some(put) = self
@@ -58,7 +61,10 @@ impl ColdStore {
         }
         Err(Error::new(
             Kind::Unavailable,
-            format!("{}: `{name}` is said to exist and is not there", self.url()),
+            format!(
+                "{}: `{name}` is said to be there and is not: the store loses what it takes",
+                self.url()
+            ),
         ))
     }
 
@@ -110,7 +116,7 @@ impl ColdStore {
             return Err(damaged(file));
         }
         match self
-            .request(Verb::Put, caller, 0, || {
+            .request(Verb::Put, caller, (&name, 0), || {
                 self.inner.backend.link_new(&name, file)
             })
             .await
@@ -119,6 +125,21 @@ impl ColdStore {
             Ok(Linked::Impossible) => Ok(None),
             Err(Failure::Exists) => self.compare(&name, digest, size, caller).await,
             Err(failure) => Err(self.put_error(failure, &name)),
+        }
+    }
+
+    /// Looks whether an object is there that the store said to have made: one HEAD. `None`: it is not.
+    async fn confirm(&self, name: &str, bytes: &Bytes, caller: Caller) -> Result<Option<Put>> {
+        let size = u64::try_from(bytes.len()).expect("a length fits 64 bits");
+        let head = || self.inner.backend.confirm(name);
+        match self.request(Verb::Head, caller, (name, 0), head).await {
+            Ok(found) if found == size => Ok(Some(Put::Created)),
+            Ok(_) => {
+                self.compare(name, blake3::hash(bytes).into(), size, caller)
+                    .await
+            }
+            Err(Failure::Missing) => Ok(None),
+            Err(failure) => Err(self.error(failure, "confirm", name)),
         }
     }
 
@@ -159,28 +180,36 @@ impl ColdStore {
         }
     }
 
-    /// A page that a gateway sent is no other writer's work.
+    /// A page that a gateway sent is no other writer's work, nor is an object that says itself that it has another name.
     async fn must_be_an_object(&self, name: &str, bytes: u64, caller: Caller) -> Result<()> {
-        let range = 0..bytes.min(SIGNED);
+        let range = 0..bytes.min(u64::try_from(HEADER_MAX).expect("a small number"));
         let read = || async {
             let body = self.inner.backend.read(name, Some(range.clone())).await?;
             collect(body, range.end).await
         };
         let found = match range.is_empty() {
             true => Bytes::new(),
-            false => match self.request(Verb::Get, caller, range.end, read).await {
+            false => match self
+                .request(Verb::Get, caller, (name, range.end), read)
+                .await
+            {
                 Err(Failure::Missing) => Bytes::new(),
                 read => read.map_err(|f| self.error(f, "compare", name))?,
             },
         };
-        if found
-            .windows(SIGNATURE.len())
-            .any(|bytes| bytes == SIGNATURE)
+        self.inner.ledger.bytes_in(caller, range.end);
+        let is_another =
+            ObjectHeader::decode(&found, name).is_ok_and(|(header, _)| header.key != name);
+        let begin = found.get(..found.len().min(SIGNED)).unwrap_or_default();
+        if !is_another
+            && begin
+                .windows(SIGNATURE.len())
+                .any(|bytes| bytes == SIGNATURE)
         {
             return Ok(());
         }
         let words = format!(
-            "{}: what is said to be `{name}` was not written by Coldpost: the store answers wrongly, or somebody else writes below this prefix",
+            "{}: what is said to be `{name}` was not written as that by Coldpost: the store answers wrongly, or somebody else writes below this prefix",
             self.url()
         );
         Err(Error::new(Kind::Unavailable, words))

@@ -1,6 +1,5 @@
 //! One request: who asks, how often it is tried, what is counted, what its failure is called.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -8,6 +7,7 @@ use futures::TryStreamExt;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::backend::{Body, Failure};
+use super::breaker::{Breaker, Weight};
 use super::patience::{Patience, between_attempts};
 use super::store::ColdStore;
 use crate::error::{Error, Kind};
@@ -49,17 +49,23 @@ pub(super) enum Verb {
 }
 
 impl ColdStore {
-    /// Tries until there is an answer, the attempts are used up or the time is over.
+    /// Tries until there is an answer, the attempts are used up, the time is over or the store is away. `name`: what it is about.
     pub(super) async fn request<T, F>(
         &self,
         verb: Verb,
         caller: Caller,
-        bytes: u64,
+        (name, bytes): (&str, u64),
         attempt: impl Fn() -> F,
     ) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, Failure>>,
     {
+        let breaker = self.inner.breaker.as_ref();
+        let guard = breaker.filter(|_| caller.yields());
+        if guard.is_some_and(|breaker| !breaker.admits()) {
+            let words = "it is away; one request a second asks whether it is back";
+            return Err(Failure::Away(words.into()));
+        }
         let patience = Patience::of(caller, !self.answers()).carrying(bytes);
         let begun = Instant::now();
         let labels = [verb.label(), caller.label()];
@@ -69,23 +75,25 @@ impl ColdStore {
                 .min(patience.total.saturating_sub(begun.elapsed()));
             let started = Instant::now();
             self.inner.ledger.request(verb, caller);
-            let answer = timeout(limit, attempt())
-                .await
-                .unwrap_or_else(|_| Err(slow(limit)));
+            let (answer, weight) = match timeout(limit, attempt()).await {
+                Ok(answer) => (answer, Weight::Failed),
+                Err(_) => (Err(slow(limit)), Weight::TimedOut),
+            };
             metrics::COLD_SECONDS
                 .with_label_values(&labels)
                 .observe(started.elapsed().as_secs_f64());
             let failure = match answer {
                 Err(failure @ Failure::Away(_)) => failure,
                 answer => {
-                    self.inner.away.store(false, Ordering::Relaxed);
+                    breaker.inspect(|breaker| breaker.answered(name));
                     return answer.inspect_err(|failure| self.count_error(verb, caller, failure));
                 }
             };
             self.count_error(verb, caller, &failure);
+            breaker.inspect(|breaker| breaker.failed(weight, name, &failure));
             let wait = between_attempts(number);
-            if number >= patience.attempts || begun.elapsed() + wait >= patience.total {
-                self.inner.away.store(true, Ordering::Relaxed);
+            let is_over = number >= patience.attempts || begun.elapsed() + wait >= patience.total;
+            if is_over || guard.is_some_and(Breaker::is_open) {
                 return Err(failure);
             }
             sleep(wait).await;
@@ -181,6 +189,14 @@ impl Caller {
         Caller::Collect,
         Caller::Mirror,
     ];
+
+    /// Whether it fails at once while the store is away. Those who do not are few, and find out whether it is back.
+    fn yields(self) -> bool {
+        !matches!(
+            self,
+            Caller::Start | Caller::Epoch | Caller::Verify | Caller::Recover
+        )
+    }
 
     /// The value of the metrics' label.
     pub(super) fn label(self) -> &'static str {
