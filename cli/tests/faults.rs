@@ -100,6 +100,33 @@ fn read_all(daemon: &Daemon, count: u64) {
     }
 }
 
+/// Reads any message that is there until it is over; nothing is ever expunged meanwhile.
+fn read_at_random(
+    daemon: &Daemon,
+    mut dice: Dice,
+    delivered: &AtomicU64,
+    over: &AtomicBool,
+    (given, refused): (&AtomicU64, &AtomicU64),
+) {
+    let mut imap = daemon.imap(USER);
+    imap.command("EXAMINE INBOX").ok();
+    let mut seen = 0;
+    while !over.load(Ordering::Acquire) {
+        let known = delivered.load(Ordering::Acquire);
+        if let Some(exists) = imap.command("NOOP").ok().number("EXISTS") {
+            assert!(
+                exists >= seen,
+                "{exists} after {seen}: something was expunged"
+            );
+            seen = exists;
+        }
+        let number = dice.draw() % known.min(seen.max(FIRST));
+        let is_given = read(&mut imap, number);
+        let counter = if is_given { given } else { refused };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn under_random_faults_mail_is_taken_no_wrong_byte_is_given_and_everything_is_uploaded_afterwards()
 {
@@ -129,31 +156,10 @@ fn under_random_faults_mail_is_taken_no_wrong_byte_is_given_and_everything_is_up
             }
             over.store(true, Ordering::Release);
         });
-        for mut dice in [dice.fork(), dice.fork()] {
+        for dice in [dice.fork(), dice.fork()] {
             let (daemon, delivered, over) = (&daemon, &delivered, &over);
-            let (given, refused) = (&given, &refused);
-            scope.spawn(move || {
-                let mut imap = daemon.imap(USER);
-                imap.command("EXAMINE INBOX").ok();
-                let mut seen = 0;
-                while !over.load(Ordering::Acquire) {
-                    let known = delivered.load(Ordering::Acquire);
-                    if let Some(exists) = imap.command("NOOP").ok().number("EXISTS") {
-                        assert!(
-                            exists >= seen,
-                            "{exists} after {seen}: something was expunged"
-                        );
-                        seen = exists;
-                    }
-                    let number = dice.draw() % known.min(seen.max(FIRST));
-                    let counter = if read(&mut imap, number) {
-                        given
-                    } else {
-                        refused
-                    };
-                    counter.fetch_add(1, Ordering::Relaxed);
-                }
-            });
+            let counted = (&given, &refused);
+            scope.spawn(move || read_at_random(daemon, dice, delivered, over, counted));
         }
     });
     proxy.faults(|faults| faults.at_random(0));

@@ -163,15 +163,7 @@ fn serve(client: &TcpStream, upstream: SocketAddr, shared: &Mutex<Shared>) -> io
             client.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
         let body = http::read_body(&mut reader, &head)?;
-        let range = head
-            .value("Range")
-            .map(|range| format!(" [{range}]"))
-            .unwrap_or_default();
-        shared
-            .lock()
-            .must("the fault proxy's state")
-            .requests
-            .push(format!("{}{range}", head.first));
+        note(shared, &head);
         let mode = hold_while_hanging(shared, &head.first)?;
         match mode {
             Mode::Refuse => return Ok(()),
@@ -223,6 +215,13 @@ fn serve(client: &TcpStream, upstream: SocketAddr, shared: &Mutex<Shared>) -> io
         }
         client.write_all(&answer)?;
     }
+}
+
+fn note(shared: &Mutex<Shared>, head: &Head) {
+    let range = head.value("Range").map(|range| format!(" [{range}]"));
+    let line = format!("{}{}", head.first, range.unwrap_or_default());
+    let mut shared = shared.lock().must("the fault proxy's state");
+    shared.requests.push(line);
 }
 
 /// What becomes of the connection.
