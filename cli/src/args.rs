@@ -46,6 +46,9 @@ pub(crate) enum Command {
         #[arg(long)]
         apply: bool,
     },
+    /// Check the object store, and print what its key must be allowed
+    #[command(subcommand)]
+    Cold(Cold),
     /// Look at the settings
     #[command(subcommand)]
     Config(Config),
@@ -90,6 +93,22 @@ pub(crate) enum Account {
         /// Rewrite what holds its mail as soon as it can be, not when its time comes
         #[arg(long)]
         erase: bool,
+    },
+}
+
+/// `coldpost cold`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Cold {
+    /// Try what mail needs of the store and look at the bucket's settings; an error gives exit code 1
+    Check,
+    /// Print the least that the key must be allowed, as an IAM policy: what the daemon needs
+    Policy {
+        /// What deleting needs, instead
+        #[arg(long)]
+        gc: bool,
+        /// For the bucket of `cold.mirror`
+        #[arg(long)]
+        mirror: bool,
     },
 }
 

@@ -63,6 +63,7 @@ const SHOWN: &[&str] = &[
     "coldpost_log_lines_lost_total",
     "coldpost_local_bytes",
     "coldpost_deliveries_total{outcome=\"not_now\"}",
+    "coldpost_cold_away{store=\"main\"}",
 ];
 
 /// Deliveries, uploads, reading from all rungs, a failed login.

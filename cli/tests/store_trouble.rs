@@ -110,10 +110,16 @@ fn body(daemon: &Daemon, number: u64) -> Reply {
     imap.command(&format!("FETCH {} (UID BODY.PEEK[])", number + 1))
 }
 
+/// At the latest when a store that was away is asked again.
 fn assert_is_back(daemon: &Daemon, number: u64, mode: Mode) {
-    let reply = body(daemon, number);
     let exact = |reply: &Reply| reply.fetches()[0].bytes("BODY[]").ends_with(&mail(number));
-    assert!(reply.is_ok() && exact(&reply), "after {mode:?}: {reply:?}");
+    wait::until(&format!("the body after {mode:?}"), PROMPT, || {
+        let reply = body(daemon, number);
+        reply.is_ok() && {
+            assert!(exact(&reply), "after {mode:?}: {reply:?}");
+            true
+        }
+    });
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! The module list below is the table of contents: values, then the way of a message in, then what keeps it, then the way out.
 
 pub mod account;
+pub mod cold;
 pub mod error;
 pub mod flags;
 pub mod ids;
@@ -40,7 +41,7 @@ pub mod write;
 pub use error::{Error, Kind, Result};
 pub use mailboxes::mailbox_name;
 pub use open::{Engine, Health};
-pub use upkeep::{Deleted, Finding};
+pub use upkeep::{DeadObject, Deleted};
 
 #[cfg(test)]
 mod tests;

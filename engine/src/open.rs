@@ -113,6 +113,11 @@ impl Engine {
         drop(self.inner.lock.unlock());
     }
 
+    /// What was asked of the object store within the last day; asks it nothing.
+    pub fn bucket_usage(&self) -> crate::cold::Usage {
+        self.inner.cold.usage()
+    }
+
     /// Whether it can do its work.
     pub fn health(&self) -> Health {
         let inner = &self.inner;
@@ -147,12 +152,13 @@ impl Engine {
             health.ready = false;
             health.problems.push(e.to_string());
         }
-        if !inner.cold.answers() {
-            health.problems.push(format!(
-                "the object store {} does not answer; mail is taken and kept here",
-                inner.cold.url()
-            ));
-        }
+        let alone = match inner.cold.answers() {
+            true => "nothing is uploaded until it does, mail is read from the other store",
+            false => "mail is taken and kept here",
+        };
+        let away = inner.cold.away().into_iter();
+        let away = away.map(|url| format!("the object store {url} does not answer; {alone}"));
+        health.problems.extend(away);
         if let Some(upkeep) = inner
             .upkeep
             .lock()

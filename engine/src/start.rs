@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use coldpost_tiers::cache::texts::TextsCache;
-use coldpost_tiers::cold::{Caller, ColdStore, Key};
+use coldpost_tiers::cold::{Caller, ColdStore, Finding, Key};
 use coldpost_tiers::disk::{Disk, RealDisk};
 use coldpost_tiers::fetch::Fetcher;
 use coldpost_tiers::hot::HotTier;
@@ -72,8 +72,8 @@ impl Engine {
             .map_err(|e| failed("make", e))?;
         let lock = take_lock(&settings.data)?;
         let cold = ColdStore::open(&settings.cold)?;
-        let identity = match Identity::read(&settings.data)? {
-            Some(identity) => identity,
+        let (identity, found) = match Identity::read(&settings.data)? {
+            Some(identity) => (identity, None),
             None => first_start(&settings, &cold).await?,
         };
         tell_shards(&settings, &identity);
@@ -123,7 +123,8 @@ impl Engine {
                 return Err(e);
             }
         };
-        let upkeep = Upkeep::start(&engine, claims, standing, notices, heard);
+        let mut upkeep = Upkeep::start(&engine, claims, standing, notices, heard);
+        upkeep.look_at_store(&engine, found);
         let slot = engine.inner.upkeep.lock();
         *slot.unwrap_or_else(PoisonError::into_inner) = Some(upkeep);
         Ok(engine)
@@ -238,8 +239,11 @@ pub(crate) fn another_has(data: &Path) -> Error {
     Error::new(Kind::Conflict, text)
 }
 
-/// Makes a store: only in a directory without one, and on a bucket without one.
-async fn first_start(settings: &Settings, cold: &ColdStore) -> Result<Identity> {
+/// Makes a store: only in a directory without one, and on a bucket without one. With it goes what was found about the bucket.
+async fn first_start(
+    settings: &Settings,
+    cold: &ColdStore,
+) -> Result<(Identity, Option<Vec<Finding>>)> {
     use futures::TryStreamExt;
     let shards = settings.data.join("shards");
     if shards.exists() {
@@ -253,6 +257,7 @@ async fn first_start(settings: &Settings, cold: &ColdStore) -> Result<Identity> 
         let text = format!("the first start needs the object store {}: {e}", cold.url());
         Error::with_source(Kind::Unavailable, text, e)
     };
+    let found = cold.check(crate::clock::now_s).await.map_err(needs)?;
     let mut listed = cold.list(
         &coldpost_tiers::cold::key::epochs(ShardNo(0)),
         Caller::Start,
@@ -266,8 +271,8 @@ async fn first_start(settings: &Settings, cold: &ColdStore) -> Result<Identity> 
         );
         return Err(Error::new(Kind::Conflict, text));
     }
-    cold.check().await.map_err(needs)?;
-    Identity::make(&settings.data, settings.shards)
+    let identity = Identity::make(&settings.data, settings.shards)?;
+    Ok((identity, Some(found)))
 }
 
 /// How long a start waits for an answer that it needs, or could do without.

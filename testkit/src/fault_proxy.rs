@@ -8,8 +8,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use crate::dice::Dice;
 use crate::http::{self, Head};
 use crate::must::Must;
+use crate::s3_faults::{S3Fault, S3Faults};
 use crate::wait;
 
 /// What happens to a request.
@@ -25,6 +27,8 @@ pub enum Mode {
     Delay(Duration),
     /// This status, not asking the store (403, 404, 500, 503).
     Status(u16),
+    /// This status and this body, not asking the store.
+    Say(u16, &'static str),
     /// 412 to every put, a page in HTML to everything else: a gateway that wants somebody to log in.
     Page,
     /// Only the first half of the body, then the end.
@@ -40,6 +44,7 @@ struct Shared {
     mode: Mode,
     only: String,
     requests: Vec<String>,
+    faults: S3Faults,
     connections: Vec<TcpStream>,
     stopped: bool,
 }
@@ -54,12 +59,18 @@ pub struct FaultProxy {
 impl FaultProxy {
     /// Listens on a free port and passes on to `upstream`.
     pub fn start(upstream: SocketAddr) -> FaultProxy {
+        FaultProxy::start_with(upstream, Dice::new(0))
+    }
+
+    /// The same with a seed for what is drawn at random (nothing, before it is asked for: [`FaultProxy::faults`]).
+    pub fn start_with(upstream: SocketAddr, dice: Dice) -> FaultProxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).must("listening for the fault proxy");
         let addr = listener.local_addr().must("the fault proxy's address");
         let shared = Shared {
             mode: Mode::Pass,
             only: String::new(),
             requests: vec![],
+            faults: S3Faults::new(dice),
             connections: vec![],
             stopped: false,
         };
@@ -101,6 +112,11 @@ impl FaultProxy {
         let mut shared = self.shared.lock().must("the fault proxy's state");
         shared.mode = mode;
         shared.only = part.to_owned();
+    }
+
+    /// Faults of single requests, on order and at random; they count while the mode is [`Mode::Pass`].
+    pub fn faults<T>(&self, change: impl FnOnce(&mut S3Faults) -> T) -> T {
+        change(&mut self.shared.lock().must("the fault proxy's state").faults)
     }
 
     /// The request lines so far, with `Range` values behind them.
@@ -147,15 +163,7 @@ fn serve(client: &TcpStream, upstream: SocketAddr, shared: &Mutex<Shared>) -> io
             client.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
         let body = http::read_body(&mut reader, &head)?;
-        let range = head
-            .value("Range")
-            .map(|range| format!(" [{range}]"))
-            .unwrap_or_default();
-        shared
-            .lock()
-            .must("the fault proxy's state")
-            .requests
-            .push(format!("{}{range}", head.first));
+        note(shared, &head);
         let mode = hold_while_hanging(shared, &head.first)?;
         match mode {
             Mode::Refuse => return Ok(()),
@@ -163,6 +171,10 @@ fn serve(client: &TcpStream, upstream: SocketAddr, shared: &Mutex<Shared>) -> io
                 let text =
                     format!("<Error><Code>Injected</Code><Message>{status}</Message></Error>");
                 client.write_all(&invented(&head, status, &text))?;
+                continue;
+            }
+            Mode::Say(status, text) => {
+                client.write_all(&invented(&head, status, text))?;
                 continue;
             }
             Mode::Page => {
@@ -175,7 +187,18 @@ fn serve(client: &TcpStream, upstream: SocketAddr, shared: &Mutex<Shared>) -> io
                 continue;
             }
             Mode::Delay(span) => wait::pause(span),
-            Mode::Pass | Mode::Hang | Mode::Truncate | Mode::Flip | Mode::LoseAnswer => {}
+            Mode::Pass => {
+                let fault = shared
+                    .lock()
+                    .must("the fault proxy's state")
+                    .faults
+                    .meet(&head);
+                match misbehave(&mut client, upstream, shared, (&head, &body), fault)? {
+                    Then::GoOn => continue,
+                    Then::End => return Ok(()),
+                }
+            }
+            Mode::Hang | Mode::Truncate | Mode::Flip | Mode::LoseAnswer => {}
         }
         let (answer_head, mut answer) = forward(upstream, &head, &body)?;
         match mode {
@@ -192,6 +215,69 @@ fn serve(client: &TcpStream, upstream: SocketAddr, shared: &Mutex<Shared>) -> io
         }
         client.write_all(&answer)?;
     }
+}
+
+fn note(shared: &Mutex<Shared>, head: &Head) {
+    let range = head.value("Range").map(|range| format!(" [{range}]"));
+    let line = format!("{}{}", head.first, range.unwrap_or_default());
+    let mut shared = shared.lock().must("the fault proxy's state");
+    shared.requests.push(line);
+}
+
+/// What becomes of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    GoOn,
+    End,
+}
+
+/// Answers one request under a fault, or as the store does.
+fn misbehave(
+    client: &mut TcpStream,
+    upstream: SocketAddr,
+    shared: &Mutex<Shared>,
+    (head, body): (&Head, &[u8]),
+    fault: Option<S3Fault>,
+) -> io::Result<Then> {
+    let say = |client: &mut TcpStream, status: u16| {
+        let text = format!("<Error><Code>Injected</Code><Message>{status}</Message></Error>");
+        client.write_all(&invented(head, status, &text))
+    };
+    match fault {
+        Some(S3Fault::Status(status)) => return say(client, status).map(|()| Then::GoOn),
+        Some(S3Fault::Discard) => {
+            client.write_all(&invented(head, 200, ""))?;
+            return Ok(Then::GoOn);
+        }
+        Some(S3Fault::Hang(span)) => {
+            wait::pause(span);
+            return Ok(Then::End);
+        }
+        Some(S3Fault::Delay(span)) => wait::pause(span),
+        _ => {}
+    }
+    let (answer_head, mut answer) = forward(upstream, head, body)?;
+    let faults = || shared.lock().must("the fault proxy's state");
+    match fault {
+        Some(S3Fault::DoneAnd500) => return say(client, 500).map(|()| Then::GoOn),
+        Some(S3Fault::Race) => return say(client, 412).map(|()| Then::GoOn),
+        Some(S3Fault::DoneAndCut) => return Ok(Then::End),
+        Some(S3Fault::Flip) => faults().faults.flip(&mut answer),
+        Some(S3Fault::Swap) => {
+            if let Some(other) = faults().faults.swap(&head.first, &answer) {
+                answer = other;
+            }
+        }
+        _ if head.first.starts_with("GET") => faults().faults.remember(&head.first, &answer),
+        _ => {}
+    }
+    client.write_all(&answer_head.to_bytes())?;
+    if fault == Some(S3Fault::Truncate) && !answer.is_empty() {
+        client.write_all(&answer[..answer.len() / 2])?;
+        return Ok(Then::End);
+    }
+    client.write_all(&answer)?;
+    Ok(Then::GoOn)
 }
 
 /// An answer that the store did not give.

@@ -25,6 +25,7 @@ pub mod ports;
 pub mod postfix;
 pub mod process;
 pub mod recorder;
+pub mod s3_faults;
 pub mod seaweedfs;
 pub mod sexp;
 pub mod sluggards;

@@ -30,12 +30,30 @@ pub struct SeaweedFs {
     s3: u16,
     filer: u16,
     ports: Vec<u16>,
+    /// With their policies.
+    identities: Vec<Identity>,
     scratch: TempDir,
+}
+
+/// Who may do what an IAM policy allows.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Its key.
+    pub access_key: String,
+    /// Its secret.
+    pub secret_key: String,
+    /// The policy document, as JSON.
+    pub policy: String,
 }
 
 impl SeaweedFs {
     /// Starts it and waits until an object was written.
     pub fn start() -> SeaweedFs {
+        SeaweedFs::start_with(vec![])
+    }
+
+    /// The same with more identities beside the one that may do everything.
+    pub fn start_with(identities: Vec<Identity>) -> SeaweedFs {
         let ports = ports::free(8);
         let (s3, filer) = (ports[0], ports[1]);
         let mut weed = SeaweedFs {
@@ -43,6 +61,7 @@ impl SeaweedFs {
             s3,
             filer,
             ports,
+            identities,
             scratch: place::scratch("weed"),
         };
         weed.restart();
@@ -54,12 +73,7 @@ impl SeaweedFs {
         self.stop();
         let dir = self.scratch.path();
         let config = dir.join("s3.json");
-        let identity = serde_json::json!({"identities": [{
-            "name": ACCESS_KEY,
-            "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
-            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-        }]});
-        fs::write(&config, identity.to_string()).must("writing s3.json");
+        fs::write(&config, self.settings()).must("writing s3.json");
         let data = dir.join("data");
         fs::create_dir_all(&data).must("making the store's directory");
         let mut command = Command::new(tool::WEED.path());
@@ -105,6 +119,27 @@ impl SeaweedFs {
                 && http::get(s3, "/", None).is_ok()
         });
         self.process = Some(process);
+    }
+
+    /// What it reads at its start.
+    fn settings(&self) -> String {
+        let mut identities = vec![serde_json::json!({
+            "name": ACCESS_KEY,
+            "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
+            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+        })];
+        let mut policies = vec![];
+        for identity in &self.identities {
+            let name = &identity.access_key;
+            identities.push(serde_json::json!({
+                "name": name,
+                "credentials": [{"accessKey": name, "secretKey": identity.secret_key}],
+                "actions": [],
+                "policyNames": [name],
+            }));
+            policies.push(serde_json::json!({"name": name, "content": identity.policy}));
+        }
+        serde_json::json!({"identities": identities, "policies": policies}).to_string()
     }
 
     /// Where S3 listens.

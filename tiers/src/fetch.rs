@@ -275,8 +275,26 @@ impl Inner {
             .cold
             .get_range(&key, run.span.clone(), Caller::Read)
             .await?;
-        let run = Arc::clone(run);
-        pool::run(move || run.decode(&stored, &key.to_string())).await
+        let decode = |stored: Bytes| {
+            let (run, name) = (Arc::clone(run), key.to_string());
+            pool::run(move || run.decode(&stored, &name))
+        };
+        let mut decoded = decode(stored).await;
+        // Wrong bytes of one store may be right in the other.
+        let copies = self.cold.copies();
+        for copy in (0..copies).filter(|_| copies > 1) {
+            if !matches!(&decoded, Err(e) if matches!(e.kind(), Kind::Corrupt { .. })) {
+                break;
+            }
+            let span = run.span.clone();
+            let other = self.cold.get_range_of_copy(copy, &key, span, Caller::Read);
+            if let Ok(stored) = other.await
+                && let Ok(frames) = decode(stored).await
+            {
+                decoded = Ok(frames);
+            }
+        }
+        decoded
     }
 
     /// The local rung for one who waits for a few frames that the page cache has: no thread is changed for them. `None`: by the other way.

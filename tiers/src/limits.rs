@@ -50,6 +50,8 @@ pub const UPLOAD_MEMORY: u32 = 52 * 1024 * 1024;
 pub const UPLOADS_MAX: usize = 2;
 /// Uploads that wait.
 pub const UPLOADS_WAITING_MAX: usize = 65_536;
+/// Bytes of an answer about a setting of the bucket.
+pub const BUCKET_ANSWER_MAX: usize = 1024 * 1024;
 /// Blocking pieces of work (file reads, checksums, unpacking) at a time.
 pub const BLOCKING_MAX: usize = 16;
 

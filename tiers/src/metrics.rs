@@ -5,8 +5,9 @@
 use std::sync::LazyLock;
 
 use prometheus::{
-    HistogramVec, IntCounter, IntCounterVec, IntGauge, exponential_buckets, register_histogram_vec,
-    register_int_counter, register_int_counter_vec, register_int_gauge,
+    HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, exponential_buckets,
+    register_histogram_vec, register_int_counter, register_int_counter_vec, register_int_gauge,
+    register_int_gauge_vec,
 };
 
 const ONCE: &str = "each name is registered once";
@@ -48,6 +49,16 @@ pub(crate) static COLD_SECONDS: LazyLock<HistogramVec> = LazyLock::new(|| {
         "How long a request to the object store took.",
         &["kind", "caller"],
         exponential_buckets(0.001, 2.5, 12).expect("a start over 0 and a factor over 1")
+    )
+    .expect(ONCE)
+});
+
+/// 1 while a store is away, by `store` (main, or first and mirror where there are two).
+pub(crate) static COLD_AWAY: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    register_int_gauge_vec!(
+        "coldpost_cold_away",
+        "1 while the object store does not answer.",
+        &["store"]
     )
     .expect(ONCE)
 });

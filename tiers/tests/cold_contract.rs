@@ -21,6 +21,11 @@ use tokio::sync::mpsc;
 
 const SHARD: ShardNo = ShardNo(1);
 
+fn now_s() -> i64 {
+    let since = std::time::UNIX_EPOCH.elapsed().unwrap();
+    i64::try_from(since.as_secs()).unwrap()
+}
+
 fn segment(first: u64) -> (ObjectId, Key) {
     let object = ObjectId::segment(Epoch(1), Position(first));
     (object, Key::of(SHARD, &object))
@@ -42,6 +47,7 @@ fn s3(weed: &SeaweedFs, prefix: &str) -> ColdSettings {
         access_key_id: Some(ACCESS_KEY.to_owned()),
         secret_access_key: Some(SECRET_KEY.to_owned()),
         allow_http: true,
+        mirror: None,
     }
 }
 
@@ -66,7 +72,7 @@ async fn an_s3_store_keeps_the_contract() {
 
 async fn contract(settings: &ColdSettings, scratch: &Path) {
     let store = ColdStore::open(settings).unwrap();
-    store.check().await.unwrap();
+    store.check(now_s).await.unwrap();
     a_put_makes_an_object_once(&store).await;
     a_range_is_exactly_as_long_as_asked_for(&store).await;
     what_is_not_there_is_not_found(&store).await;
@@ -254,8 +260,8 @@ async fn wrong_credentials_are_named(weed: &SeaweedFs) {
     let mut settings = s3(weed, "x");
     settings.secret_access_key = Some("not-the-secret".to_owned());
     let store = ColdStore::open(&settings).unwrap();
-    let error = store.check().await.unwrap_err().to_string();
-    assert!(error.contains("permissions ([cold])"), "{error}");
+    let error = store.check(now_s).await.unwrap_err().to_string();
+    assert!(error.contains("allow s3:PutObject"), "{error}");
     assert!(!error.contains("not-the-secret"), "{error}");
 }
 
@@ -282,6 +288,7 @@ async fn faults_on_the_wire_are_called_by_their_names(weed: &SeaweedFs) {
         assert_eq!(store.answers(), answers, "{mode:?}");
     }
     proxy.set(Mode::Pass);
+    is_back(&store).await;
     assert_eq!(read().await.unwrap(), "3456");
     assert!(store.answers());
 
@@ -301,10 +308,19 @@ async fn faults_on_the_wire_are_called_by_their_names(weed: &SeaweedFs) {
 
     let (_, key) = segment(50);
     let put = || store.put_new(&key, Bytes::from_static(b"answer lost"), Caller::Upload);
+    proxy.set(Mode::Pass);
+    is_back(&store).await;
     proxy.set(Mode::LoseAnswer);
     assert_eq!(*put().await.unwrap_err().kind(), Kind::Unavailable);
     proxy.set(Mode::Pass);
+    is_back(&store).await;
     assert_eq!(put().await.unwrap(), Put::AlreadyThere);
+}
+
+/// What does not yield to the breaker finds out that the store answers.
+async fn is_back(store: &ColdStore) {
+    store.head(&segment(1).1, Caller::Start).await.unwrap();
+    assert!(store.answers());
 }
 
 #[test]
@@ -348,7 +364,7 @@ async fn a_directory_that_is_not_there_is_empty_and_is_made_by_the_check_alone()
     };
     assert_eq!(*put().await.unwrap_err().kind(), Kind::Unavailable);
     assert!(!root.exists());
-    store.check().await.unwrap();
+    store.check(now_s).await.unwrap();
     assert_eq!(put().await.unwrap(), Put::Created);
     assert_eq!(listed().await.unwrap()[0].key, Some(key));
     assert!(root.is_dir());

@@ -2,6 +2,7 @@
 
 mod account;
 mod bulk;
+mod cold;
 mod compact;
 mod config;
 mod gc;
@@ -34,6 +35,7 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<ExitCode, Failure> {
         Command::Verify => return verify::run(&checked, *output),
         Command::Gc { apply } => gc::run(&checked, *apply, *output)?,
         Command::Compact => compact::run(&checked, *output)?,
+        Command::Cold(what) => return cold::run(&checked, what, *output),
         Command::Config(args::Config::Show) => config::show(&config, *output)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -43,6 +43,9 @@ fn text(status: &Status) -> String {
     for door in &status.listeners {
         text.push_str(&format!("\n{}", in_words(door)));
     }
+    if let Some(bucket) = &status.bucket {
+        text.push_str(&format!("\n{}", bucket.text()));
+    }
     if let Some(files) = status.open_files_max {
         text.push_str(&format!("\nopen files: at most {files}"));
     }
@@ -94,6 +97,7 @@ mod tests {
                 certificate_expires: Some("2090-01-01T00:00:00Z".to_owned()),
             }],
             open_files_max: Some(65_536),
+            bucket: None,
         };
         let expected = "coldpost 1: running, not ready\n! the disk is full\njournal position  12\naccounts          3\n\
             imap 0.0.0.0:993: 3 of 10000 connections, TLS, certificate until 2090-01-01T00:00:00Z\nopen files: at most 65536";

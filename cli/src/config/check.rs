@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use coldpost_engine::limits::{ENTRY_MAX, RECIPIENTS_MAX};
-use coldpost_engine::settings::{self, ColdSettings, Settings};
+use coldpost_engine::settings::{self, Settings};
 use coldpost_server::auth::{AccountPolicy, AuthSettings, Password};
 use coldpost_server::limits::PASSWORD_MAX;
 use coldpost_server::listen::Address;
@@ -12,7 +12,7 @@ use coldpost_server::tls::TlsFiles;
 use coldpost_server::{Addresses, lmtp};
 
 use super::value::{Secret, Size, Value};
-use super::word::{Accounts, Dedup, Truth};
+use super::word::{Accounts, Dedup};
 use super::{Auth, Config};
 use crate::failure::Failure;
 use crate::logging;
@@ -235,38 +235,10 @@ impl Config {
     }
 
     fn engine(&self, data: PathBuf) -> Result<Settings, Failure> {
-        let cold = &self.cold;
-        let url = match &cold.url {
-            Some(url) => url.clone(),
-            None => match data.join("cold").to_str() {
-                Some(path) => format!("file://{path}"),
-                None => {
-                    return wrong(
-                        "cold.url",
-                        "the data directory's name is no UTF-8; give cold.url",
-                    );
-                }
-            },
-        };
-        if !url.starts_with("file:///") && url.strip_prefix("s3://").is_none_or(str::is_empty) {
-            return wrong(
-                "cold.url",
-                format_args!("{url:?} is no store: write file:///path or s3://bucket/prefix"),
-            );
-        }
+        let cold = self.cold.check(&data)?;
         Ok(Settings {
             data,
-            cold: ColdSettings {
-                url,
-                endpoint: cold.endpoint.clone(),
-                region: cold.region.clone(),
-                access_key_id: cold.access_key_id.clone(),
-                secret_access_key: cold
-                    .secret_access_key
-                    .as_ref()
-                    .map(|Value(Secret(key))| key.clone()),
-                allow_http: matches!(cold.allow_http, Some(Value(Truth::True))),
-            },
+            cold,
             segment_size: self.journal.segment_size.0.0,
             shards: self.journal.shards.0.0,
             hot_cache: self.hot.cache.0.0,
@@ -275,7 +247,7 @@ impl Config {
             min_free: self.hot.min_free.0.0,
             mail_memory: self.mail.memory.0.0,
             attachment_threshold: self.mail.attachment_threshold.0.0,
-            dedup: match cold.dedup {
+            dedup: match self.cold.dedup {
                 None | Some(Value(Dedup::Shard)) => settings::Dedup::Shard,
                 Some(Value(Dedup::Account)) => settings::Dedup::Account,
             },

@@ -4,6 +4,7 @@
 
 mod autocreate;
 mod check;
+mod cold;
 mod load;
 mod tls;
 mod value;
@@ -223,6 +224,18 @@ struct Cold {
     allow_http: Option<Value<Truth>>,
     /// For whom attachments of the same content are stored once.
     dedup: Option<Value<Dedup>>,
+    /// A second store that has everything too, as `url`.
+    mirror: Option<String>,
+    /// Of the mirror.
+    mirror_endpoint: Option<String>,
+    /// Of the mirror.
+    mirror_region: Option<String>,
+    /// Of the mirror.
+    mirror_access_key_id: Option<String>,
+    /// Of the mirror.
+    mirror_secret_access_key: Option<Value<Secret>>,
+    /// Plain http to the mirror's endpoint.
+    mirror_allow_http: Option<Value<Truth>>,
 }
 
 /// `[hot]`

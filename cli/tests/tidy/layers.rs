@@ -72,6 +72,7 @@ const SIBLINGS: &str = "hot, segment, block, blob and cold are siblings; combine
 const HOMES: &[(&str, &[&str])] = &[
     ("redb", &["tiers/src/hot"]),
     ("object_store", &["tiers/src/cold"]),
+    ("quick_xml", &["tiers/src/cold"]),
     ("moka", &["tiers/src/cache"]),
     ("zstd", &["tiers/src/frame", "search/src/text"]),
     ("tantivy", &["search/src/words"]),

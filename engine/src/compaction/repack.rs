@@ -74,7 +74,7 @@ impl Run<'_> {
             return Ok(bytes);
         }
         let cold = &self.engine.inner.cold;
-        let got = cold.get_range(&key, *offset..*offset + length, Caller::Read);
+        let got = cold.get_range(&key, *offset..*offset + length, Caller::Compact);
         let bytes = self.handle.block_on(got)?.to_vec();
         is_whole(&bytes, record, &name, *offset)?;
         Ok(bytes)

@@ -132,19 +132,19 @@ impl Run<'_> {
         let key = Key::of(shard.no, &object.at.object);
         self.handle.block_on(async {
             let next = Epoch(shard.epoch.0.saturating_add(1));
-            if cold.is_claimed(shard.no, next, Caller::Upload).await? {
+            if cold.is_claimed(shard.no, next, Caller::Compact).await? {
                 let text = format!("a writer in epoch {} has taken the store over", next.0);
                 shard.set_down(text.clone());
                 return Err(Error::new(Kind::Conflict, text));
             }
             if !cold
-                .is_claimed(shard.no, shard.epoch, Caller::Upload)
+                .is_claimed(shard.no, shard.epoch, Caller::Compact)
                 .await?
             {
                 let text = format!("{} does not hold this store now", cold.url());
                 return Err(Error::new(Kind::Unavailable, text));
             }
-            cold.put_file(&key, &object.at.path, object.digest, Caller::Upload)
+            cold.put_file(&key, &object.at.path, object.digest, Caller::Compact)
                 .await?;
             Ok(())
         })?;

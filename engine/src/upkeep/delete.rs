@@ -25,7 +25,7 @@ use crate::shard::Shard;
 
 /// What is next for an object, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub struct DeadObject {
     /// Its key in the bucket.
     pub key: String,
     /// Its bytes.
@@ -75,14 +75,14 @@ impl Engine {
     ///
     /// # Errors
     /// `Unavailable` after an I/O error.
-    pub fn garbage(&self) -> Result<Vec<Finding>> {
+    pub fn garbage(&self) -> Result<Vec<DeadObject>> {
         let mut findings = Vec::new();
         for shard in &self.inner.shards {
             let known = known(self, shard)?;
             let bytes: BTreeMap<ObjectId, u64> =
                 known.iter().map(|k| (k.object, k.row.bytes)).collect();
             for (object, verdict) in mark(&known, &self.rules(shard)?) {
-                findings.push(Finding {
+                findings.push(DeadObject {
                     key: Key::of(shard.no, &object).to_string(),
                     bytes: bytes.get(&object).copied().unwrap_or(0),
                     verdict,
@@ -160,7 +160,7 @@ impl Engine {
             self.inner.local.forget(shard.no, &object);
         }
         let key = Key::of(shard.no, &object);
-        self.inner.cold.delete(&key, Caller::Upload).await?;
+        self.inner.cold.delete(&key, Caller::Collect).await?;
         let blobs = match object.kind {
             ObjectKind::Blob => vec![BlobId(object.id)],
             _ => blobs.cloned().unwrap_or_default(),
@@ -253,7 +253,7 @@ fn blobs_of(
     Ok(blobs)
 }
 
-impl Finding {
+impl DeadObject {
     /// Whether something can be done about it now.
     pub fn goes(&self) -> bool {
         matches!(self.verdict, Verdict::Condemn(_) | Verdict::Delete)

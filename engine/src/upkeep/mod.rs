@@ -8,10 +8,11 @@ mod cut;
 mod delete;
 mod evict;
 mod ship;
+mod store;
 
 #[cfg(test)]
 pub(crate) use collect::collect;
-pub use delete::{Deleted, Finding};
+pub use delete::{DeadObject, Deleted};
 pub(crate) use evict::sweep_blobs;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use coldpost_tiers::address::BlobId;
+use coldpost_tiers::cold::Finding;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -71,6 +73,8 @@ pub(crate) struct Progress {
     pub(crate) local_bytes: AtomicU64,
     pub(crate) unconfirmed_bytes: AtomicU64,
     pub(crate) stopped: std::sync::Mutex<Vec<String>>,
+    /// What is wrong with the bucket's permissions and settings.
+    pub(crate) findings: std::sync::Mutex<Vec<String>>,
     /// Why the bucket is not confirmed yet.
     pub(crate) unconfirmed: std::sync::Mutex<String>,
 }
@@ -90,6 +94,15 @@ pub(crate) struct Upkeep {
 }
 
 impl Upkeep {
+    /// Checks the object store beside everything else, unless `found` says what the first start found.
+    pub(crate) fn look_at_store(&mut self, engine: &Engine, found: Option<Vec<Finding>>) {
+        let progress = Arc::clone(&self.progress);
+        match found {
+            Some(found) => store::tell(&progress, found),
+            None => drop(self.tasks.spawn(store::look(engine.clone(), progress))),
+        }
+    }
+
     pub(crate) fn start(
         engine: &Engine,
         claims: Vec<Ended>,
@@ -165,6 +178,7 @@ impl Upkeep {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         health.problems.extend(stopped.iter().cloned());
+        store::report(p, health);
         if !p.confirmed.load(Ordering::Acquire) {
             health.problems.push(format!(
                 "nothing is uploaded or evicted: {}",

@@ -53,6 +53,7 @@ pub(super) async fn status(State(http): State<Arc<Http>>) -> Json<Status> {
     Json(Status {
         listeners: doors.list(),
         open_files_max: doors.open_files(),
+        bucket: Some(http.engine.bucket_usage().into()),
         ..Status::new(http.health(), true)
     })
 }

@@ -3,6 +3,7 @@
 //! Promises: field names stay; numbers of more than 53 bits are hexadecimal text.
 
 mod account;
+mod bucket;
 mod upkeep;
 
 use coldpost_engine::{Health, verify};
@@ -13,6 +14,7 @@ pub use account::{
     Account, Accounts, AddAccount, Added, Answer, Answers, Batch, Delete, Deleted, Done, Rename,
     SetPassword,
 };
+pub use bucket::{Bucket, Requests};
 pub use upkeep::{Collected, CompactLine, Garbage, Object};
 
 /// `GET /admin/status`, `coldpost status --json`.
@@ -34,6 +36,9 @@ pub struct Status {
     /// Files that the daemon may have open, connections included.
     #[serde(default)]
     pub open_files_max: Option<usize>,
+    /// What was asked of the object store; of stopped data nothing.
+    #[serde(default)]
+    pub bucket: Option<Bucket>,
 }
 
 /// A listener of the daemon.
@@ -82,6 +87,7 @@ impl Status {
             figures,
             listeners: Vec::new(),
             open_files_max: None,
+            bucket: None,
         }
     }
 }

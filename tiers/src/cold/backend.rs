@@ -3,10 +3,13 @@
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
+
+use super::question::{Answer, Question};
 
 /// Why an attempt failed, by what to do about it.
 #[derive(Debug)]
@@ -30,6 +33,15 @@ pub(crate) struct Body {
     pub(crate) object_bytes: u64,
     /// What was asked for, piece by piece.
     pub(crate) pieces: BoxStream<'static, Result<Bytes, Failure>>,
+}
+
+/// What one request for a listing gives.
+#[derive(Debug, Default)]
+pub(crate) struct Page {
+    /// Names and sizes.
+    pub(crate) objects: Vec<(String, u64)>,
+    /// Leads to the next page; none behind the last.
+    pub(crate) next: Option<String>,
 }
 
 /// Whether a file became an object without being copied.
@@ -70,15 +82,57 @@ pub(crate) trait Backend: Send + Sync + fmt::Debug {
         range: Option<Range<u64>>,
     ) -> BoxFuture<'a, Result<Body, Failure>>;
 
+    /// In how many stores each object is.
+    fn copies(&self) -> usize {
+        1
+    }
+
+    /// Reads a range of one copy.
+    fn read_copy<'a>(
+        &'a self,
+        _copy: usize,
+        name: &'a str,
+        range: Range<u64>,
+    ) -> BoxFuture<'a, Result<Body, Failure>> {
+        self.read(name, Some(range))
+    }
+
+    /// Bytes of an object that was put, from every store that must have it.
+    fn confirm<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<u64, Failure>> {
+        self.size(name)
+    }
+
+    /// The stores that this one is made of, with their addresses.
+    fn sides(&self) -> Vec<(String, Arc<dyn Backend>)> {
+        vec![]
+    }
+
+    /// Which of them are away; `None`: it is one store, and whoever asks it notes that.
+    fn away(&self) -> Option<Vec<String>> {
+        None
+    }
+
     /// Bytes of an object.
     fn size<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<u64, Failure>>;
 
-    /// Names and sizes below a folder (or everything, for ""), in any order; only those behind a name when one is given.
-    fn list(
-        &self,
-        folder: &str,
-        after: Option<&str>,
-    ) -> BoxStream<'static, Result<(String, u64), Failure>>;
+    /// A page of the names and sizes below a folder (or of everything, for ""), in any order; only those behind a name when one is
+    /// given. `token` is the one of the page before.
+    fn list_page<'a>(
+        &'a self,
+        folder: &'a str,
+        after: Option<&'a str>,
+        token: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Page, Failure>>;
+
+    /// What its bucket's owner set; a directory has no such settings.
+    fn ask(&self, _: Question) -> BoxFuture<'_, Result<Option<Answer>, Failure>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    /// Below which everything lies in the bucket, without a slash at its end.
+    fn prefix(&self) -> String {
+        String::new()
+    }
 
     /// Deletes an object.
     fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Failure>>;

@@ -8,17 +8,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt};
-use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
+use object_store::aws::{AmazonS3, AmazonS3Builder, S3ConditionalPut};
+use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::path::Path as Location;
 use object_store::{
-    ClientOptions, GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
-    RetryConfig,
+    ClientOptions, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode,
+    PutOptions, RetryConfig,
 };
 
-use super::backend::{Backend, Body, Failure, Linked};
+use super::backend::{Backend, Body, Failure, Linked, Page};
 use super::patience::{ATTEMPT_MAX, CONNECT};
+use super::question::{Answer, Asker, Question};
 use super::store::ColdSettings;
 use crate::error::{Error, Kind, Result};
 
@@ -26,13 +27,21 @@ use crate::error::{Error, Kind, Result};
 #[derive(Debug)]
 pub(crate) struct Bucket {
     store: Arc<dyn ObjectStore>,
+    /// The same store, asked page by page; `None` where a listing is no request.
+    pages: Option<Arc<AmazonS3>>,
+    asker: Option<Asker>,
     prefix: Location,
 }
 
 impl Bucket {
-    /// A store of `object_store`.
-    pub(crate) fn new(store: Arc<dyn ObjectStore>, prefix: Location) -> Bucket {
-        Bucket { store, prefix }
+    /// A store of `object_store` on this machine.
+    pub(crate) fn local(store: Arc<dyn ObjectStore>, prefix: Location) -> Bucket {
+        Bucket {
+            store,
+            pages: None,
+            asker: None,
+            prefix,
+        }
     }
 
     /// `place` is what follows `s3://`: bucket and prefix. Without a key in the settings, keys come from where
@@ -74,24 +83,30 @@ impl Bucket {
             .with_allow_http(settings.allow_http)
             .with_connect_timeout(CONNECT)
             .with_timeout(ATTEMPT_MAX);
+        let unusable = |e| {
+            let words = "the settings under [cold] give no S3 client";
+            Error::with_source(Kind::Invalid, words, e)
+        };
         let store = builder
+            .clone()
             .with_bucket_name(bucket)
             .with_conditional_put(S3ConditionalPut::ETagMatch)
             .with_disable_bulk_delete(true)
-            .with_client_options(client)
+            .with_client_options(client.clone())
             .with_retry(RetryConfig {
                 max_retries: 0,
                 ..RetryConfig::default()
             })
             .build()
-            .map_err(|e| {
-                Error::with_source(
-                    Kind::Invalid,
-                    "the settings under [cold] give no S3 client",
-                    e,
-                )
-            })?;
-        Ok(Bucket::new(Arc::new(store), prefix))
+            .map_err(unusable)?;
+        let asker = Asker::new(&builder, &store, &client, bucket).map_err(unusable)?;
+        let store = Arc::new(store);
+        Ok(Bucket {
+            asker: Some(asker),
+            pages: Some(Arc::clone(&store)),
+            store,
+            prefix,
+        })
     }
 
     fn location(&self, name: &str) -> Location {
@@ -99,6 +114,12 @@ impl Bucket {
             .parts()
             .chain(Location::from(name).parts())
             .collect()
+    }
+
+    fn named(&self, item: ObjectMeta) -> (String, u64) {
+        let below = item.location.prefix_match(&self.prefix);
+        let name: Option<Location> = below.map(Iterator::collect);
+        (name.unwrap_or(item.location).to_string(), item.size)
     }
 }
 
@@ -170,27 +191,54 @@ impl Backend for Bucket {
         .boxed()
     }
 
-    fn list(
-        &self,
-        folder: &str,
-        after: Option<&str>,
-    ) -> BoxStream<'static, Result<(String, u64), Failure>> {
-        let prefix = self.prefix.clone();
-        let folder = self.location(folder);
-        let found = match after {
-            Some(name) => self
-                .store
-                .list_with_offset(Some(&folder), &self.location(name)),
-            None => self.store.list(Some(&folder)),
-        };
-        found
-            .map(move |item| {
-                let item = item.map_err(failure)?;
-                let name: Option<Location> =
-                    item.location.prefix_match(&prefix).map(Iterator::collect);
-                Ok((name.unwrap_or(item.location).to_string(), item.size))
-            })
-            .boxed()
+    fn list_page<'a>(
+        &'a self,
+        folder: &'a str,
+        after: Option<&'a str>,
+        token: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Page, Failure>> {
+        async move {
+            let folder = self.location(folder);
+            let after = after.map(|name| self.location(name));
+            let (found, next) = match &self.pages {
+                Some(pages) => {
+                    // What begins with the folder's name may be another folder.
+                    let below = Some(format!("{folder}/")).filter(|folder| folder.len() > 1);
+                    let options = PaginatedListOptions {
+                        offset: after.map(String::from),
+                        page_token: token.map(str::to_owned),
+                        ..PaginatedListOptions::default()
+                    };
+                    let page = pages.list_paginated(below.as_deref(), options).await;
+                    let page = page.map_err(list_failure)?;
+                    (page.result.objects, page.page_token)
+                }
+                None => {
+                    let found = match after {
+                        Some(after) => self.store.list_with_offset(Some(&folder), &after),
+                        None => self.store.list(Some(&folder)),
+                    };
+                    (found.try_collect().await.map_err(failure)?, None)
+                }
+            };
+            let objects = found.into_iter().map(|item| self.named(item)).collect();
+            Ok(Page { objects, next })
+        }
+        .boxed()
+    }
+
+    fn ask(&self, question: Question) -> BoxFuture<'_, Result<Option<Answer>, Failure>> {
+        async move {
+            match &self.asker {
+                Some(asker) => asker.ask(question).await.map(Some),
+                None => Ok(None),
+            }
+        }
+        .boxed()
+    }
+
+    fn prefix(&self) -> String {
+        self.prefix.to_string()
     }
 
     fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Failure>> {
@@ -201,6 +249,14 @@ impl Backend for Bucket {
                 .map_err(failure)
         }
         .boxed()
+    }
+}
+
+/// The same of a listing, where `object_store` has no kind for a refusal: its words say the status.
+fn list_failure(error: object_store::Error) -> Failure {
+    match error.to_string().contains("status code: 403 ") {
+        true => Failure::Refused(error.into()),
+        false => failure(error),
     }
 }
 

@@ -13,10 +13,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use futures::stream::BoxStream;
 use object_store::local::LocalFileSystem;
 
-use super::backend::{Backend, Body, Failure, Linked};
+use super::backend::{Backend, Body, Failure, Linked, Page};
 use super::bucket::Bucket;
 use crate::disk::{Disk, RealDisk};
 use crate::error::{Error, Kind, Result};
@@ -43,7 +42,7 @@ impl Directory {
         let files = Arc::new(LocalFileSystem::new().with_fsync(true));
         Ok(Directory {
             root: root.to_owned(),
-            files: Bucket::new(files, prefix),
+            files: Bucket::local(files, prefix),
         })
     }
 
@@ -128,12 +127,13 @@ impl Backend for Directory {
         self.files.size(name)
     }
 
-    fn list(
-        &self,
-        folder: &str,
-        after: Option<&str>,
-    ) -> BoxStream<'static, Result<(String, u64), Failure>> {
-        self.files.list(folder, after)
+    fn list_page<'a>(
+        &'a self,
+        folder: &'a str,
+        after: Option<&'a str>,
+        token: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Page, Failure>> {
+        self.files.list_page(folder, after, token)
     }
 
     fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Failure>> {

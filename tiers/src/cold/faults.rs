@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 
-use super::backend::{Backend, Body, Failure, Linked};
+use super::backend::{Backend, Body, Failure, Linked, Page};
+use super::question::{Answer, Question};
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub enum Fault {
     Flip(usize),
     /// It happens, and an error says that it did not.
     LoseAnswer,
+    /// It does not happen, and the answer says that it did (puts).
+    Discard,
     /// 404.
     NotFound,
     /// Permission denied.
@@ -43,7 +45,7 @@ pub enum Operation {
     Get,
     /// A size.
     Head,
-    /// A listing.
+    /// A page of a listing.
     List,
     /// A delete.
     Delete,
@@ -145,7 +147,7 @@ async fn under<T>(
             tokio::time::sleep(time).await;
             work.await
         }
-        Some(Fault::Truncate(_) | Fault::Flip(_)) | None => work.await,
+        Some(Fault::Truncate(_) | Fault::Flip(_) | Fault::Discard) | None => work.await,
     }
 }
 
@@ -182,6 +184,9 @@ impl Backend for Faulty {
 
     fn put_new<'a>(&'a self, name: &'a str, bytes: Bytes) -> BoxFuture<'a, Result<(), Failure>> {
         let fault = self.faults.meet(Operation::Put, name, None);
+        if fault == Some(Fault::Discard) {
+            return std::future::ready(Ok(())).boxed();
+        }
         under(fault, self.backend.put_new(name, bytes)).boxed()
     }
 
@@ -213,16 +218,28 @@ impl Backend for Faulty {
         under(fault, self.backend.size(name)).boxed()
     }
 
-    fn list(
-        &self,
-        folder: &str,
-        after: Option<&str>,
-    ) -> BoxStream<'static, Result<(String, u64), Failure>> {
+    fn confirm<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<u64, Failure>> {
+        let fault = self.faults.meet(Operation::Head, name, None);
+        under(fault, self.backend.confirm(name)).boxed()
+    }
+
+    fn list_page<'a>(
+        &'a self,
+        folder: &'a str,
+        after: Option<&'a str>,
+        token: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Page, Failure>> {
         let fault = self.faults.meet(Operation::List, folder, None);
-        let found = self.backend.list(folder, after);
-        futures::stream::once(under(fault, std::future::ready(Ok(found))))
-            .try_flatten()
-            .boxed()
+        under(fault, self.backend.list_page(folder, after, token)).boxed()
+    }
+
+    fn ask(&self, question: Question) -> BoxFuture<'_, Result<Option<Answer>, Failure>> {
+        let fault = self.faults.meet(Operation::Get, question.name(), None);
+        under(fault, self.backend.ask(question)).boxed()
+    }
+
+    fn prefix(&self) -> String {
+        self.backend.prefix()
     }
 
     fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Failure>> {

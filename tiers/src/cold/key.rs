@@ -149,7 +149,7 @@ impl Key {
     /// From a name in the bucket; `None` when it is not one of ours, to the letter.
     pub fn parse(name: &str) -> Option<Key> {
         let (folder, rest) = name.split_once('/')?;
-        if folder == "probes" {
+        if folder == PROBES {
             return Some(Key::Probe { id: id(rest)? });
         }
         let (shard, rest) = rest.split_once('/')?;
@@ -210,6 +210,21 @@ impl Key {
         })
     }
 }
+
+/// Where the check at start writes and deletes.
+pub const PROBES: &str = "probes";
+
+/// The folders whose objects are deleted once nobody needs them: all but the claims of epochs.
+pub const COLLECTED: &[&str] = &[
+    "segments",
+    "tails",
+    "blocks",
+    "blobs",
+    "text",
+    "ranges",
+    "snapshots",
+    PROBES,
+];
 
 /// What to list for the epochs of a shard.
 pub fn epochs(shard: ShardNo) -> String {
@@ -279,7 +294,7 @@ impl fmt::Display for Key {
                     shard.0, epoch.0, position.0
                 )
             }
-            Key::Probe { id } => write!(f, "probes/{}", hex(id)),
+            Key::Probe { id } => write!(f, "{PROBES}/{}", hex(id)),
         }
     }
 }

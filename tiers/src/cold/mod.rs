@@ -4,18 +4,27 @@
 //! caller, a time limit and an end. Never: knows what is inside an object.
 
 mod backend;
+mod breaker;
 mod bucket;
+pub mod check;
 mod directory;
 #[cfg(any(test, feature = "faults"))]
 pub mod faults;
 pub mod key;
+mod ledger;
+mod mirror;
 mod patience;
+pub mod policy;
 pub mod put;
+mod question;
 pub mod request;
+mod rules;
 pub mod store;
 pub mod upload;
 
+pub use check::{Finding, Severity};
 pub use key::Key;
+pub use ledger::{Requests, Usage};
 pub use put::Put;
 pub use request::Caller;
 pub use store::{ColdSettings, ColdStore, Listed, Meta};

@@ -36,6 +36,20 @@ impl Patience {
                 attempt: secs(3),
                 total: secs(3),
             },
+            // A probe; whoever uploads comes again by itself.
+            Caller::Upload
+            | Caller::Compact
+            | Caller::Snapshot
+            | Caller::Collect
+            | Caller::Mirror
+                if away =>
+            {
+                Patience {
+                    attempts: 1,
+                    attempt: secs(10),
+                    total: secs(10),
+                }
+            }
             Caller::Read => Patience {
                 attempts: 4,
                 attempt: secs(10),
@@ -46,7 +60,13 @@ impl Patience {
                 attempt: secs(10),
                 total: secs(30),
             },
-            Caller::Upload | Caller::Verify | Caller::Recover => Patience {
+            Caller::Upload
+            | Caller::Verify
+            | Caller::Recover
+            | Caller::Compact
+            | Caller::Snapshot
+            | Caller::Collect
+            | Caller::Mirror => Patience {
                 attempts: 4,
                 attempt: secs(30),
                 total: secs(60),

@@ -1,4 +1,4 @@
-//! Puts: an object is made, or an equal one is found; never overwritten. And the check that a store can do that.
+//! Puts: an object is made, or an equal one is found; never overwritten.
 
 use std::path::{Path, PathBuf};
 
@@ -12,13 +12,13 @@ use super::request::{Caller, Verb, collect};
 use super::store::ColdStore;
 use crate::error::{Error, Kind, Result};
 use crate::limits::UPLOAD_MEMORY;
-use crate::object::SIGNATURE;
-use crate::{metrics, pool};
+use crate::object::{HEADER_MAX, ObjectHeader, SIGNATURE};
+use crate::pool;
 
 /// How often a put looks again when an object was said to exist and then was not there (two writers at one time).
 const PUT_ROUNDS: u32 = 3;
 /// The signature stands within so many bytes of every object, and of a probe.
-const SIGNED: u64 = 32;
+const SIGNED: usize = 32;
 
 /// What a conditional put found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,12 +39,13 @@ impl ColdStore {
         let size = u64::try_from(bytes.len()).expect("a length fits 64 bits");
         for round in 1..=PUT_ROUNDS {
             let put = || self.inner.backend.put_new(&name, bytes.clone());
-            match self.request(Verb::Put, caller, size, put).await {
+            match self.request(Verb::Put, caller, (&name, size), put).await {
                 Ok(()) => {
-                    metrics::COLD_BYTES
-                        .with_label_values(&["out", caller.label()])
-                        .inc_by(size);
-                    return Ok(Put::Created);
+                    self.inner.ledger.bytes_out(caller, size);
+                    if let Some(put) = self.confirm(&name, &bytes, caller).await? {
+                        return Ok(put);
+                    }
+                    sleep(between_attempts(round)).await;
                 }
                 Err(Failure::Exists) => {
                     if let Some(put) = self
@@ -60,7 +61,10 @@ impl ColdStore {
         }
         Err(Error::new(
             Kind::Unavailable,
-            format!("{}: `{name}` is said to exist and is not there", self.url()),
+            format!(
+                "{}: `{name}` is said to be there and is not: the store loses what it takes",
+                self.url()
+            ),
         ))
     }
 
@@ -98,51 +102,6 @@ impl ColdStore {
         self.put_new(key, bytes, caller).await
     }
 
-    /// Makes a directory that is not there and tries what everything else rests on: put, refused put, read of a range, delete, under a random name that it removes.
-    ///
-    /// # Errors
-    /// `Invalid`: the store overwrites; `Unavailable`: away, or refuses; in words what to change.
-    pub async fn check(&self) -> Result<()> {
-        let probe = random_probe()?;
-        let prepared = self.inner.backend.prepare().await;
-        prepared.map_err(|f| self.error(f, "write", &probe.to_string()))?;
-        self.put_new(
-            &probe,
-            Bytes::from_static(b"COLDPOST probe 1"),
-            Caller::Start,
-        )
-        .await?;
-        let second = self
-            .put_new(
-                &probe,
-                Bytes::from_static(b"COLDPOST probe 2"),
-                Caller::Start,
-            )
-            .await;
-        let range = self.get_range(&probe, 9..14, Caller::Start).await;
-        self.delete(&probe, Caller::Start).await?;
-        match second {
-            Err(e) if *e.kind() == Kind::Conflict => {}
-            Err(e) => return Err(e),
-            Ok(_) => {
-                let words = format!(
-                    "{} overwrites objects though it is told not to (`If-None-Match: *`): two writers could destroy each \
-                     other's mail. Use a store with conditional puts (AWS S3, SeaweedFS, MinIO, Ceph, R2), or switch them on",
-                    self.url()
-                );
-                return Err(Error::new(Kind::Invalid, words));
-            }
-        }
-        if range?.as_ref() != b"probe" {
-            let words = format!(
-                "{} gives wrong bytes for a range: use a store that knows ranged GETs",
-                self.url()
-            );
-            return Err(Error::new(Kind::Invalid, words));
-        }
-        Ok(())
-    }
-
     /// Makes an object out of a file without copying it; `None` when that cannot be done with this file.
     async fn link(
         &self,
@@ -157,7 +116,7 @@ impl ColdStore {
             return Err(damaged(file));
         }
         match self
-            .request(Verb::Put, caller, 0, || {
+            .request(Verb::Put, caller, (&name, 0), || {
                 self.inner.backend.link_new(&name, file)
             })
             .await
@@ -166,6 +125,21 @@ impl ColdStore {
             Ok(Linked::Impossible) => Ok(None),
             Err(Failure::Exists) => self.compare(&name, digest, size, caller).await,
             Err(failure) => Err(self.put_error(failure, &name)),
+        }
+    }
+
+    /// Looks whether an object is there that the store said to have made: one HEAD. `None`: it is not.
+    async fn confirm(&self, name: &str, bytes: &Bytes, caller: Caller) -> Result<Option<Put>> {
+        let size = u64::try_from(bytes.len()).expect("a length fits 64 bits");
+        let head = || self.inner.backend.confirm(name);
+        match self.request(Verb::Head, caller, (name, 0), head).await {
+            Ok(found) if found == size => Ok(Some(Put::Created)),
+            Ok(_) => {
+                self.compare(name, blake3::hash(bytes).into(), size, caller)
+                    .await
+            }
+            Err(Failure::Missing) => Ok(None),
+            Err(failure) => Err(self.error(failure, "confirm", name)),
         }
     }
 
@@ -206,28 +180,36 @@ impl ColdStore {
         }
     }
 
-    /// A page that a gateway sent is no other writer's work.
+    /// A page that a gateway sent is no other writer's work, nor is an object that says itself that it has another name.
     async fn must_be_an_object(&self, name: &str, bytes: u64, caller: Caller) -> Result<()> {
-        let range = 0..bytes.min(SIGNED);
+        let range = 0..bytes.min(u64::try_from(HEADER_MAX).expect("a small number"));
         let read = || async {
             let body = self.inner.backend.read(name, Some(range.clone())).await?;
             collect(body, range.end).await
         };
         let found = match range.is_empty() {
             true => Bytes::new(),
-            false => match self.request(Verb::Get, caller, range.end, read).await {
+            false => match self
+                .request(Verb::Get, caller, (name, range.end), read)
+                .await
+            {
                 Err(Failure::Missing) => Bytes::new(),
                 read => read.map_err(|f| self.error(f, "compare", name))?,
             },
         };
-        if found
-            .windows(SIGNATURE.len())
-            .any(|bytes| bytes == SIGNATURE)
+        self.inner.ledger.bytes_in(caller, range.end);
+        let is_another =
+            ObjectHeader::decode(&found, name).is_ok_and(|(header, _)| header.key != name);
+        let begin = found.get(..found.len().min(SIGNED)).unwrap_or_default();
+        if !is_another
+            && begin
+                .windows(SIGNATURE.len())
+                .any(|bytes| bytes == SIGNATURE)
         {
             return Ok(());
         }
         let words = format!(
-            "{}: what is said to be `{name}` was not written by Coldpost: the store answers wrongly, or somebody else writes below this prefix",
+            "{}: what is said to be `{name}` was not written as that by Coldpost: the store answers wrongly, or somebody else writes below this prefix",
             self.url()
         );
         Err(Error::new(Kind::Unavailable, words))
@@ -245,17 +227,6 @@ impl ColdStore {
             failure => self.error(failure, "write", name),
         }
     }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the name of a probe goes with the probe: nothing is ever compared with it"
-)]
-fn random_probe() -> Result<Key> {
-    let mut id = [0; 16];
-    getrandom::fill(&mut id)
-        .map_err(|e| Error::with_source(Kind::Internal, "no randomness from the system", e))?;
-    Ok(Key::Probe { id })
 }
 
 /// Digest and size of a local file.

@@ -1,6 +1,5 @@
 //! One request: who asks, how often it is tried, what is counted, what its failure is called.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -8,6 +7,7 @@ use futures::TryStreamExt;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::backend::{Body, Failure};
+use super::breaker::{Breaker, Weight};
 use super::patience::{Patience, between_attempts};
 use super::store::ColdStore;
 use crate::error::{Error, Kind};
@@ -28,6 +28,14 @@ pub enum Caller {
     Verify,
     /// Journal bytes fetched back.
     Recover,
+    /// Blocks, packs and blobs that compaction writes, and what it reads for them.
+    Compact,
+    /// Snapshots of the hot tier.
+    Snapshot,
+    /// Deletes of what nobody needs any more.
+    Collect,
+    /// The second store, where there is one: what it is asked beside the first.
+    Mirror,
 }
 
 /// What a request does; the label `kind`.
@@ -41,17 +49,23 @@ pub(super) enum Verb {
 }
 
 impl ColdStore {
-    /// Tries until there is an answer, the attempts are used up or the time is over.
+    /// Tries until there is an answer, the attempts are used up, the time is over or the store is away. `name`: what it is about.
     pub(super) async fn request<T, F>(
         &self,
         verb: Verb,
         caller: Caller,
-        bytes: u64,
+        (name, bytes): (&str, u64),
         attempt: impl Fn() -> F,
     ) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, Failure>>,
     {
+        let breaker = self.inner.breaker.as_ref();
+        let guard = breaker.filter(|_| caller.yields());
+        if guard.is_some_and(|breaker| !breaker.admits()) {
+            let words = "it is away; one request a second asks whether it is back";
+            return Err(Failure::Away(words.into()));
+        }
         let patience = Patience::of(caller, !self.answers()).carrying(bytes);
         let begun = Instant::now();
         let labels = [verb.label(), caller.label()];
@@ -60,24 +74,26 @@ impl ColdStore {
                 .attempt
                 .min(patience.total.saturating_sub(begun.elapsed()));
             let started = Instant::now();
-            metrics::COLD_REQUESTS.with_label_values(&labels).inc();
-            let answer = timeout(limit, attempt())
-                .await
-                .unwrap_or_else(|_| Err(slow(limit)));
+            self.inner.ledger.request(verb, caller);
+            let (answer, weight) = match timeout(limit, attempt()).await {
+                Ok(answer) => (answer, Weight::Failed),
+                Err(_) => (Err(slow(limit)), Weight::TimedOut),
+            };
             metrics::COLD_SECONDS
                 .with_label_values(&labels)
                 .observe(started.elapsed().as_secs_f64());
             let failure = match answer {
                 Err(failure @ Failure::Away(_)) => failure,
                 answer => {
-                    self.inner.away.store(false, Ordering::Relaxed);
+                    breaker.inspect(|breaker| breaker.answered(name));
                     return answer.inspect_err(|failure| self.count_error(verb, caller, failure));
                 }
             };
             self.count_error(verb, caller, &failure);
+            breaker.inspect(|breaker| breaker.failed(weight, name, &failure));
             let wait = between_attempts(number);
-            if number >= patience.attempts || begun.elapsed() + wait >= patience.total {
-                self.inner.away.store(true, Ordering::Relaxed);
+            let is_over = number >= patience.attempts || begun.elapsed() + wait >= patience.total;
+            if is_over || guard.is_some_and(Breaker::is_open) {
                 return Err(failure);
             }
             sleep(wait).await;
@@ -160,6 +176,28 @@ pub(super) fn slow(limit: Duration) -> Failure {
 }
 
 impl Caller {
+    /// Each of them, in the order of their numbers.
+    pub(super) const ALL: [Caller; 10] = [
+        Caller::Upload,
+        Caller::Read,
+        Caller::Start,
+        Caller::Epoch,
+        Caller::Verify,
+        Caller::Recover,
+        Caller::Compact,
+        Caller::Snapshot,
+        Caller::Collect,
+        Caller::Mirror,
+    ];
+
+    /// Whether it fails at once while the store is away. Those who do not are few, and find out whether it is back.
+    fn yields(self) -> bool {
+        !matches!(
+            self,
+            Caller::Start | Caller::Epoch | Caller::Verify | Caller::Recover
+        )
+    }
+
     /// The value of the metrics' label.
     pub(super) fn label(self) -> &'static str {
         match self {
@@ -169,11 +207,18 @@ impl Caller {
             Caller::Epoch => "epoch",
             Caller::Verify => "verify",
             Caller::Recover => "recover",
+            Caller::Compact => "compact",
+            Caller::Snapshot => "snapshot",
+            Caller::Collect => "gc",
+            Caller::Mirror => "mirror",
         }
     }
 }
 
 impl Verb {
+    /// Each of them, in the order of their numbers.
+    pub(super) const ALL: [Verb; 5] = [Verb::Put, Verb::Get, Verb::Head, Verb::List, Verb::Delete];
+
     /// The value of the metrics' label.
     pub(super) fn label(self) -> &'static str {
         match self {

@@ -1,26 +1,26 @@
 //! The object store as everybody above uses it: every request has a caller, a time limit, a bounded number of attempts, and is counted.
 //!
 //! Promises: a put makes an object or finds an equal one, it never overwrites; a range is exactly as long as asked for. A missing
-//! object is `NotFound` here; whoever knows that it must be there says `Unavailable`. Never: logs, believes a size without counting.
+//! object is `NotFound` here; whoever knows that it must be there says `Unavailable`. Never: believes a size without counting.
 
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
 
 use super::backend::{Backend, Failure};
+use super::breaker::Breaker;
 use super::bucket::Bucket;
 use super::directory::Directory;
 use super::key::Key;
-use super::patience::Patience;
-use super::request::{Caller, Verb, collect, slow, truncated};
+use super::ledger::{Ledger, Usage};
+use super::mirror::{Mirror, Side};
+use super::request::{Caller, Verb, collect, truncated};
 use crate::address::{Epoch, ShardNo};
 use crate::error::{Error, Kind, Result};
 use crate::limits::{COLD_GET_MAX, UPLOAD_MEMORY};
@@ -42,6 +42,8 @@ pub struct ColdSettings {
     pub secret_access_key: Option<String>,
     /// Plain http to the endpoint.
     pub allow_http: bool,
+    /// A second store that has everything too.
+    pub mirror: Option<Box<ColdSettings>>,
 }
 
 /// What the store says about an object.
@@ -72,10 +74,11 @@ pub struct ColdStore {
 pub(super) struct Inner {
     pub(super) backend: Arc<dyn Backend>,
     url: String,
-    /// The last request found nobody; cleared by any answer.
-    pub(super) away: AtomicBool,
+    /// Whether it is there; `None`: the backend knows that of the stores that it is made of.
+    pub(super) breaker: Option<Breaker>,
     /// Bytes that puts may hold in memory.
     pub(super) memory: Semaphore,
+    pub(super) ledger: Arc<Ledger>,
 }
 
 impl ColdStore {
@@ -84,10 +87,10 @@ impl ColdStore {
     /// # Errors
     /// `Invalid`: says which setting.
     pub fn open(settings: &ColdSettings) -> Result<ColdStore> {
-        Ok(ColdStore::over(backend(settings)?, settings.url.clone()))
+        ColdStore::open_over(settings, |backend| backend)
     }
 
-    /// The same with faults on order between it and its user.
+    /// The same with faults on order between it and its user; of two stores, before the first.
     ///
     /// # Errors
     /// As `open`.
@@ -96,13 +99,47 @@ impl ColdStore {
         settings: &ColdSettings,
         faults: &super::faults::Faults,
     ) -> Result<ColdStore> {
-        Ok(ColdStore::over(
-            faults.over(backend(settings)?),
-            settings.url.clone(),
-        ))
+        ColdStore::open_over(settings, |backend| faults.over(backend))
+    }
+
+    fn open_over(
+        settings: &ColdSettings,
+        over: impl Fn(Arc<dyn Backend>) -> Arc<dyn Backend>,
+    ) -> Result<ColdStore> {
+        let (first, url) = (over(backend(settings)?), settings.url.clone());
+        let Some(mirror) = &settings.mirror else {
+            return Ok(ColdStore::over(first, url));
+        };
+        if mirror.url == url && mirror.endpoint == settings.endpoint {
+            let words = format!("`{url}` cannot be its own mirror: name another store");
+            return Err(Error::new(Kind::Invalid, words));
+        }
+        let ledger = Arc::new(Ledger::new());
+        let sides = [
+            Side::new(first, "first", url.clone()),
+            Side::new(backend(mirror)?, "mirror", mirror.url.clone()),
+        ];
+        let both = Arc::new(Mirror::new(sides, Arc::clone(&ledger)));
+        Ok(ColdStore::counted(both, url, None, ledger))
     }
 
     pub(super) fn over(backend: Arc<dyn Backend>, url: String) -> ColdStore {
+        let breaker = Breaker::new("main", url.clone());
+        ColdStore::counted(backend, url, Some(breaker), Arc::new(Ledger::new()))
+    }
+
+    /// One of the stores that this one is made of, for its check; counted with all else.
+    pub(super) fn side(&self, url: String, backend: Arc<dyn Backend>) -> ColdStore {
+        let ledger = Arc::clone(&self.inner.ledger);
+        ColdStore::counted(backend, url, None, ledger)
+    }
+
+    fn counted(
+        backend: Arc<dyn Backend>,
+        url: String,
+        breaker: Option<Breaker>,
+        ledger: Arc<Ledger>,
+    ) -> ColdStore {
         // A scrape before the first upload shows it.
         std::sync::LazyLock::force(&metrics::UPLOADS_WAITING);
         let memory = Semaphore::new(usize::try_from(UPLOAD_MEMORY).expect("32 bits fit"));
@@ -110,8 +147,9 @@ impl ColdStore {
             inner: Arc::new(Inner {
                 backend,
                 url,
-                away: AtomicBool::new(false),
+                breaker,
                 memory,
+                ledger,
             }),
         }
     }
@@ -121,9 +159,54 @@ impl ColdStore {
         &self.inner.url
     }
 
-    /// Whether the last request had an answer, of whatever kind. True before the first.
+    /// What it was asked within the last day; asks it nothing.
+    pub fn usage(&self) -> Usage {
+        self.inner.ledger.usage()
+    }
+
+    /// Whether it is there, as far as known. True before the first request.
     pub fn answers(&self) -> bool {
-        !self.inner.away.load(Ordering::Relaxed)
+        match &self.inner.breaker {
+            Some(breaker) => !breaker.is_open(),
+            None => self.away().len() < self.inner.backend.copies(),
+        }
+    }
+
+    /// The addresses of the stores that are away: of one, or of two.
+    pub fn away(&self) -> Vec<String> {
+        let away = self.inner.backend.away().unwrap_or_default();
+        match &self.inner.breaker {
+            Some(breaker) if breaker.is_open() => vec![breaker.url().to_owned()],
+            _ => away,
+        }
+    }
+
+    /// In how many stores each object is.
+    pub fn copies(&self) -> usize {
+        self.inner.backend.copies()
+    }
+
+    /// A range of one copy, for who found that the other gives wrong bytes.
+    ///
+    /// # Errors
+    /// As `get_range`.
+    pub async fn get_range_of_copy(
+        &self,
+        copy: usize,
+        key: &Key,
+        range: Range<u64>,
+        caller: Caller,
+    ) -> Result<Bytes> {
+        let name = key.to_string();
+        let length = range.end.saturating_sub(range.start);
+        let get = || async {
+            let body = self.inner.backend.read_copy(copy, &name, range.clone());
+            collect(body.await?, length).await
+        };
+        let got = self.request(Verb::Get, caller, (&name, length), get).await;
+        let bytes = got.map_err(|f| self.error(f, "read", &name))?;
+        self.inner.ledger.bytes_in(caller, length);
+        Ok(bytes)
     }
 
     /// A range of an object, exactly as long as asked for.
@@ -144,12 +227,10 @@ impl ColdStore {
             collect(body, length).await
         };
         let bytes = self
-            .request(Verb::Get, caller, length, get)
+            .request(Verb::Get, caller, (&name, length), get)
             .await
             .map_err(|f| self.error(f, "read", &name))?;
-        metrics::COLD_BYTES
-            .with_label_values(&["in", caller.label()])
-            .inc_by(length);
+        self.inner.ledger.bytes_in(caller, length);
         Ok(bytes)
     }
 
@@ -243,35 +324,27 @@ impl ColdStore {
         caller: Caller,
     ) -> BoxStream<'static, Result<Listed>> {
         let (store, folder) = (self.clone(), folder.to_owned());
-        let stall = Patience::of(caller, false).attempt;
-        metrics::COLD_REQUESTS
-            .with_label_values(&[Verb::List.label(), caller.label()])
-            .inc();
         let after = after.map(Key::to_string);
-        let found = self.inner.backend.list(&folder, after.as_deref());
-        futures::stream::try_unfold(found, move |mut found| {
-            let (store, folder) = (store.clone(), folder.clone());
+        let pages = futures::stream::try_unfold(Some(None::<String>), move |at| {
+            let (store, folder, after) = (store.clone(), folder.clone(), after.clone());
             async move {
-                let next = timeout(stall, found.next())
-                    .await
-                    .unwrap_or_else(|_| Some(Err(slow(stall))));
-                let next = next
-                    .transpose()
-                    .inspect_err(|f| store.count_error(Verb::List, caller, f));
-                let item = next.map_err(|f| store.error(f, "list", &folder))?;
-                Ok(item.map(|(name, size)| {
-                    (
-                        Listed {
-                            key: Key::parse(&name),
-                            name,
-                            size,
-                        },
-                        found,
-                    )
-                }))
+                let Some(token) = at else { return Ok(None) };
+                let (after, token) = (after.as_deref(), token.as_deref());
+                let ask = || store.inner.backend.list_page(&folder, after, token);
+                let page = store.request(Verb::List, caller, (&folder, 0), ask).await;
+                let page = page.map_err(|f| store.error(f, "list", &folder))?;
+                if page.next.is_some() && page.next.as_deref() == token {
+                    let circle = Failure::Away("its listing goes in a circle".into());
+                    return Err(store.error(circle, "list", &folder));
+                }
+                let objects = page.objects.into_iter().map(|(name, size)| {
+                    let key = Key::parse(&name);
+                    Ok(Listed { name, key, size })
+                });
+                Ok(Some((futures::stream::iter(objects), page.next.map(Some))))
             }
-        })
-        .boxed()
+        });
+        pages.try_flatten().boxed()
     }
 
     /// Deletes an object; one that is not there is deleted.
@@ -281,7 +354,9 @@ impl ColdStore {
     pub async fn delete(&self, key: &Key, caller: Caller) -> Result<()> {
         let name = key.to_string();
         match self
-            .request(Verb::Delete, caller, 0, || self.inner.backend.delete(&name))
+            .request(Verb::Delete, caller, (&name, 0), || {
+                self.inner.backend.delete(&name)
+            })
             .await
         {
             Ok(()) | Err(Failure::Missing) => Ok(()),
@@ -292,7 +367,9 @@ impl ColdStore {
     async fn size(&self, key: &Key, caller: Caller) -> Result<u64> {
         let name = key.to_string();
         let size = self
-            .request(Verb::Head, caller, 0, || self.inner.backend.size(&name))
+            .request(Verb::Head, caller, (&name, 0), || {
+                self.inner.backend.size(&name)
+            })
             .await;
         size.map_err(|f| self.error(f, "find", &name))
     }
@@ -320,10 +397,8 @@ impl ColdStore {
             }
             Ok((hasher.finalize().into(), size))
         };
-        let hashed = self.request(Verb::Get, caller, size, get).await?;
-        metrics::COLD_BYTES
-            .with_label_values(&["in", caller.label()])
-            .inc_by(hashed.1);
+        let hashed = self.request(Verb::Get, caller, (name, size), get).await?;
+        self.inner.ledger.bytes_in(caller, hashed.1);
         Ok(hashed)
     }
 }

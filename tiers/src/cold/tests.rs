@@ -9,12 +9,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt, ready};
-use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use super::backend::{Backend, Body, Failure, Linked};
+use super::backend::{Backend, Body, Failure, Linked, Page};
 use super::faults::{Fault, Faults, Operation};
 use super::{Caller, ColdSettings, ColdStore, Key, Put, key};
 use crate::address::{Epoch, Position, ShardNo};
@@ -73,13 +72,15 @@ async fn a_retried_put_never_overwrites() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_waits_twenty_seconds_at_most_and_three_once_it_is_known() {
+async fn a_reader_waits_twenty_seconds_at_most_and_not_at_all_once_it_is_known() {
     let scratch = TempDir::new().unwrap();
     let (store, faults) = store(&scratch);
     store.put_new(&KEY, MAIL, Caller::Upload).await.unwrap();
     faults.take_calls();
     faults.order(Operation::Get, Fault::Delay(Duration::from_secs(3600)), 9);
-    for (calls, seconds) in [(2, 20), (1, 3)] {
+    // The second comes at once, the third when a probe is due.
+    for (calls, seconds, pause) in [(2, 20, 0), (0, 0, 0), (1, 3, 1)] {
+        tokio::time::advance(Duration::from_secs(pause)).await;
         let begun = Instant::now();
         let error = store.get_range(&KEY, 0..4, Caller::Read).await.unwrap_err();
         assert_eq!(*error.kind(), Kind::Unavailable);
@@ -113,6 +114,42 @@ async fn a_failure_is_tried_again_and_a_refusal_is_not() {
     assert!(error.to_string().contains("permissions"), "{error}");
     assert_eq!(faults.take_calls().len(), 1);
     assert!(store.answers());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_put_that_was_accepted_and_lost_is_put_again_or_said() {
+    let scratch = TempDir::new().unwrap();
+    let (store, faults) = store(&scratch);
+    faults.order(Operation::Put, Fault::Discard, 1);
+    let put = store.put_new(&KEY, MAIL, Caller::Upload).await;
+    assert_eq!(put.unwrap(), Put::Created);
+    assert_eq!(store.get(&KEY, Caller::Read).await.unwrap(), MAIL);
+    store.delete(&KEY, Caller::Collect).await.unwrap();
+    faults.order(Operation::Put, Fault::Discard, 3);
+    let error = store.put_new(&KEY, MAIL, Caller::Upload).await.unwrap_err();
+    assert_eq!(*error.kind(), Kind::Unavailable);
+    assert!(error.to_string().contains("loses what it takes"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_says_that_it_is_another_is_no_other_writers() {
+    let scratch = TempDir::new().unwrap();
+    let (store, _) = store(&scratch);
+    let other = Key::Epoch {
+        shard: ShardNo(1),
+        epoch: Epoch(9),
+    };
+    let object = crate::address::ObjectId {
+        kind: crate::address::ObjectKind::EpochClaim,
+        id: [0; 16],
+    };
+    let of = crate::address::StoreId([7; 16]);
+    let header =
+        crate::object::ObjectHeader::other(of, ShardNo(1), Epoch(9), object, other.to_string());
+    let swapped = Bytes::from(header.encode());
+    store.put_new(&KEY, swapped, Caller::Upload).await.unwrap();
+    let error = store.put_new(&KEY, MAIL, Caller::Upload).await.unwrap_err();
+    assert_eq!(*error.kind(), Kind::Unavailable);
 }
 
 #[tokio::test(start_paused = true)]
@@ -152,7 +189,7 @@ async fn a_broken_listing_says_so_and_the_next_is_whole() {
     let scratch = TempDir::new().unwrap();
     let (store, faults) = store(&scratch);
     store.put_new(&KEY, MAIL, Caller::Upload).await.unwrap();
-    faults.order(Operation::List, Fault::Fail, 1);
+    faults.order(Operation::List, Fault::Fail, 4);
     let list = async || {
         let listing = store.list(&key::segments(ShardNo(1)), Caller::Start);
         listing.try_collect::<Vec<_>>().await
@@ -206,22 +243,32 @@ impl Backend for Overwriter {
     fn read<'a>(
         &'a self,
         _: &'a str,
-        _: Option<Range<u64>>,
+        range: Option<Range<u64>>,
     ) -> BoxFuture<'a, Result<Body, Failure>> {
-        let pieces = futures::stream::iter([Ok(Bytes::from_static(b"probe"))]).boxed();
+        let last = Bytes::from_static(b"COLDPOST probe 2");
+        let bytes = match range {
+            Some(_) => last.slice(9..14),
+            None => last,
+        };
+        let pieces = futures::stream::iter([Ok(bytes)]).boxed();
         ready(Ok(Body {
-            object_bytes: 17,
+            object_bytes: 16,
             pieces,
         }))
         .boxed()
     }
 
     fn size<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<u64, Failure>> {
-        ready(Ok(17)).boxed()
+        ready(Ok(16)).boxed()
     }
 
-    fn list(&self, _: &str, _: Option<&str>) -> BoxStream<'static, Result<(String, u64), Failure>> {
-        futures::stream::empty().boxed()
+    fn list_page<'a>(
+        &'a self,
+        _: &'a str,
+        _: Option<&'a str>,
+        _: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Page, Failure>> {
+        ready(Ok(Page::default())).boxed()
     }
 
     fn delete<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), Failure>> {
@@ -232,7 +279,7 @@ impl Backend for Overwriter {
 #[tokio::test]
 async fn a_store_that_overwrites_is_refused_with_the_way_out() {
     let store = ColdStore::over(Arc::new(Overwriter), "s3://old/store".to_owned());
-    let error = store.check().await.unwrap_err();
+    let error = store.check(|| 0).await.unwrap_err();
     assert_eq!(*error.kind(), Kind::Invalid);
     assert!(
         error

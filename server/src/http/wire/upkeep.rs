@@ -1,7 +1,7 @@
 //! What is said of compaction and of deletion.
 
 use coldpost_engine::compaction::Report;
-use coldpost_engine::{Deleted, Finding};
+use coldpost_engine::{DeadObject, Deleted};
 use serde::{Deserialize, Serialize};
 
 use super::in_full;
@@ -103,9 +103,9 @@ pub struct Collected {
     pub waiting: u64,
 }
 
-impl From<Vec<Finding>> for Garbage {
-    fn from(findings: Vec<Finding>) -> Garbage {
-        let object = |finding: Finding| Object {
+impl From<Vec<DeadObject>> for Garbage {
+    fn from(findings: Vec<DeadObject>) -> Garbage {
+        let object = |finding: DeadObject| Object {
             next: finding.words(),
             goes: finding.goes(),
             key: finding.key,

@@ -79,10 +79,8 @@ async fn a_store_that_is_away_for_an_hour_is_asked_about_once_a_minute_and_then_
     sleep(Duration::from_secs(3600)).await;
     assert!(bench.events.try_recv().is_err());
     let asked = bench.faults.take_calls().len();
-    assert!(
-        (3 * 4 * 50..3 * 4 * 140).contains(&asked),
-        "{asked} attempts"
-    );
+    // (All three as one: what comes while a probe runs is not asked.)
+    assert!((60..3 * 140).contains(&asked), "{asked} attempts");
     bench.faults.set_away(false);
     let mut done = [
         bench.stored().await,
