@@ -32,6 +32,12 @@ pub struct Settings {
     pub attachment_threshold: u64,
     /// An open segment that holds mail is cut at this age.
     pub cut_age: Duration,
+    /// How long a snapshot is kept; the newest one always is.
+    pub retention: Duration,
+    /// How long an object that nothing needs stays before it is deleted.
+    pub grace: Duration,
+    /// The age at which a segment, and an object that lost something, is written anew.
+    pub segment_age: Duration,
     /// What a new account has beside INBOX, subscribed; at most [`crate::limits::AUTOCREATE_MAX`].
     pub autocreate: Vec<NewMailbox>,
 }

@@ -274,6 +274,9 @@ impl Config {
             mail_memory: self.mail.memory.0.0,
             attachment_threshold: self.mail.attachment_threshold.0.0,
             cut_age: CUT_AGE,
+            retention: cold.retention.0.0,
+            grace: cold.grace.0.0,
+            segment_age: cold.segment_age.0.0,
             autocreate: self.first_mailboxes()?,
         })
     }
