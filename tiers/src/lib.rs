@@ -16,5 +16,6 @@ pub mod metrics;
 pub mod object;
 pub mod pool;
 pub mod segment;
+pub mod snapshot;
 
 pub use error::{Error, Kind, Result};

@@ -46,7 +46,7 @@ impl Patience {
                 attempt: secs(10),
                 total: secs(30),
             },
-            Caller::Upload | Caller::Verify | Caller::Recover => Patience {
+            Caller::Upload | Caller::Snapshot | Caller::Verify | Caller::Recover => Patience {
                 attempts: 4,
                 attempt: secs(30),
                 total: secs(60),

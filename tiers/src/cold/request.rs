@@ -26,6 +26,8 @@ pub enum Caller {
     Epoch,
     /// `verify`.
     Verify,
+    /// Snapshots on their way out, and read back.
+    Snapshot,
     /// Journal bytes fetched back.
     Recover,
 }
@@ -168,6 +170,7 @@ impl Caller {
             Caller::Start => "start",
             Caller::Epoch => "epoch",
             Caller::Verify => "verify",
+            Caller::Snapshot => "snapshot",
             Caller::Recover => "recover",
         }
     }

@@ -4,9 +4,11 @@
 //! checksum is right, and never into more than its bound.
 //! Never: compresses on behalf of apply. What a maker compressed is copied from then on.
 
+mod dense;
 mod message;
 mod rows;
 
+pub use dense::compress_dense;
 pub use message::{compress_message, compress_message_within, decompress, decompress_each};
 pub use rows::{compress_row, decompress_row};
 
@@ -16,6 +18,10 @@ pub const OBJECT: u32 = 0x184D_2A50;
 pub const BATCH: u32 = 0x184D_2A51;
 /// Magic number of a record.
 pub const RECORD: u32 = 0x184D_2A52;
+/// Magic number of the frame of a snapshot's manifest.
+pub const MANIFEST: u32 = 0x184D_2A5B;
+/// Magic number of the frame at the beginning of a range of a snapshot.
+pub const RANGE: u32 = 0x184D_2A5C;
 /// Magic number of an index frame.
 pub const INDEX: u32 = 0x184D_2A5D;
 /// Magic number of a footer.

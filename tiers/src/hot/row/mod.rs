@@ -5,12 +5,14 @@ mod block;
 mod holes;
 mod place;
 mod run;
+mod snapshot;
 
 pub use account::{AccountRow, AccountState, MailboxRow, MailboxState, NameRow, NameState};
 pub use block::{ContentRow, FrameRow};
 pub use holes::{Holes, HolesHead};
 pub use place::{Applied, BlobRow, Counted, ObjectRow, ObjectState, ObjectTimes, Origin, Place};
 pub use run::{Cause, ExpungedRow, RUN_ENTRIES_MAX, Run, RunEntry};
+pub use snapshot::SnapshotRow;
 
 use crate::codec::{Malformed, Reader};
 use crate::error::Error;
