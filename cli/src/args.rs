@@ -38,6 +38,9 @@ pub(crate) enum Command {
     Account(Account),
     /// Read everything and compare it with its checksums; damage gives exit code 3, what could not be read gives 1
     Verify,
+    /// Take snapshots of the metadata into the object store, and list them
+    #[command(subcommand)]
+    Snapshot(Snapshot),
     /// Look at the settings
     #[command(subcommand)]
     Config(Config),
@@ -80,6 +83,15 @@ pub(crate) enum Account {
         #[arg(long)]
         apply: bool,
     },
+}
+
+/// `coldpost snapshot`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Snapshot {
+    /// Take one of every shard now
+    Now,
+    /// List those that there are, by shard, the oldest first
+    List,
 }
 
 /// `coldpost config`

@@ -58,6 +58,8 @@ pub(crate) struct Inner {
     pub(crate) header_texts: TextsCache,
     /// Frames that readers of bodies hold ahead of themselves.
     pub(crate) read_ahead: Arc<Budget>,
+    /// Held by whoever takes a snapshot.
+    pub(crate) snapshotting: Arc<tokio::sync::Mutex<()>>,
     /// Held for as long as the data directory is ours.
     pub(crate) lock: std::fs::File,
 }
@@ -206,6 +208,18 @@ impl Engine {
                 "its journal needs"
             },
         })
+    }
+
+    /// Whether upkeep uploads what there is.
+    ///
+    /// # Errors
+    /// `Unavailable`: says why not; `Closed`.
+    pub(crate) fn uploads_run(&self) -> Result<()> {
+        let upkeep = self.inner.upkeep.lock();
+        match upkeep.unwrap_or_else(PoisonError::into_inner).as_ref() {
+            Some(upkeep) => upkeep.uploads_run(),
+            None => Err(Error::new(Kind::Closed, "the store is shutting down")),
+        }
     }
 
     pub(crate) fn settings(&self) -> &Settings {

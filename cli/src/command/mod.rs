@@ -4,6 +4,7 @@ mod account;
 mod bulk;
 mod config;
 mod serve;
+mod snapshot;
 mod status;
 mod verify;
 
@@ -30,6 +31,7 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<ExitCode, Failure> {
         Command::Status => status::run(&checked, *output)?,
         Command::Account(what) => account::run(&checked, what, *output)?,
         Command::Verify => return verify::run(&checked, *output),
+        Command::Snapshot(what) => snapshot::run(&checked, what, *output)?,
         Command::Config(args::Config::Show) => config::show(&config, *output)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -6,11 +6,13 @@ mod collect;
 mod cut;
 mod evict;
 mod ship;
+mod snapshot;
 
 #[cfg(test)]
 pub(crate) use collect::collect;
 pub(crate) use evict::sweep_blobs;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -68,11 +70,26 @@ pub(crate) struct Progress {
     pub(crate) local_bytes: AtomicU64,
     pub(crate) unconfirmed_bytes: AtomicU64,
     pub(crate) stopped: std::sync::Mutex<Vec<String>>,
+    /// Why the snapshots of shards wait.
+    pub(crate) snapshots: std::sync::Mutex<BTreeMap<ShardNo, String>>,
     /// Why the bucket is not confirmed yet.
     pub(crate) unconfirmed: std::sync::Mutex<String>,
 }
 
 impl Progress {
+    fn is_confirmed(&self) -> bool {
+        self.confirmed.load(Ordering::Acquire)
+    }
+
+    fn tell_snapshot(&self, shard: ShardNo, why: Option<String>) {
+        let waits = self.snapshots.lock();
+        let mut waits = waits.unwrap_or_else(std::sync::PoisonError::into_inner);
+        match why {
+            Some(why) => waits.insert(shard, why),
+            None => waits.remove(&shard),
+        };
+    }
+
     fn unconfirmed(&self) -> std::sync::MutexGuard<'_, String> {
         self.unconfirmed
             .lock()
@@ -109,6 +126,7 @@ impl Upkeep {
         let (to_ship, ship_queue) = mpsc::unbounded_channel();
         let (to_collect, collect_queue) = mpsc::unbounded_channel();
         let (to_cut, cut_queue) = mpsc::unbounded_channel();
+        let (to_snapshot, snapshot_queue) = mpsc::unbounded_channel();
         let (to_evict, evict_queue) = mpsc::unbounded_channel();
         if is_unknown {
             tasks.spawn(confirm(engine.clone(), claims, Arc::clone(&progress)));
@@ -117,6 +135,11 @@ impl Upkeep {
         tasks.spawn(ship::run(engine.clone(), Arc::clone(&progress), ship_queue));
         tasks.spawn(collect::run(engine.clone(), collect_queue));
         tasks.spawn(cut::run(engine.clone(), cut_queue));
+        tasks.spawn(snapshot::run(
+            engine.clone(),
+            Arc::clone(&progress),
+            snapshot_queue,
+        ));
         tasks.spawn(evict::run(
             engine.clone(),
             Arc::clone(&progress),
@@ -131,13 +154,34 @@ impl Upkeep {
                     Notice::Sealed { .. } | Notice::Blobs { .. } => &to_ship,
                     Notice::Purgeable => &to_collect,
                     Notice::Stored => &to_evict,
-                    Notice::Held { .. } => &to_cut,
+                    Notice::Held { .. } => {
+                        drop(to_snapshot.send(notice.clone()));
+                        &to_cut
+                    }
                 };
                 // A task that ended is told no more.
                 drop(to.send(notice));
             }
         });
         Upkeep { tasks, progress }
+    }
+
+    /// Whether uploads go on.
+    ///
+    /// # Errors
+    /// `Unavailable`: says why not.
+    pub(crate) fn uploads_run(&self) -> crate::Result<()> {
+        let p = &self.progress;
+        let stopped = p
+            .stopped
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let why = match (p.is_confirmed(), stopped.first()) {
+            (true, None) => return Ok(()),
+            (true, Some(why)) => why.clone(),
+            (false, _) => format!("nothing is uploaded: {}", p.unconfirmed()),
+        };
+        Err(Error::new(Kind::Unavailable, why))
     }
 
     /// Ends all tasks, in the middle of whatever they do.
@@ -152,7 +196,15 @@ impl Upkeep {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         health.problems.extend(stopped.iter().cloned());
-        if !p.confirmed.load(Ordering::Acquire) {
+        let snapshots = p
+            .snapshots
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let waits = snapshots
+            .iter()
+            .map(|(shard, why)| format!("the snapshot of shard {} waits: {why}", shard.0));
+        health.problems.extend(waits);
+        if !p.is_confirmed() {
             health.problems.push(format!(
                 "nothing is uploaded or evicted: {}",
                 p.unconfirmed()

@@ -116,6 +116,10 @@ fn router(http: Arc<Http>, shutdown: Shutdown) -> Router {
         .route("/admin/account/rename", post(admin::rename_account))
         .route("/admin/account/delete", post(admin::delete_account))
         .route("/admin/verify", post(admin::verify))
+        .route(
+            "/admin/snapshot",
+            get(admin::snapshots).post(admin::take_snapshots),
+        )
         .route_layer(from_fn_with_state(Arc::clone(&http), bearer));
     Router::new()
         .route("/healthz", get(healthz))

@@ -3,6 +3,7 @@
 //! Promises: field names stay; numbers of more than 53 bits are hexadecimal text.
 
 mod account;
+mod snapshot;
 
 use coldpost_engine::{Health, verify};
 use jiff::tz::{Offset, TimeZone};
@@ -12,6 +13,7 @@ pub use account::{
     Account, Accounts, AddAccount, Added, Answer, Answers, Batch, Delete, Deleted, Done, Rename,
     SetPassword,
 };
+pub use snapshot::{Snapshot, SnapshotLine, Snapshots};
 
 /// `GET /admin/status`, `coldpost status --json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

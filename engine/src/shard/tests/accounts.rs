@@ -224,6 +224,7 @@ fn start(disk: Arc<dyn Disk>, scratch: &Path) -> crate::Result<Engine> {
             search_memory: Default::default(),
             header_texts: coldpost_tiers::cache::texts::TextsCache::new(0),
             read_ahead: Arc::default(),
+            snapshotting: Arc::default(),
             lock,
         }),
     })
