@@ -49,6 +49,9 @@ pub(crate) enum Command {
     /// Check the object store, and print what its key must be allowed
     #[command(subcommand)]
     Cold(Cold),
+    /// Take snapshots of the metadata into the object store, and list them
+    #[command(subcommand)]
+    Snapshot(Snapshot),
     /// Look at the settings
     #[command(subcommand)]
     Config(Config),
@@ -110,6 +113,15 @@ pub(crate) enum Cold {
         #[arg(long)]
         mirror: bool,
     },
+}
+
+/// `coldpost snapshot`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Snapshot {
+    /// Take one of every shard now
+    Now,
+    /// List those that there are, by shard, the oldest first
+    List,
 }
 
 /// `coldpost config`

@@ -46,6 +46,22 @@ impl Progress {
         progress
     }
 
+    /// Progress in words.
+    pub(crate) fn of_stages() -> Progress {
+        let progress = Progress::new();
+        let style = ProgressStyle::with_template("{msg}");
+        progress
+            .bar
+            .set_style(style.expect("the template is right"));
+        progress
+    }
+
+    /// What goes on now.
+    pub(crate) fn at_stage(&self, what: String) {
+        self.show();
+        self.bar.set_message(what);
+    }
+
     /// So many lines.
     pub(crate) fn at_line(&self, done: u64) {
         self.show();

@@ -335,7 +335,7 @@ async fn first_claim(cold: &ColdStore, claim: &Claim, dir: &Path) -> Result<()> 
     .write(dir)
 }
 
-/// Whether the bucket has nothing of a shard's journal but what this journal's sealed segments hold. An older copy of a data
+/// Whether the bucket has nothing of a shard's journal, nor a snapshot of it, but what this journal's sealed segments hold. An older copy of a data
 /// directory, or one that lost files, would give positions and UIDs a second time. `unsealed`: the first position behind them.
 ///
 /// # Errors
@@ -350,7 +350,7 @@ pub(crate) async fn check_end(cold: &ColdStore, claim: &Claim, unsealed: Positio
     let mut later = cold.list_after(&key::segments(shard), &before, Caller::Start);
     let found = loop {
         let Some(found) = later.try_next().await? else {
-            return Ok(());
+            return check_snapshots(cold, claim, unsealed).await;
         };
         // Whatever else lies there, and a store that lists more than it was asked for, say nothing.
         if matches!(found.key, Some(Key::Segment { epoch: of, first, .. }) if (of, first) >= (epoch, unsealed))
@@ -358,15 +358,37 @@ pub(crate) async fn check_end(cold: &ColdStore, claim: &Claim, unsealed: Positio
             break found;
         }
     };
+    Err(older(cold, claim, unsealed, &found.name))
+}
+
+/// A snapshot shows the end of a sealed segment, which the bucket may not have any more.
+async fn check_snapshots(cold: &ColdStore, claim: &Claim, unsealed: Position) -> Result<()> {
+    let Lineage { shard, epoch, .. } = claim.lineage;
+    let before = Key::Snapshot {
+        shard,
+        epoch,
+        position: Position(unsealed.0.saturating_sub(1)),
+    };
+    let mut later = cold.list_after(&key::snapshots(shard), &before, Caller::Start);
+    while let Some(found) = later.try_next().await? {
+        if matches!(found.key, Some(Key::Snapshot { epoch: of, position, .. }) if (of, position) >= (epoch, unsealed))
+        {
+            return Err(older(cold, claim, unsealed, &found.name));
+        }
+    }
+    Ok(())
+}
+
+fn older(cold: &ColdStore, claim: &Claim, unsealed: Position, found: &str) -> Error {
     let text = format!(
         "the sealed segments of shard {} end before entry {}, and {} has a later one ({}): this data directory is an older copy or lost files. \
          Put the newest copy back whole",
-        shard.0,
+        claim.lineage.shard.0,
         unsealed.0,
         cold.url(),
-        found.name
+        found
     );
-    Err(Error::new(Kind::Conflict, text))
+    Error::new(Kind::Conflict, text)
 }
 
 /// Makes a shard's directory and the one above it, durably and for their owner alone.

@@ -34,6 +34,7 @@ pub mod journal;
 pub mod mail;
 pub mod op;
 pub mod query;
+pub mod snapshot;
 pub mod verify;
 pub mod view;
 pub mod write;

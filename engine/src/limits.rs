@@ -141,6 +141,16 @@ pub const START_CHECK_MS: u64 = 500;
 pub const START_NEEDS_MS: u64 = 20_000;
 /// Milliseconds between two looks of an upkeep task.
 pub const UPKEEP_TICK_MS: u64 = 500;
+/// Seconds after which a snapshot is taken of a shard in which something changed.
+pub const SNAPSHOT_EVERY_S: i64 = 24 * 3_600;
+/// Bytes of sealed segments behind the newest snapshot after which another one is taken.
+pub const SNAPSHOT_EVERY_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+/// Milliseconds between two looks whether a snapshot is due.
+pub const SNAPSHOT_LOOK_MS: u64 = 60_000;
+/// Looks that are left out after a snapshot that failed.
+pub const SNAPSHOT_RETRY_LOOKS: u32 = 10;
+/// Milliseconds without an upload after which a snapshot that waits for some asks whether they were given up.
+pub const SNAPSHOT_STALLED_MS: u64 = 30_000;
 /// Bytes of a copy that `verify` reads at once.
 pub const VERIFY_PIECE_MAX: u64 = 8 * 1024 * 1024;
 /// Bytes of local segments that are worth a run of compaction; a quarter of `[hot] local_bodies` where that is less.
@@ -183,5 +193,7 @@ pub const DELETE_PASSES_MAX: u32 = 8;
 pub const CLOCKS_APART_SECONDS: i64 = 3_600;
 /// What is added to a date by which bytes are gone: looks are taken every hour, and work takes its time.
 pub const GONE_SLACK_SECONDS: i64 = 6 * 3_600;
-/// Seconds between two snapshots of a shard in which something changes.
-pub const SNAPSHOT_EVERY_SECONDS: i64 = 24 * 3_600;
+const _: () = assert!(
+    coldpost_tiers::limits::SNAPSHOT_RANGES_MAX * (16 + 4 + 32) + 256 <= META_MAX,
+    "the op about a snapshot names all of its ranges"
+);

@@ -219,6 +219,18 @@ impl Engine {
         })
     }
 
+    /// Whether upkeep uploads what there is.
+    ///
+    /// # Errors
+    /// `Unavailable`: says why not; `Closed`.
+    pub(crate) fn uploads_run(&self) -> Result<()> {
+        let upkeep = self.inner.upkeep.lock();
+        match upkeep.unwrap_or_else(PoisonError::into_inner).as_ref() {
+            Some(upkeep) => upkeep.uploads_run(),
+            None => Err(Error::new(Kind::Closed, "the store is shutting down")),
+        }
+    }
+
     pub(crate) fn settings(&self) -> &Settings {
         &self.inner.settings
     }

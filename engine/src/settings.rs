@@ -32,14 +32,14 @@ pub struct Settings {
     pub attachment_threshold: u64,
     /// For whom attachments of the same content are stored once.
     pub dedup: Dedup,
-    /// Points in time are kept for so long.
-    pub retention: Duration,
-    /// What was condemned is deleted after this.
-    pub grace: Duration,
-    /// A segment, or what has something dead in it, is rewritten at this age at the latest.
-    pub segment_age: Duration,
     /// An open segment that holds mail is cut at this age.
     pub cut_age: Duration,
+    /// How long a snapshot is kept; the newest one always is.
+    pub retention: Duration,
+    /// How long an object that nothing needs stays before it is deleted.
+    pub grace: Duration,
+    /// The age at which a segment, and an object that lost something, is written anew.
+    pub segment_age: Duration,
     /// What a new account has beside INBOX, subscribed; at most [`crate::limits::AUTOCREATE_MAX`].
     pub autocreate: Vec<NewMailbox>,
 }

@@ -26,7 +26,7 @@ use crate::local::{LocalStore, shard_dir};
 use crate::op::{LEVEL, Op};
 use crate::open::{Engine, Inner};
 use crate::settings::Settings;
-use crate::shard::{self, FetchSegments, OpenShard};
+use crate::shard::{self, FetchSegments, OpenShard, SnapshotSource};
 use crate::upkeep::{Notice, Upkeep};
 
 /// What the bucket says about our epochs.
@@ -349,6 +349,7 @@ async fn open_shards(
         let mut shards = Vec::new();
         let mut threads = Vec::new();
         for settings in opening {
+            crate::snapshot::clear(&*settings.disk, &settings.dir)?;
             let opened = shard::open(settings)?;
             shards.push(opened.shard);
             threads.extend(opened.threads);
@@ -377,6 +378,7 @@ pub(crate) fn open_shard(
         open_hot: Arc::new(HotTier::open),
         durable_every: Duration::from_millis(DURABLE_EVERY_MS),
         fetch: fetch_segments(cold.clone(), lineage, Handle::current()),
+        snapshots: Some(SnapshotSource::new(cold.clone(), Handle::current())),
         notices: notices.clone(),
     }
 }

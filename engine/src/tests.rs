@@ -42,10 +42,10 @@ pub(crate) fn settings(dir: &Path) -> Settings {
         mail_memory: 64 << 20,
         attachment_threshold: 64 << 10,
         dedup: Default::default(),
+        cut_age: Duration::from_secs(3600),
         retention: Duration::from_secs(14 * 86_400),
         grace: Duration::from_secs(86_400),
         segment_age: Duration::from_secs(30 * 86_400),
-        cut_age: Duration::from_secs(3600),
         autocreate: Vec::new(),
     }
 }

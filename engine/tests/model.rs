@@ -7,6 +7,8 @@ mod holes;
 mod mailboxes;
 #[path = "model/rows.rs"]
 mod rows;
+#[path = "model/snapshots.rs"]
+mod snapshots;
 #[path = "model/steps.rs"]
 mod steps;
 

@@ -43,10 +43,10 @@ impl Place {
             mail_memory: 16 << 20,
             attachment_threshold: 1 << 10,
             dedup: Default::default(),
+            cut_age: Duration::from_secs(3600),
             retention: Duration::from_secs(14 * 86_400),
             grace: Duration::from_secs(86_400),
             segment_age: Duration::from_secs(30 * 86_400),
-            cut_age: Duration::from_secs(3600),
             autocreate: Vec::new(),
         };
         runtime

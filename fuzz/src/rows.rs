@@ -11,7 +11,7 @@ use coldpost_tiers::codec::Reader;
 use coldpost_tiers::disk::RealDisk;
 use coldpost_tiers::hot::row::{
     AccountRow, Applied, BlobRow, ExpungedRow, Holes, HolesHead, MailboxRow, NameRow, ObjectRow,
-    Place, Row, Run,
+    Place, Row, Run, SnapshotRow,
 };
 use coldpost_tiers::hot::{HotTier, TableName};
 use coldpost_tiers::segment::SegmentReader;
@@ -36,7 +36,8 @@ pub const TARGET: Target = Target {
 };
 
 /// The byte of an entry.
-const ENTRY: u8 = 17;
+const ENTRY: u8 = 20;
+const _: () = assert!(TableName::ALL.len() == ENTRY as usize);
 /// Bytes of redb's cache while the seeds are read.
 const CACHE: usize = 1 << 20;
 
@@ -59,6 +60,7 @@ pub fn feed(input: &[u8]) -> usize {
             again::<Holes>(bytes);
             again::<HolesHead>(bytes);
         }
+        Some(TableName::Snapshots) => again::<SnapshotRow>(bytes),
         Some(TableName::Rows) => packed(bytes),
         Some(TableName::Outcomes) => drop(op::Outcome::decode(bytes)),
         Some(_) => extents(bytes),

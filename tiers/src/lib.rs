@@ -20,5 +20,6 @@ pub mod object;
 mod object_file;
 pub mod pool;
 pub mod segment;
+pub mod snapshot;
 
 pub use error::{Error, Kind, Result};

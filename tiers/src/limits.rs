@@ -52,6 +52,15 @@ pub const UPLOADS_MAX: usize = 2;
 pub const UPLOADS_WAITING_MAX: usize = 65_536;
 /// Bytes of an answer about a setting of the bucket.
 pub const BUCKET_ANSWER_MAX: usize = 1024 * 1024;
+/// Raw bytes of a range of a snapshot: what packing and loading one holds.
+pub const SNAPSHOT_RANGE_RAW_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of a range of a snapshot as an object.
+pub const SNAPSHOT_RANGE_MAX: u64 =
+    (SNAPSHOT_RANGE_RAW_MAX / FRAME_RAW_MAX * FRAME_STORED_MAX + 4096) as u64;
+/// Ranges of a snapshot: 27 GiB of rows.
+pub const SNAPSHOT_RANGES_MAX: usize = 7_000;
+/// Bytes of the manifest of a snapshot.
+pub const SNAPSHOT_MANIFEST_MAX: u64 = 512 * 1024;
 /// Blocking pieces of work (file reads, checksums, unpacking) at a time.
 pub const BLOCKING_MAX: usize = 16;
 
@@ -61,3 +70,8 @@ const _: () = assert!(
     "an index frame is whole in one read"
 );
 const _: () = assert!(ROW_MAX <= RECORD_MAX && FRAME_RAW_MAX <= RECORD_MAX);
+const _: () = assert!(
+    (SNAPSHOT_RANGES_MAX * (16 + 4 + 4 + 32) + OBJECT_KEY_MAX + 4096) as u64
+        <= SNAPSHOT_MANIFEST_MAX,
+    "a manifest holds all of its ranges"
+);

@@ -7,6 +7,7 @@ mod compact;
 mod config;
 mod gc;
 mod serve;
+mod snapshot;
 mod status;
 mod verify;
 
@@ -36,6 +37,7 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<ExitCode, Failure> {
         Command::Gc { apply } => gc::run(&checked, *apply, *output)?,
         Command::Compact => compact::run(&checked, *output)?,
         Command::Cold(what) => return cold::run(&checked, what, *output),
+        Command::Snapshot(what) => snapshot::run(&checked, what, *output)?,
         Command::Config(args::Config::Show) => config::show(&config, *output)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -17,8 +17,6 @@ use super::{Auth, Config};
 use crate::failure::Failure;
 use crate::logging;
 
-/// A segment, or what has something dead in it, is rewritten at this age at the latest.
-const SEGMENT_AGE: Duration = Duration::from_secs(30 * 86_400);
 /// An open segment that holds mail is cut at this age.
 const CUT_AGE: Duration = Duration::from_secs(60 * 60);
 /// The smallest segment: two entries of the largest size.
@@ -251,10 +249,10 @@ impl Config {
                 None | Some(Value(Dedup::Shard)) => settings::Dedup::Shard,
                 Some(Value(Dedup::Account)) => settings::Dedup::Account,
             },
-            retention: Duration::from_secs(14 * 86_400),
-            grace: Duration::from_secs(86_400),
-            segment_age: SEGMENT_AGE,
             cut_age: CUT_AGE,
+            retention: self.cold.retention.0.0,
+            grace: self.cold.grace.0.0,
+            segment_age: self.cold.segment_age.0.0,
             autocreate: self.first_mailboxes()?,
         })
     }

@@ -2,6 +2,7 @@
 //!
 //! Promises: a key that is not here is an error that names the nearest one; a wrong value is named with its key and where it came from.
 
+mod age;
 mod autocreate;
 mod check;
 mod cold;
@@ -16,6 +17,7 @@ use coldpost_engine::settings::MinFree;
 use coldpost_server::listen::Address;
 use serde::{Deserialize, Serialize};
 
+use age::Age;
 use autocreate::FirstMailbox;
 pub(crate) use check::Checked;
 use value::{Free, List, Secret, Size, Value, Whole};
@@ -207,7 +209,7 @@ impl Default for Journal {
 }
 
 /// `[cold]`
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 struct Cold {
     /// `file:///path` or `s3://bucket/prefix`; `cold` in the data directory when absent.
@@ -236,6 +238,35 @@ struct Cold {
     mirror_secret_access_key: Option<Value<Secret>>,
     /// Plain http to the mirror's endpoint.
     mirror_allow_http: Option<Value<Truth>>,
+    /// How long a snapshot is kept.
+    retention: Value<Age>,
+    /// How long what nothing needs stays before it is deleted.
+    grace: Value<Age>,
+    /// The age at which a segment is written anew.
+    segment_age: Value<Age>,
+}
+
+impl Default for Cold {
+    fn default() -> Cold {
+        Cold {
+            url: None,
+            endpoint: None,
+            region: None,
+            access_key_id: None,
+            secret_access_key: None,
+            allow_http: None,
+            dedup: None,
+            mirror: None,
+            mirror_endpoint: None,
+            mirror_region: None,
+            mirror_access_key_id: None,
+            mirror_secret_access_key: None,
+            mirror_allow_http: None,
+            retention: Value(Age::days(14)),
+            grace: Value(Age::days(1)),
+            segment_age: Value(Age::days(30)),
+        }
+    }
 }
 
 /// `[hot]`

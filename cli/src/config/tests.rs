@@ -63,6 +63,9 @@ fn without_a_file_everything_has_its_default() {
         segment_size = "8MiB"
 
         [cold]
+        retention = "14d"
+        grace = "1d"
+        segment_age = "30d"
 
         [hot]
         cache = "64MiB"

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use coldpost_tiers::Result;
-use coldpost_tiers::address::Extent;
+use coldpost_tiers::address::{Extent, ObjectId, ObjectKind};
 use coldpost_tiers::hot::row::{
     AccountRow, AccountState, BlobRow, Counted, ExpungedRow, MailboxRow, MailboxState, NameRow,
-    NameState, ObjectRow, Place, Row, Run,
+    NameState, ObjectRow, ObjectState, Place, Row, Run, SnapshotRow,
 };
 use coldpost_tiers::hot::{Snapshot, TableName, key};
 
@@ -223,6 +223,7 @@ fn objects(state: &Snapshot, places: &BTreeMap<Vec<u8>, Place>) -> Result<Vec<St
         }
         Ok(true)
     })?;
+    wrong.extend(snapshots(state, &mut objects)?);
     state.walk(TableName::Objects, &[], &[], |k, value| {
         let row = ObjectRow::decode("objects", value)?;
         let counted = objects.remove(k).unwrap_or(0);
@@ -244,5 +245,27 @@ fn objects(state: &Snapshot, places: &BTreeMap<Vec<u8>, Place>) -> Result<Vec<St
             .keys()
             .map(|k| format!("object {k:02x?} is named and not there")),
     );
+    Ok(wrong)
+}
+
+/// Counts the ranges that manifests name; each manifest is an object that was stored.
+fn snapshots(state: &Snapshot, objects: &mut BTreeMap<Vec<u8>, u64>) -> Result<Vec<String>> {
+    let mut wrong = Vec::new();
+    state.walk(TableName::Snapshots, &[], &[], |k, value| {
+        let kind = ObjectKind::SnapshotRange;
+        for id in SnapshotRow::decode("snapshots", value)?.ranges {
+            *objects
+                .entry(key::object(ObjectId { kind, id }))
+                .or_default() += 1;
+        }
+        let (position, epoch) = key::read_snapshot(k);
+        let manifest = ObjectId::numbered(ObjectKind::Snapshot, epoch, position.0);
+        let row = state.get(TableName::Objects, &key::object(manifest))?;
+        let row = row.map(|v| ObjectRow::decode("objects", &v)).transpose()?;
+        if row.is_none_or(|row| row.state == ObjectState::Local || row.last != position) {
+            wrong.push(format!("snapshot {k:02x?}: its manifest is not stored"));
+        }
+        Ok(true)
+    })?;
     Ok(wrong)
 }

@@ -14,6 +14,7 @@ mod mailbox;
 mod object;
 mod reference;
 mod relocate;
+mod snapshot;
 mod window;
 
 use coldpost_tiers::address::ObjectId;
@@ -244,6 +245,7 @@ impl Step<'_, '_> {
             Op::Relocate(relocate) => self.relocate(relocate),
             Op::Condemn(object) => self.condemn(*object),
             Op::Gone { object, blobs } => self.gone(*object, blobs),
+            Op::Snapshot(taken) => self.snapshot(taken),
             Op::Epoch(epoch) => {
                 fold.fork = epoch.fork;
                 self.epoch(epoch)

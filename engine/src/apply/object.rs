@@ -131,6 +131,9 @@ impl Step<'_, '_> {
                 self.batch.remove(TableName::Frames, &k)?;
             }
         }
+        if object.kind == ObjectKind::Snapshot {
+            self.forget_snapshot(object)?;
+        }
         for blob in blobs {
             self.forget_blob(object, *blob)?;
         }

@@ -86,7 +86,7 @@ impl Engine {
         // The next snapshot, the retention of those before it, and the grace of what that frees: objects, then what they held.
         [
             rewritten,
-            crate::limits::SNAPSHOT_EVERY_SECONDS,
+            crate::limits::SNAPSHOT_EVERY_S,
             seconds(settings.retention),
             seconds(settings.grace).saturating_mul(2),
             crate::limits::GONE_SLACK_SECONDS,

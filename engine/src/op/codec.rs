@@ -92,6 +92,7 @@ fn kind_of(op: &Op) -> u8 {
         Op::Condemn(_) => 22,
         Op::Gone { .. } => 23,
         Op::Epoch(_) => 24,
+        Op::Snapshot(_) => 31,
     }
 }
 
@@ -184,6 +185,7 @@ fn write_op(w: &mut Writer, op: &Op) {
         Op::Condemn(object) => objects::write_object(w, *object),
         Op::Gone { object, blobs } => objects::write_gone(w, *object, blobs),
         Op::Stored(stored) => objects::write_stored(w, stored),
+        Op::Snapshot(taken) => objects::write_snapshot(w, taken),
         Op::Epoch(e) => {
             w.u32(e.epoch.0)
                 .u32(e.parent.0)
@@ -362,6 +364,7 @@ fn read_op(r: &mut Reader<'_>, kind: u8, meta: &Bytes) -> Result<Option<Op>, Mal
         21 => Op::Relocate(objects::read(r)?),
         22 => Op::Condemn(objects::read_object(r)?),
         23 => objects::read_gone(r)?,
+        31 => Op::Snapshot(objects::read_snapshot(r)?),
         24 => Op::Epoch(EpochOp {
             epoch: Epoch(r.u32()?),
             parent: Epoch(r.u32()?),

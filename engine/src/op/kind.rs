@@ -122,6 +122,8 @@ pub enum Op {
         object: ObjectId,
         blobs: Vec<BlobId>,
     },
+    /// A snapshot is in the bucket.
+    Snapshot(SnapshotTaken),
 }
 
 /// Where the renaming or deleting of an account is, in this order but for the first.
@@ -292,6 +294,32 @@ pub struct Intent {
     pub given: Vec<ObjectId>,
 }
 
+/// A snapshot of the hot tier that is in the bucket, manifest and ranges.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotTaken {
+    /// Its manifest.
+    pub manifest: ObjectId,
+    /// Bytes of that.
+    pub bytes: u64,
+    /// BLAKE3 of that.
+    pub digest: [u8; 32],
+    /// The entry after which the rows stood as it shows them.
+    pub position: Position,
+    /// What the manifest names.
+    pub ranges: Vec<RangeTaken>,
+}
+
+/// A range of a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RangeTaken {
+    /// Its object id.
+    pub id: [u8; 16],
+    /// Bytes of the object.
+    pub bytes: u64,
+    /// BLAKE3 of it.
+    pub digest: [u8; 32],
+}
+
 /// What compaction moved. Ignored for whatever does not stand where it stood.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Relocate {
@@ -344,6 +372,16 @@ pub struct MovedBlob {
     pub to: (ObjectId, u64),
 }
 
+impl RangeTaken {
+    /// Its object.
+    pub fn object(&self) -> ObjectId {
+        ObjectId {
+            kind: ObjectKind::SnapshotRange,
+            id: self.id,
+        }
+    }
+}
+
 impl Op {
     /// Whose mail it may change.
     pub fn accounts(&self) -> Vec<AccountId> {
@@ -374,7 +412,8 @@ impl Op {
             | Op::Intent(_)
             | Op::Relocate(_)
             | Op::Condemn(_)
-            | Op::Gone { .. } => Vec::new(),
+            | Op::Gone { .. }
+            | Op::Snapshot(_) => Vec::new(),
         }
     }
 
@@ -407,6 +446,7 @@ impl Op {
                 | Op::Relocate(_)
                 | Op::Condemn(_)
                 | Op::Gone { .. }
+                | Op::Snapshot(_)
                 | Op::DeleteAccount {
                     step: AccountStep::Swept,
                     ..

@@ -9,8 +9,8 @@ pub mod uids;
 pub use codec::{EntryError, decode, encode};
 pub use kind::{
     AccountStep, Add, Carried, CopyUids, Entry, EpochOp, ExpungeUids, GroupId, How, Intent, LEVEL,
-    MovedBlob, MovedMessage, NewBlob, NewMessage, Op, OpId, Placed, Relocate, SetFlags, Stored,
-    Target,
+    MovedBlob, MovedMessage, NewBlob, NewMessage, Op, OpId, Placed, RangeTaken, Relocate, SetFlags,
+    SnapshotTaken, Stored, Target,
 };
 pub use outcome::{Outcome, Refusal, TargetOutcome};
 

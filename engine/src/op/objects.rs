@@ -1,4 +1,4 @@
-//! The ops about objects as bytes: `stored`, `intent`, `relocate`, `condemn`, `gone`.
+//! The ops about objects as bytes: `stored`, `intent`, `relocate`, `condemn`, `gone`, `snapshot`.
 
 use coldpost_tiers::address::{
     AccountId, BlobId, Epoch, MessageId, ObjectId, ObjectKind, Position,
@@ -7,7 +7,9 @@ use coldpost_tiers::codec::{Malformed, Reader, Writer};
 use coldpost_tiers::extent::{read_blob_record, read_extents, write_blob_record, write_extents};
 use coldpost_tiers::hot::row::FrameRow;
 
-use super::kind::{Intent, MovedBlob, MovedMessage, NewBlob, Op, Relocate, Stored};
+use super::kind::{
+    Intent, MovedBlob, MovedMessage, NewBlob, Op, RangeTaken, Relocate, SnapshotTaken, Stored,
+};
 
 pub(super) fn write_object(w: &mut Writer, object: ObjectId) {
     w.u8(object.kind as u8).raw(&object.id);
@@ -72,6 +74,33 @@ pub(super) fn read_intent(r: &mut Reader<'_>) -> Result<Intent, Malformed> {
     Ok(Intent {
         numbered: list(r, read_kind)?,
         given: list(r, read_object)?,
+    })
+}
+
+pub(super) fn write_snapshot(w: &mut Writer, taken: &SnapshotTaken) {
+    write_object(w, taken.manifest);
+    w.varint(taken.bytes)
+        .raw(&taken.digest)
+        .varint(taken.position.0);
+    w.count(taken.ranges.len());
+    for range in &taken.ranges {
+        w.raw(&range.id).varint(range.bytes).raw(&range.digest);
+    }
+}
+
+pub(super) fn read_snapshot(r: &mut Reader<'_>) -> Result<SnapshotTaken, Malformed> {
+    Ok(SnapshotTaken {
+        manifest: read_object(r)?,
+        bytes: r.varint()?,
+        digest: r.array()?,
+        position: Position(r.varint()?),
+        ranges: list(r, |r| {
+            Ok(RangeTaken {
+                id: r.array()?,
+                bytes: r.varint()?,
+                digest: r.array()?,
+            })
+        })?,
     })
 }
 

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use coldpost_tiers::hot::{CommitKind, HotTier};
 use tokio::sync::oneshot;
 
-use super::Shard;
 use super::journal_loop::Durable;
 use super::open::Ready;
+use super::{Moment, Shard};
 use crate::apply::{self, At, Fold};
 use crate::error::{Error, Kind, Result};
 use crate::ids::Position;
@@ -91,7 +91,7 @@ impl ApplyLoop {
                 None
             };
         }
-        self.apply(entries);
+        self.apply_all(entries);
         // After the answers: nobody waits for the hot tier's own sync.
         if self.is_due() {
             self.settle();
@@ -103,6 +103,30 @@ impl ApplyLoop {
                 path: segment.path().to_owned(),
             });
         }
+    }
+
+    /// All of them, in as many transactions as there are moments that somebody asked for.
+    fn apply_all(&mut self, mut entries: Vec<Waiting>) {
+        let id = |(_, record, _): &Waiting| record.entry.id;
+        while let Some(count) = self.shard.moments.ends_in(entries.iter().map(id)) {
+            let rest = entries.split_off(count);
+            let last = entries.last().map(|(at, ..)| at.position);
+            self.apply(std::mem::replace(&mut entries, rest));
+            self.give_moment(last);
+        }
+        self.apply(entries);
+    }
+
+    fn give_moment(&self, last: Option<Position>) {
+        let applied = self.fold.applied.clone();
+        let moment = match last == Some(applied.position) {
+            true => self.shard.hot.read().map(|state| Moment { state, applied }),
+            false => Err(Error::new(
+                Kind::Unavailable,
+                "the hot tier was reopened meanwhile; try again",
+            )),
+        };
+        self.shard.moments.give(moment);
     }
 
     fn apply(&mut self, entries: Vec<Waiting>) {

@@ -2,10 +2,12 @@
 //!
 //! The way of a change: `submit` → journal thread (a batch = what is waiting; one fsync) → apply thread (one transaction) → outcome.
 
+mod anew;
 mod apply_loop;
 mod group;
 mod hot_cell;
 mod journal_loop;
+mod moment;
 mod open;
 pub(crate) mod registry;
 mod replay;
@@ -17,8 +19,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub(crate) use anew::SnapshotSource;
 pub(crate) use group::{OpenGroup, group_rows};
 pub(crate) use hot_cell::HotCell;
+pub(crate) use moment::Moment;
 pub(crate) use open::{FetchSegments, OpenShard, is_foreign, open, open_groups};
 pub(crate) use replay::flush as flush_entries;
 pub(crate) use schema::older as older_schema;
@@ -64,6 +68,8 @@ pub(crate) struct Shard {
     pub(crate) left_groups: std::sync::Mutex<Vec<(crate::ids::AccountId, crate::op::GroupId)>>,
     /// Entries that may wait for the journal at a time.
     pub(crate) places: Arc<Semaphore>,
+    /// Who waits for the rows as they stand after an entry.
+    pub(crate) moments: moment::Moments,
     /// Why no more entries are taken, once that is so.
     pub(crate) down: std::sync::Mutex<Option<String>>,
 }

@@ -12,6 +12,7 @@ use coldpost_tiers::hot::{CommitKind, HotTier, Snapshot, TableName};
 use coldpost_tiers::segment::{Lineage, SegmentReader};
 use tokio::sync::Semaphore;
 
+use super::anew::{self, SnapshotSource};
 use super::apply_loop::{ApplyLoop, Reopen};
 use super::replay::replay;
 use super::{HotCell, Shard, journal_loop, schema};
@@ -41,6 +42,8 @@ pub(crate) struct OpenShard {
     pub durable_every: Duration,
     /// Gives the bytes of a segment that is not on local disk any more, as a file at a path: from the bucket.
     pub fetch: FetchSegments,
+    /// Where snapshots are, for a hot tier that is missing; none where there is no bucket.
+    pub snapshots: Option<SnapshotSource>,
     /// Where upkeep listens.
     pub notices: tokio::sync::mpsc::UnboundedSender<Notice>,
 }
@@ -134,6 +137,7 @@ pub(crate) fn open(settings: OpenShard) -> Result<Opened> {
         hot_durable: AtomicU64::new(hot_durable.0),
         submit: Mutex::new(Some(submit)),
         left_groups: Mutex::default(),
+        moments: super::moment::Moments::default(),
         places: Arc::new(Semaphore::new(QUEUE_ENTRIES_MAX)),
         down: Mutex::new(None),
     });
@@ -200,7 +204,7 @@ fn watch(shard: &Shard, name: &str, run: impl FnOnce()) {
     }
 }
 
-/// The hot tier and how far it came; a damaged one is set aside and made anew.
+/// The hot tier and how far it came; a damaged one is set aside, and one that is missing or has nothing is begun anew.
 fn hot_tier(settings: &OpenShard) -> Result<(HotTier, Fold)> {
     let path = settings.dir.join("hot.redb");
     let load = |hot: HotTier| -> Result<(HotTier, Fold)> {
@@ -220,16 +224,17 @@ fn hot_tier(settings: &OpenShard) -> Result<(HotTier, Fold)> {
         continues(&*settings.disk, &settings.dir, &fold)?;
         Ok((hot, fold))
     };
-    let damaged = match (settings.open_hot)(&path, settings.cache)
+    match (settings.open_hot)(&path, settings.cache)
         .map_err(Error::from)
         .and_then(|hot| of_this_schema(settings, hot, &path))
         .and_then(load)
     {
-        Ok(opened) => return Ok(opened),
-        Err(e) if e.kind() == Kind::Corrupt => e,
+        Ok((hot, fold)) if fold.applied.position > Position(0) => return Ok((hot, fold)),
+        Ok(empty) => drop(empty),
+        Err(e) if e.kind() == Kind::Corrupt => set_aside(&*settings.disk, &settings.dir, &e)?,
         Err(e) => return Err(e),
-    };
-    set_aside(&*settings.disk, &settings.dir, &damaged)?;
+    }
+    anew::begin(settings)?;
     load((settings.open_hot)(&path, settings.cache)?)
 }
 
@@ -272,7 +277,14 @@ fn replayed(settings: &OpenShard, hot: HotTier, mut fold: Fold, last: Position) 
             replay(settings, &hot, &mut fold, last)?;
             Ok(Ready { hot, fold, durable })
         }
-        Err(e) => Err(e),
+        Err(e) => {
+            if durable == Position(0) && e.kind() != Kind::Unavailable {
+                // What it has is no store: the next start looks again where to begin.
+                drop(hot);
+                drop(settings.disk.remove(&settings.dir.join("hot.redb")));
+            }
+            Err(e)
+        }
     }
 }
 

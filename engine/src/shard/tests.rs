@@ -3,6 +3,7 @@
 mod accounts;
 mod anew;
 mod kit;
+mod moments;
 mod troubled;
 
 use std::sync::mpsc;

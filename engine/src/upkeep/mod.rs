@@ -8,6 +8,7 @@ mod cut;
 mod delete;
 mod evict;
 mod ship;
+mod snapshot;
 mod store;
 
 #[cfg(test)]
@@ -15,6 +16,7 @@ pub(crate) use collect::collect;
 pub use delete::{DeadObject, Deleted};
 pub(crate) use evict::sweep_blobs;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -75,11 +77,26 @@ pub(crate) struct Progress {
     pub(crate) stopped: std::sync::Mutex<Vec<String>>,
     /// What is wrong with the bucket's permissions and settings.
     pub(crate) findings: std::sync::Mutex<Vec<String>>,
+    /// Why the snapshots of shards wait.
+    pub(crate) snapshots: std::sync::Mutex<BTreeMap<ShardNo, String>>,
     /// Why the bucket is not confirmed yet.
     pub(crate) unconfirmed: std::sync::Mutex<String>,
 }
 
 impl Progress {
+    fn is_confirmed(&self) -> bool {
+        self.confirmed.load(Ordering::Acquire)
+    }
+
+    fn tell_snapshot(&self, shard: ShardNo, why: Option<String>) {
+        let waits = self.snapshots.lock();
+        let mut waits = waits.unwrap_or_else(std::sync::PoisonError::into_inner);
+        match why {
+            Some(why) => waits.insert(shard, why),
+            None => waits.remove(&shard),
+        };
+    }
+
     fn unconfirmed(&self) -> std::sync::MutexGuard<'_, String> {
         self.unconfirmed
             .lock()
@@ -125,6 +142,7 @@ impl Upkeep {
         let (to_ship, ship_queue) = mpsc::unbounded_channel();
         let (to_collect, collect_queue) = mpsc::unbounded_channel();
         let (to_cut, cut_queue) = mpsc::unbounded_channel();
+        let (to_snapshot, snapshot_queue) = mpsc::unbounded_channel();
         let (to_evict, evict_queue) = mpsc::unbounded_channel();
         let (to_compact, compact_queue) = mpsc::unbounded_channel();
         if is_unknown {
@@ -134,6 +152,11 @@ impl Upkeep {
         tasks.spawn(ship::run(engine.clone(), Arc::clone(&progress), ship_queue));
         tasks.spawn(collect::run(engine.clone(), collect_queue));
         tasks.spawn(cut::run(engine.clone(), cut_queue));
+        tasks.spawn(snapshot::run(
+            engine.clone(),
+            Arc::clone(&progress),
+            snapshot_queue,
+        ));
         tasks.spawn(evict::run(
             engine.clone(),
             Arc::clone(&progress),
@@ -157,13 +180,34 @@ impl Upkeep {
                     Notice::Sealed { .. } | Notice::Blobs { .. } => &to_ship,
                     Notice::Purgeable => &to_collect,
                     Notice::Stored => &to_evict,
-                    Notice::Held { .. } => &to_cut,
+                    Notice::Held { .. } => {
+                        drop(to_snapshot.send(notice.clone()));
+                        &to_cut
+                    }
                 };
                 // A task that ended is told no more.
                 drop(to.send(notice));
             }
         });
         Upkeep { tasks, progress }
+    }
+
+    /// Whether uploads go on.
+    ///
+    /// # Errors
+    /// `Unavailable`: says why not.
+    pub(crate) fn uploads_run(&self) -> crate::Result<()> {
+        let p = &self.progress;
+        let stopped = p
+            .stopped
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let why = match (p.is_confirmed(), stopped.first()) {
+            (true, None) => return Ok(()),
+            (true, Some(why)) => why.clone(),
+            (false, _) => format!("nothing is uploaded: {}", p.unconfirmed()),
+        };
+        Err(Error::new(Kind::Unavailable, why))
     }
 
     /// Ends all tasks, in the middle of whatever they do.
@@ -179,7 +223,15 @@ impl Upkeep {
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         health.problems.extend(stopped.iter().cloned());
         store::report(p, health);
-        if !p.confirmed.load(Ordering::Acquire) {
+        let snapshots = p
+            .snapshots
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let waits = snapshots
+            .iter()
+            .map(|(shard, why)| format!("the snapshot of shard {} waits: {why}", shard.0));
+        health.problems.extend(waits);
+        if !p.is_confirmed() {
             health.problems.push(format!(
                 "nothing is uploaded or evicted: {}",
                 p.unconfirmed()

@@ -1,4 +1,4 @@
-//! The administration: what `coldpost status`, `account` and `verify` ask a running daemon.
+//! The administration: what `coldpost status`, `account`, `verify` and `snapshot` ask a running daemon.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,7 +9,7 @@ use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use coldpost_engine::{Error, Kind, verify};
+use coldpost_engine::{Error, Kind, snapshot, verify};
 use futures::stream;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -20,7 +20,8 @@ use super::Http;
 use super::limits::{ACCOUNTS_MAX, ALIVE_EVERY, PROGRESS_EVERY};
 use super::wire::{
     Accounts, AddAccount, Added, Answer, Answers, Batch, Collected, CompactLine, Delete, Deleted,
-    Done, Failure, Garbage, Rename, SetPassword, Status, VerifyLine, in_full,
+    Done, Failure, Garbage, Rename, SetPassword, SnapshotLine, Snapshots, Status, VerifyLine,
+    in_full,
 };
 use crate::answer::answer;
 
@@ -138,7 +139,7 @@ pub(super) async fn verify(State(http): State<Arc<Http>>) -> Result<Response, Fa
                 "a verification is running already; wait for its end",
             )
         })?;
-    let (lines, receiver) = unbounded_channel();
+    let (lines, receiver) = unbounded_channel::<VerifyLine>();
     let engine = http.engine.clone();
     let task = tokio::spawn(async move {
         let mut reporter = Reporter {
@@ -146,28 +147,53 @@ pub(super) async fn verify(State(http): State<Arc<Http>>) -> Result<Response, Fa
             last_progress: None,
         };
         let end = verify::verify(verify::Target::Running(&engine), &mut |event| {
-            reporter.report(event)
+            let is_progress = matches!(event, verify::Event::Progress { .. });
+            reporter.report(event.into(), is_progress);
         })
         .await;
         // Nobody listens any more: there is nobody to tell.
         let _ = lines.send(end.into());
         drop(permit);
     });
-    Ok(in_lines(Running {
-        lines: receiver,
-        task,
-    }))
+    Ok(Running::response(receiver, task))
+}
+
+/// `GET /admin/snapshot`
+pub(super) async fn snapshots(State(http): State<Arc<Http>>) -> Result<Json<Snapshots>, Failed> {
+    let known = http.engine.snapshots()?;
+    let snapshots = known.into_iter().map(Into::into).collect();
+    Ok(Json(Snapshots { snapshots }))
+}
+
+/// `POST /admin/snapshot`: a JSON object a line, the last is `done` or `failed`.
+pub(super) async fn take_snapshots(State(http): State<Arc<Http>>) -> Response {
+    let (lines, receiver) = unbounded_channel::<SnapshotLine>();
+    let engine = http.engine.clone();
+    let task = tokio::spawn(async move {
+        let mut reporter = Reporter {
+            lines: lines.clone(),
+            last_progress: None,
+        };
+        let mut report = |event| {
+            let is_progress = matches!(event, snapshot::Event::Progress { .. });
+            reporter.report(SnapshotLine::from(event), is_progress);
+        };
+        let end = engine.snapshot_now(&mut report).await;
+        // Nobody listens any more: there is nobody to tell.
+        let _ = lines.send(end.into());
+    });
+    Running::response(receiver, task)
 }
 
 /// Hands events on, of progress only some. Damage is never dropped: its number bounds the queue.
-struct Reporter {
-    lines: UnboundedSender<VerifyLine>,
+struct Reporter<T> {
+    lines: UnboundedSender<T>,
     last_progress: Option<Instant>,
 }
 
-impl Reporter {
-    fn report(&mut self, event: verify::Event) {
-        if matches!(event, verify::Event::Progress { .. }) {
+impl<T> Reporter<T> {
+    fn report(&mut self, line: T, is_progress: bool) {
+        if is_progress {
             if self
                 .last_progress
                 .is_some_and(|last| last.elapsed() < PROGRESS_EVERY)
@@ -177,7 +203,7 @@ impl Reporter {
             self.last_progress = Some(Instant::now());
         }
         // Who asked went away: the task is ended by `Running`.
-        let _ = self.lines.send(event.into());
+        let _ = self.lines.send(line);
     }
 }
 
@@ -197,10 +223,7 @@ pub(super) async fn compact(State(http): State<Arc<Http>>) -> Response {
         let end = engine.compact_now(&mut tell).await;
         let _ = lines.send(end.into());
     });
-    in_lines(Running {
-        lines: receiver,
-        task,
-    })
+    Running::response(receiver, task)
 }
 
 /// `GET /admin/gc`
@@ -213,22 +236,22 @@ pub(super) async fn collect(State(http): State<Arc<Http>>) -> Result<Json<Collec
     Ok(Json(http.engine.delete_now().await?.into()))
 }
 
-/// What is going on, line by line.
-fn in_lines<T: Serialize + Send + 'static>(running: Running<T>) -> Response {
-    let body = Body::from_stream(stream::unfold(running, |mut running| async {
-        let line = running.next().await?;
-        Some((Ok::<_, std::convert::Infallible>(line), running))
-    }));
-    ([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response()
-}
-
-/// Work that somebody reads about; it ends when its reader goes away.
+/// Work that somebody reads of; it ends when its reader goes away.
 struct Running<T> {
     lines: UnboundedReceiver<T>,
     task: JoinHandle<()>,
 }
 
-impl<T: Serialize> Running<T> {
+impl<T: Serialize + Send + 'static> Running<T> {
+    fn response(lines: UnboundedReceiver<T>, task: JoinHandle<()>) -> Response {
+        let running = Running { lines, task };
+        let body = Body::from_stream(stream::unfold(running, |mut running| async {
+            let line = running.next().await?;
+            Some((Ok::<_, std::convert::Infallible>(line), running))
+        }));
+        ([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response()
+    }
+
     /// The next line; an empty one when there was none for long.
     async fn next(&mut self) -> Option<Bytes> {
         let mut line = match timeout(ALIVE_EVERY, self.lines.recv()).await {

@@ -118,6 +118,10 @@ fn router(http: Arc<Http>, shutdown: Shutdown) -> Router {
         .route("/admin/verify", post(admin::verify))
         .route("/admin/compact", post(admin::compact))
         .route("/admin/gc", get(admin::garbage).post(admin::collect))
+        .route(
+            "/admin/snapshot",
+            get(admin::snapshots).post(admin::take_snapshots),
+        )
         .route_layer(from_fn_with_state(Arc::clone(&http), bearer));
     Router::new()
         .route("/healthz", get(healthz))

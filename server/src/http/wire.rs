@@ -4,6 +4,7 @@
 
 mod account;
 mod bucket;
+mod snapshot;
 mod upkeep;
 
 use coldpost_engine::{Health, verify};
@@ -15,6 +16,7 @@ pub use account::{
     SetPassword,
 };
 pub use bucket::{Bucket, Requests};
+pub use snapshot::{Snapshot, SnapshotLine, Snapshots};
 pub use upkeep::{Collected, CompactLine, Garbage, Object};
 
 /// `GET /admin/status`, `coldpost status --json`.

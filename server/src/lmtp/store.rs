@@ -103,6 +103,9 @@ pub(crate) mod tests {
             mail_memory: 1 << 20,
             attachment_threshold: 64 << 10,
             cut_age: Duration::from_secs(3600),
+            retention: Duration::from_secs(14 * 86_400),
+            grace: Duration::from_secs(86_400),
+            segment_age: Duration::from_secs(30 * 86_400),
             autocreate: Vec::new(),
         }
     }

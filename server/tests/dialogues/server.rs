@@ -209,6 +209,9 @@ fn settings(data: &Path, keep_local: bool) -> Settings {
         mail_memory: 16 << 20,
         attachment_threshold: 64 << 10,
         cut_age: Duration::from_secs(if keep_local { 3600 } else { 0 }),
+        retention: Duration::from_secs(14 * 86_400),
+        grace: Duration::from_secs(86_400),
+        segment_age: Duration::from_secs(30 * 86_400),
         autocreate: Vec::new(),
     }
 }

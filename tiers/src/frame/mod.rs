@@ -23,6 +23,10 @@ pub const RECORD: u32 = 0x184D_2A52;
 pub const PLACE: u32 = 0x184D_2A53;
 /// Magic number of what stands before a blob in a pack.
 pub const BLOB: u32 = 0x184D_2A54;
+/// Magic number of the frame of a snapshot's manifest.
+pub const MANIFEST: u32 = 0x184D_2A5B;
+/// Magic number of the frame at the beginning of a range of a snapshot.
+pub const RANGE: u32 = 0x184D_2A5C;
 /// Magic number of an index frame.
 pub const INDEX: u32 = 0x184D_2A5D;
 /// Magic number of a footer.

@@ -141,6 +141,21 @@ pub fn thread(account: AccountId, hash: u64) -> Vec<u8> {
     key
 }
 
+/// snapshots: position and epoch of a manifest.
+pub fn snapshot(position: Position, epoch: Epoch) -> Vec<u8> {
+    let mut key = position.0.to_be_bytes().to_vec();
+    key.extend_from_slice(&epoch.0.to_be_bytes());
+    key
+}
+
+/// Position and epoch of a key made by [`snapshot`]; zeros for what is too short.
+pub fn read_snapshot(key: &[u8]) -> (Position, Epoch) {
+    let position = key.first_chunk::<8>().map_or(0, |b| u64::from_be_bytes(*b));
+    let epoch = key.get(8..).and_then(<[u8]>::first_chunk::<4>);
+    let epoch = epoch.map_or(0, |b| u32::from_be_bytes(*b));
+    (Position(position), Epoch(epoch))
+}
+
 /// objects.
 pub fn object(object: ObjectId) -> Vec<u8> {
     let mut key = Vec::with_capacity(17);

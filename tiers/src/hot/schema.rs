@@ -32,13 +32,14 @@ pub enum TableName {
     Holes,
     Frames,
     Contents,
+    Snapshots,
 }
 
 pub(super) type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
 impl TableName {
     /// All tables, in the order in which digests read them.
-    pub const ALL: [TableName; 19] = [
+    pub const ALL: [TableName; 20] = [
         TableName::Meta,
         TableName::Accounts,
         TableName::Names,
@@ -58,6 +59,7 @@ impl TableName {
         TableName::Holes,
         TableName::Frames,
         TableName::Contents,
+        TableName::Snapshots,
     ];
 
     /// Its name in the file.
@@ -82,7 +84,15 @@ impl TableName {
             TableName::Holes => "holes",
             TableName::Frames => "frames",
             TableName::Contents => "contents",
+            TableName::Snapshots => "snapshots",
         }
+    }
+
+    /// The table of that name, if we know one.
+    pub fn named(name: &str) -> Option<TableName> {
+        TableName::ALL
+            .into_iter()
+            .find(|table| table.name() == name)
     }
 
     pub(super) fn definition(self) -> Definition {

@@ -137,7 +137,7 @@ impl HotTier {
         let lacks_tables = {
             let read = hot.guard.run("begin", || hot.db().begin_read())?;
             hot.guard.run("its tables", || {
-                match read.open_table(TableName::Contents.definition()) {
+                match read.open_table(TableName::Snapshots.definition()) {
                     Err(redb::TableError::TableDoesNotExist(_)) => Ok(true),
                     opened => opened.map(|_| false),
                 }

@@ -56,6 +56,20 @@ fn relocate() -> impl Strategy<Value = Relocate> {
         })
 }
 
+fn snapshot() -> impl Strategy<Value = SnapshotTaken> {
+    let range = any::<([u8; 16], u64, [u8; 32])>();
+    let range = range.prop_map(|(id, bytes, digest)| RangeTaken { id, bytes, digest });
+    (object(), any::<(u64, [u8; 32], u64)>(), vec(range, 0..5)).prop_map(
+        |(manifest, (bytes, digest, position), ranges)| SnapshotTaken {
+            manifest,
+            bytes,
+            digest,
+            position: Position(position),
+            ranges,
+        },
+    )
+}
+
 pub(super) fn object_op() -> impl Strategy<Value = Op> {
     let blobs = vec(any::<[u8; 16]>().prop_map(BlobId), 0..4);
     let intent = (vec(object(), 0..4), vec(object(), 0..4)).prop_map(|(numbered, given)| Intent {
@@ -65,6 +79,7 @@ pub(super) fn object_op() -> impl Strategy<Value = Op> {
     prop_oneof![
         intent.prop_map(Op::Intent),
         relocate().prop_map(Op::Relocate),
+        snapshot().prop_map(Op::Snapshot),
         object().prop_map(Op::Condemn),
         (object(), blobs).prop_map(|(object, blobs)| Op::Gone { object, blobs }),
     ]

@@ -79,6 +79,7 @@ pub(super) fn open_settings(setup: Setup, shard: ShardNo) -> OpenShard {
         open_hot: Arc::new(move |path, cache| HotTier::open_on(&*hot, path, cache)),
         durable_every: setup.durable_every,
         fetch: Arc::new(nothing),
+        snapshots: None,
         notices: tokio::sync::mpsc::unbounded_channel().0,
     }
 }
@@ -243,7 +244,7 @@ impl Change {
 }
 
 /// The rows that the journal on this disk gives from the beginning, up to `last`, and the position it reached.
-fn replayed(disk: &FaultyDisk, last: Position) -> (HotTier, Fold) {
+pub(super) fn replayed(disk: &FaultyDisk, last: Position) -> (HotTier, Fold) {
     let hot = HotTier::open_on(&FaultyDisk::new(), Path::new("hot.redb"), CACHE).unwrap();
     let mut fold = Fold::load(&hot.read().unwrap()).unwrap();
     for file in local_segments(disk, &dir().join("journal")).unwrap() {

@@ -7,6 +7,7 @@ mod message;
 mod outcomes;
 mod place;
 mod run;
+mod snapshot;
 mod thread;
 
 pub use account::{AccountRow, AccountState, MailboxRow, MailboxState, NameRow, NameState};
@@ -16,6 +17,7 @@ pub use message::{Origin, Place};
 pub use outcomes::{KeptOutcome, OutcomesRow};
 pub use place::{Applied, BlobRow, Counted, ObjectRow, ObjectState, ObjectTimes};
 pub use run::{Cause, ExpungedRow, RUN_ENTRIES_MAX, Run, RunEntry};
+pub use snapshot::SnapshotRow;
 pub use thread::ThreadRow;
 
 use crate::codec::{Malformed, Reader};

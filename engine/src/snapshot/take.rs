@@ -1,0 +1,363 @@
+//! Takes one: cut, pack, wait, announce, upload, read back, tell.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use coldpost_tiers::address::ObjectId;
+use coldpost_tiers::cold::{Caller, Key};
+use coldpost_tiers::disk::{Disk, failed};
+use coldpost_tiers::hot::row::{Counted, ObjectRow, ObjectState, Row};
+use coldpost_tiers::hot::{Snapshot as Rows, TableName};
+use coldpost_tiers::segment::Lineage;
+use coldpost_tiers::snapshot::{Manifest, Moment, RangeRef, pack};
+use tokio::sync::{OwnedMutexGuard, mpsc};
+
+use super::{Event, Report, Snapshot, Stage, known, row_of};
+use crate::error::{Error, Kind, Result};
+use crate::ids::{Epoch, Position, ShardNo};
+use crate::journal::embedded::local_segments;
+use crate::limits::{OP_MESSAGES_MAX, SNAPSHOT_STALLED_MS, UPKEEP_TICK_MS};
+use crate::op::{Intent, Op, Outcome, RangeTaken, SnapshotTaken};
+use crate::open::Engine;
+use crate::shard::{self, Shard};
+
+/// The manifest's file.
+const MANIFEST: &str = "manifest";
+
+/// `DIR/shards/<n>/snapshot`.
+fn folder(dir: &Path) -> PathBuf {
+    dir.join("snapshot")
+}
+
+fn range_file(dir: &Path, number: usize) -> PathBuf {
+    folder(dir).join(format!("{number:08x}"))
+}
+
+/// Removes the local files of a snapshot, if there are any.
+///
+/// # Errors
+/// `Unavailable` when the disk refuses.
+pub(crate) fn clear(disk: &dyn Disk, dir: &Path) -> Result<()> {
+    let folder = folder(dir);
+    let names = match disk.list(&folder) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        names => names.map_err(|e| failed("list", &folder, e))?,
+    };
+    for name in names {
+        let path = folder.join(name);
+        disk.remove(&path).map_err(|e| failed("remove", &path, e))?;
+    }
+    Ok(())
+}
+
+/// A snapshot in local files.
+struct Packed {
+    manifest: Manifest,
+    object: Vec<u8>,
+    digest: [u8; 32],
+    /// What must be in the bucket before it is there.
+    needed: Vec<ObjectId>,
+}
+
+impl Packed {
+    fn taken(&self) -> SnapshotTaken {
+        let range = |range: &RangeRef| RangeTaken {
+            id: range.id,
+            bytes: range.bytes,
+            digest: range.digest,
+        };
+        SnapshotTaken {
+            manifest: self.manifest.moment.object(),
+            bytes: length(self.object.len()),
+            digest: self.digest,
+            position: self.manifest.moment.position,
+            ranges: self.manifest.ranges.iter().map(range).collect(),
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        let ranges = self.manifest.ranges.iter().map(|range| range.bytes);
+        ranges.sum::<u64>() + length(self.object.len())
+    }
+}
+
+fn length(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
+}
+
+impl Engine {
+    /// Takes a snapshot of one shard; waits while another one is taken.
+    ///
+    /// # Errors
+    /// As [`Engine::snapshot_now`].
+    pub(crate) async fn snapshot_shard(&self, no: ShardNo, report: Report<'_>) -> Result<Snapshot> {
+        let turn = Arc::clone(&self.inner.turns.snapshotting)
+            .lock_owned()
+            .await;
+        let shard = self.shard(no)?;
+        self.room()?;
+        self.uploads_run()?;
+        let (turn, packed) = self.pack_rows(&shard, turn, report).await?;
+        let done = self.publish(&shard, &packed, report).await;
+        clear(&*self.disk(), &shard.dir)?;
+        drop(turn);
+        done?;
+        let position = packed.manifest.moment.position;
+        let lost = || Error::new(Kind::Internal, "the snapshot has no row");
+        known(&shard)?
+            .into_iter()
+            .find(|s| s.position == position)
+            .ok_or_else(lost)
+    }
+
+    /// Ends the segment and writes the rows of that moment to local files.
+    async fn pack_rows(
+        &self,
+        shard: &Arc<Shard>,
+        turn: OwnedMutexGuard<()>,
+        report: Report<'_>,
+    ) -> Result<(OwnedMutexGuard<()>, Packed)> {
+        clear(&*self.disk(), &shard.dir)?;
+        let moment = shard.cut_here().await?;
+        let (engine, of) = (self.clone(), Arc::clone(shard));
+        let (tell, mut told) = mpsc::unbounded_channel();
+        // It goes on when whoever asked went away: so long nobody else has its turn.
+        let packing = tokio::task::spawn_blocking(move || {
+            let packed = pack_files(&engine, &of, moment, &tell);
+            packed.map(|packed| (turn, packed))
+        });
+        while let Some(done) = told.recv().await {
+            report(progress(shard.no, Stage::Packing, done, 0));
+        }
+        let died = |e| Error::with_source(Kind::Internal, "packing a snapshot failed", e);
+        packing.await.map_err(died)?
+    }
+
+    /// Everything that follows the local files.
+    async fn publish(&self, shard: &Arc<Shard>, packed: &Packed, report: Report<'_>) -> Result<()> {
+        self.wait_for(shard, packed.needed.clone(), report).await?;
+        let taken = packed.taken();
+        let ranges = taken.ranges.iter().map(RangeTaken::object);
+        let objects: Vec<_> = ranges.chain([taken.manifest]).collect();
+        for given in objects.chunks(OP_MESSAGES_MAX) {
+            let intent = Intent {
+                numbered: Vec::new(),
+                given: given.to_vec(),
+            };
+            applied(&shard.change(Op::Intent(intent)).await?)?;
+        }
+        self.upload(shard, packed, report).await?;
+        self.compare(shard, packed, report).await?;
+        applied(&shard.change(Op::Snapshot(taken)).await?)
+    }
+
+    /// Waits until upkeep has shipped what the rows refer to, however long the bucket takes.
+    async fn wait_for(
+        &self,
+        shard: &Shard,
+        mut needed: Vec<ObjectId>,
+        report: Report<'_>,
+    ) -> Result<()> {
+        let total = length(needed.len());
+        let mut stalled = 0;
+        loop {
+            let before = needed.len();
+            let state = shard.hot.read()?;
+            let mut left = Vec::new();
+            for object in needed {
+                let row = row_of(&state, object)?;
+                if row.is_none_or(|row| row.state == ObjectState::Local) {
+                    left.push(object);
+                }
+            }
+            drop(state);
+            needed = left;
+            if needed.is_empty() {
+                return Ok(());
+            }
+            report(progress(
+                shard.no,
+                Stage::Waiting,
+                total - length(needed.len()),
+                total,
+            ));
+            if let Some(why) = shard.down() {
+                return Err(Error::new(Kind::Unavailable, why));
+            }
+            stalled = if needed.len() < before {
+                0
+            } else {
+                stalled + UPKEEP_TICK_MS
+            };
+            if stalled >= SNAPSHOT_STALLED_MS {
+                self.uploads_run()?;
+            }
+            tokio::time::sleep(Duration::from_millis(UPKEEP_TICK_MS)).await;
+        }
+    }
+
+    async fn upload(&self, shard: &Shard, packed: &Packed, report: Report<'_>) -> Result<()> {
+        let (cold, total) = (&self.inner.cold, packed.bytes());
+        if !cold
+            .is_claimed(shard.no, shard.epoch, Caller::Snapshot)
+            .await?
+        {
+            let text = format!("{} does not hold this store now", cold.url());
+            return Err(Error::new(Kind::Unavailable, text));
+        }
+        let mut done = 0;
+        for (number, range) in packed.manifest.ranges.iter().enumerate() {
+            report(progress(shard.no, Stage::Uploading, done, total));
+            let file = range_file(&shard.dir, number);
+            self.put(shard, range.object(), &file, range.digest).await?;
+            done += range.bytes;
+        }
+        // Whoever finds a manifest finds its ranges.
+        let file = folder(&shard.dir).join(MANIFEST);
+        let manifest = packed.manifest.moment.object();
+        self.put(shard, manifest, &file, packed.digest).await
+    }
+
+    /// Looks for a later writer, then puts.
+    async fn put(
+        &self,
+        shard: &Shard,
+        object: ObjectId,
+        file: &Path,
+        digest: [u8; 32],
+    ) -> Result<()> {
+        let (cold, next) = (&self.inner.cold, Epoch(shard.epoch.0.saturating_add(1)));
+        if cold.is_claimed(shard.no, next, Caller::Snapshot).await? {
+            let text = format!("a writer in epoch {} has taken the store over", next.0);
+            shard.set_down(text.clone());
+            return Err(Error::new(Kind::Conflict, text));
+        }
+        let key = Key::of(shard.no, &object);
+        let put = cold.put_file(&key, file, digest, Caller::Snapshot).await;
+        Ok(put.map(drop)?)
+    }
+
+    /// Reads everything back.
+    async fn compare(&self, shard: &Shard, packed: &Packed, report: Report<'_>) -> Result<()> {
+        let taken = packed.taken();
+        let ranges = taken.ranges.iter().map(|r| (r.object(), r.digest, r.bytes));
+        let mut done = 0;
+        for (object, digest, bytes) in ranges.chain([(taken.manifest, taken.digest, taken.bytes)]) {
+            report(progress(shard.no, Stage::Comparing, done, packed.bytes()));
+            let key = Key::of(shard.no, &object);
+            let found = self.inner.cold.digest(&key, Caller::Snapshot).await?;
+            if found != (digest, bytes) {
+                let text = format!(
+                    "{key} does not come back from {} as it was put there: the snapshot is given up; look at that store",
+                    self.inner.cold.url()
+                );
+                return Err(Error::new(Kind::Corrupt, text));
+            }
+            done += bytes;
+        }
+        Ok(())
+    }
+}
+
+fn progress(shard: ShardNo, stage: Stage, done: u64, total: u64) -> Event {
+    Event::Progress {
+        shard,
+        stage,
+        done,
+        total,
+    }
+}
+
+/// What apply said to an op of a snapshot.
+fn applied(outcome: &Outcome) -> Result<()> {
+    match outcome {
+        Outcome::Refused { text, .. } => Err(Error::new(
+            Kind::Conflict,
+            format!("the snapshot is given up: {text}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Packs the rows; at most one range of them is in memory.
+fn pack_files(
+    engine: &Engine,
+    shard: &Shard,
+    moment: shard::Moment,
+    tell: &mpsc::UnboundedSender<u64>,
+) -> Result<Packed> {
+    let disk = engine.disk();
+    let shard::Moment { state, applied } = moment;
+    let of = Moment {
+        lineage: Lineage {
+            store: shard.store,
+            shard: shard.no,
+            epoch: Epoch(applied.epoch),
+        },
+        position: applied.position,
+        chain: applied.chain,
+        hash: applied.hash,
+        time_ms: applied.time_ms,
+    };
+    let folder = folder(&shard.dir);
+    disk.create_dir(&folder)
+        .map_err(|e| failed("make", &folder, e))?;
+    let write = |path: &Path, bytes: &[u8]| {
+        let written = disk.create(path).and_then(|file| file.write_at(0, bytes));
+        written.map_err(|e| failed("write", path, e))
+    };
+    let (mut number, mut done) = (0, 0);
+    let manifest = pack(&state, &of, &mut |range, bytes| {
+        let refused =
+            |why: String| coldpost_tiers::Error::new(coldpost_tiers::Kind::Unavailable, why);
+        if shard.is_shut() {
+            return Err(refused("the store is shutting down".to_owned()));
+        }
+        engine.room().map_err(|e| refused(e.to_string()))?;
+        write(&range_file(&shard.dir, number), bytes)?;
+        number += 1;
+        done += range.raw;
+        // Whoever asked may have gone away.
+        let _ = tell.send(done);
+        Ok(())
+    })?;
+    let object = manifest.encode();
+    write(&folder.join(MANIFEST), &object)?;
+    let needed = needed(&*disk, shard, &state, applied.position)?;
+    Ok(Packed {
+        digest: *blake3::hash(&object).as_bytes(),
+        manifest,
+        object,
+        needed,
+    })
+}
+
+/// What the rows refer to and the journal did not call stored at that moment, and every segment up to it.
+fn needed(
+    disk: &dyn Disk,
+    shard: &Shard,
+    state: &Rows,
+    position: Position,
+) -> Result<Vec<ObjectId>> {
+    let mut needed = Vec::new();
+    state.walk(TableName::Objects, &[], &[], |key, value| {
+        let row = ObjectRow::decode("objects", value)?;
+        let is_live = matches!(row.count, Counted::Live(n) if n > 0);
+        if row.state == ObjectState::Local
+            && is_live
+            && let Some(object) = coldpost_tiers::hot::key::read_object(key)
+        {
+            needed.push(object);
+        }
+        Ok(true)
+    })?;
+    for file in local_segments(disk, &shard.dir.join("journal"))? {
+        if file.first <= position {
+            needed.push(ObjectId::segment(file.epoch, file.first));
+        }
+    }
+    needed.sort_unstable();
+    needed.dedup();
+    Ok(needed)
+}

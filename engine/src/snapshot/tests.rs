@@ -1,0 +1,134 @@
+//! A snapshot that breaks off anywhere leaves nothing in the bucket that nobody knows of.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use coldpost_testkit::place;
+use coldpost_tiers::cold::Key;
+use coldpost_tiers::hot::{TableName, key};
+use futures::future::{Either, select};
+use tokio::sync::oneshot;
+
+use super::{Event, Stage};
+use crate::Engine;
+use crate::account::AccountName;
+use crate::apply::invariants;
+use crate::flags::Flags;
+use crate::ids::ShardNo;
+use crate::tests::settings;
+use crate::write::Append;
+
+const SHARD: ShardNo = ShardNo(1);
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(files(&path)),
+            false => found.push(path),
+        }
+    }
+    found
+}
+
+/// The keys of manifests and ranges that the bucket has.
+fn in_bucket(dir: &Path) -> BTreeSet<Key> {
+    let cold = dir.join("cold");
+    let found = ["snapshots", "ranges"].map(|folder| files(&cold.join(folder)));
+    let names = found.iter().flatten().map(|path| {
+        let name = path.strip_prefix(&cold).unwrap().to_str().unwrap();
+        Key::parse(name).unwrap_or_else(|| panic!("{name} is no key"))
+    });
+    names.collect()
+}
+
+/// Those that rows know.
+fn known(engine: &Engine) -> BTreeSet<Key> {
+    let mut known = BTreeSet::new();
+    for shard in &engine.inner.shards {
+        let state = shard.hot.read().unwrap();
+        let walked = state.walk(TableName::Objects, &[], &[], |object_key, _| {
+            let object = key::read_object(object_key).unwrap();
+            known.insert(Key::of(shard.no, &object));
+            Ok(true)
+        });
+        walked.unwrap();
+        let wrong = invariants::violations(&state).unwrap();
+        assert_eq!(wrong, Vec::<String>::new());
+    }
+    known
+}
+
+async fn with_mail(dir: &Path) -> Engine {
+    let engine = Engine::open(settings(dir)).await.unwrap();
+    let name = AccountName::normalise("ann@example.org").unwrap();
+    let account = engine.open_account(&name).await.unwrap();
+    for number in 0..3 {
+        let message = Bytes::from(format!("Subject: {number}\r\n\r\nBody.\r\n"));
+        let append = Append {
+            message,
+            flags: Flags::default(),
+            internal_date: None,
+            email_id: None,
+        };
+        engine.append(account, "INBOX", vec![append]).await.unwrap();
+    }
+    engine
+}
+
+/// Takes one until so many things were told; what was told, and whether it came to its end.
+async fn broken_off_after(engine: &Engine, most: usize) -> (Vec<Stage>, bool) {
+    let mut stages = Vec::new();
+    let (end, ended) = oneshot::channel();
+    let mut end = Some(end);
+    let mut report = |event: Event| {
+        if let Event::Progress { stage, .. } = event {
+            stages.push(stage);
+        }
+        if stages.len() >= most
+            && let Some(end) = end.take()
+        {
+            end.send(()).unwrap();
+        }
+    };
+    let taking = Box::pin(engine.snapshot_shard(SHARD, &mut report));
+    let is_whole = match select(ended, taking).await {
+        Either::Left(_) => false,
+        Either::Right((taken, _)) => {
+            taken.unwrap();
+            true
+        }
+    };
+    (stages, is_whole)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_snapshot_that_broke_off_left_in_the_bucket_is_known_and_the_next_one_is_whole() {
+    let dir = place::scratch("snapshot");
+    let engine = with_mail(dir.path()).await;
+    let mut seen = Vec::new();
+    for most in 1..40 {
+        let (stages, is_whole) = broken_off_after(&engine, most).await;
+        let (bucket, known) = (in_bucket(dir.path()), known(&engine));
+        let strange: Vec<_> = bucket.difference(&known).collect();
+        assert!(strange.is_empty(), "{stages:?}: {strange:?}");
+        seen.extend(stages);
+        if is_whole {
+            break;
+        }
+    }
+    assert!(
+        seen.contains(&Stage::Uploading) && seen.contains(&Stage::Comparing),
+        "{seen:?}"
+    );
+    let taken = engine.snapshot_shard(SHARD, &mut |_| {}).await.unwrap();
+    let listed = engine.snapshots().unwrap();
+    assert_eq!(listed.last(), Some(&taken));
+    assert!(taken.bytes > 0 && taken.ranges > 0);
+    engine.close().await;
+    let again = Engine::open(settings(dir.path())).await.unwrap();
+    assert_eq!(again.snapshots().unwrap(), listed);
+    again.close().await;
+}
