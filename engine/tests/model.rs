@@ -17,7 +17,7 @@ use coldpost_engine::ids::{AccountId, Epoch, MailboxId, Position, ShardNo};
 use coldpost_engine::limits::WINDOW;
 use coldpost_engine::op::{self, Entry, Op, OpId, Outcome};
 use coldpost_tiers::hot::digest::{Columns, of_rows};
-use coldpost_tiers::hot::row::{Applied, MailboxRow, OutcomesRow, Row};
+use coldpost_tiers::hot::row::{Applied, MailboxRow, Row};
 use coldpost_tiers::hot::{CommitKind, HotTier, TableName, key};
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -345,29 +345,55 @@ fn an_op_from_before_the_window_is_too_old_and_one_inside_is_not() {
 fn an_outcome_leaves_the_window_whatever_entry_comes_then() {
     let (maker, mut rows) = (Maker::new(), Rows::new());
     rows.apply(&maker.written);
-    let kept = |rows: &Rows| {
-        let mut positions = Vec::new();
+    let mut again = |number: usize, position: u64| {
+        rows.fold.applied.position = Position(position - 1);
+        let (at, mut entry, meta, body) = maker.written[number].clone();
+        entry.known = (Epoch(1), Position(position - 1));
+        let at = At {
+            position: Position(position),
+            ..at
+        };
+        let outcome = rows.apply(&[(at, entry, meta, body)]).remove(0);
         let state = rows.hot.read().unwrap();
-        let walked = state.walk(TableName::Outcomes, &[], &[], |_, value| {
-            let row = OutcomesRow::decode("outcomes", value)?;
-            positions.extend(row.entries.iter().map(|kept| kept.position.0));
-            Ok(true)
-        });
-        walked.unwrap();
-        positions
+        // What a start reads knows no more.
+        rows.fold.window = Fold::load(&state).unwrap().window;
+        // Applied anew it would be refused: the account is there.
+        !matches!(outcome, Outcome::Refused { .. })
     };
-    assert_eq!(kept(&rows), [1, 2]);
-    let (at, again, meta, body) = maker.written[1].clone();
-    for (position, left) in [(WINDOW, &[1, 2][..]), (WINDOW + 1, &[2]), (WINDOW + 2, &[])] {
+    assert!(again(0, WINDOW) && again(1, WINDOW) && again(0, WINDOW + 1));
+    assert!(again(1, WINDOW + 2), "the last time");
+    assert!(!again(0, WINDOW + 2) && !again(1, WINDOW + 3));
+}
+
+/// Kept for a while longer than they count, until all of a row has left.
+#[test]
+fn rows_of_outcomes_go_when_all_in_them_has_left_the_window() {
+    let (mut maker, mut rows) = (Maker::new(), Rows::new());
+    for pick in 0..250 {
+        add_to_inbox(&mut maker, [21, 0, pick, 1, pick, 0, 0, 0]);
+    }
+    rows.apply(&maker.written);
+    let kept = |rows: &Rows| {
+        let state = rows.hot.read().unwrap();
+        let all = state.scan(TableName::Outcomes, &[], &[]).unwrap();
+        all.map(|row| key::position_of(&row.unwrap().0).0)
+            .collect::<Vec<_>>()
+    };
+    let before = kept(&rows);
+    assert!(before.len() > 1 && before[0] == 1, "{before:?}");
+    let (at, entry, meta, body) = maker.written[251].clone();
+    for (last_left, rows_left) in [
+        (before[1] - 2, before.len()),
+        (before[1] - 1, before.len() - 1),
+    ] {
+        let position = last_left + WINDOW;
         rows.fold.applied.position = Position(position - 1);
         let at = At {
             position: Position(position),
             ..at
         };
-        let mut again = again.clone();
-        again.known = (Epoch(1), Position(position - 1));
-        rows.apply(&[(at, again, meta.clone(), body.clone())]);
-        assert_eq!(kept(&rows), left, "after the entry at {position}");
+        rows.apply(&[(at, entry.clone(), meta.clone(), body.clone())]);
+        assert_eq!(kept(&rows), before[before.len() - rows_left..]);
     }
 }
 

@@ -4,16 +4,19 @@ use std::fmt::Debug;
 use std::path::Path;
 
 use bytes::Bytes;
-use coldpost_engine::mail::codec;
+use coldpost_engine::mail::{codec, describe};
 use coldpost_engine::op;
 use coldpost_testkit::{Must, place};
+use coldpost_tiers::address::{
+    AccountId, Address, Epoch, Extent, FrameRef, MessageId, ObjectId, Position, ShardNo,
+};
 use coldpost_tiers::codec::Reader;
 use coldpost_tiers::disk::RealDisk;
 use coldpost_tiers::hot::row::{
-    AccountRow, Applied, BlobRow, ExpungedRow, Holes, HolesHead, MailboxRow, NameRow, ObjectRow,
-    Place, Row, Run, SnapshotRow,
+    AccountRow, Applied, BlobRow, ContentRow, ExpungedRow, FrameRow, Holes, HolesHead, KeptOutcome,
+    MailboxRow, NameRow, ObjectRow, Origin, Place, Row, Run, SnapshotRow, ThreadRow, each_outcome,
 };
-use coldpost_tiers::hot::{HotTier, TableName};
+use coldpost_tiers::hot::{HotTier, TableName, key};
 use coldpost_tiers::segment::SegmentReader;
 use coldpost_tiers::{extent, frame};
 
@@ -53,7 +56,8 @@ pub fn feed(input: &[u8]) -> usize {
         Some(TableName::Mailboxes) => again::<MailboxRow>(bytes),
         Some(TableName::Runs) => again::<Run>(bytes),
         Some(TableName::Expunged) => again::<ExpungedRow>(bytes),
-        Some(TableName::Places) => again::<Place>(bytes),
+        Some(TableName::Places) => place(bytes),
+        Some(TableName::Threads) => again::<ThreadRow>(bytes),
         Some(TableName::Objects) => again::<ObjectRow>(bytes),
         Some(TableName::Blobs) => again::<BlobRow>(bytes),
         Some(TableName::Holes) => {
@@ -61,8 +65,10 @@ pub fn feed(input: &[u8]) -> usize {
             again::<HolesHead>(bytes);
         }
         Some(TableName::Snapshots) => again::<SnapshotRow>(bytes),
+        Some(TableName::Frames) => again::<FrameRow>(bytes),
+        Some(TableName::Contents) => again::<ContentRow>(bytes),
         Some(TableName::Rows) => packed(bytes),
-        Some(TableName::Outcomes) => drop(op::Outcome::decode(bytes)),
+        Some(TableName::Outcomes) => outcomes(bytes),
         Some(_) => extents(bytes),
         None => entry(bytes),
     }
@@ -76,6 +82,34 @@ fn again<T: Row + PartialEq + Debug>(bytes: &[u8]) {
         assert_eq!(read, row);
         let _ = Run::peek_highest_modseq(bytes);
     }
+}
+
+/// A place of some message.
+fn place(bytes: &[u8]) {
+    let own = MessageId {
+        epoch: Epoch(1),
+        position: Position(1),
+        number: 0,
+    };
+    let key = key::message(AccountId(1), own);
+    if let Ok(place) = Place::decode(&key, bytes) {
+        let read = Place::decode(&key, &place.encode(own)).expect("what was written is read");
+        assert_eq!(read, place);
+    }
+}
+
+/// A row of outcomes, and one outcome.
+fn outcomes(bytes: &[u8]) {
+    let mut all = Vec::new();
+    if each_outcome(Position(1), bytes, |kept| all.push(kept)).is_ok() {
+        for kept in all {
+            let mut again = Vec::new();
+            each_outcome(kept.position, &kept.begin(), |kept| again.push(kept))
+                .expect("what was written is read");
+            assert_eq!(again, [kept]);
+        }
+    }
+    let _ = op::Outcome::decode(bytes);
 }
 
 /// A description, packed and as it is.
@@ -135,9 +169,79 @@ fn rows() -> Vec<Vec<u8>> {
         std::fs::write(&path, seeds::kept(name)).must("writing a copy");
         seeds.extend(entries(&path));
     }
+    seeds.extend(of_schema_2());
     seeds.sort();
     seeds.dedup();
     seeds
+}
+
+/// What the kept store, which is of schema 1, has not.
+fn of_schema_2() -> Vec<Vec<u8>> {
+    let kept = |position| KeptOutcome {
+        position: Position(position),
+        op: [7; 16],
+        outcome: vec![1, 1, 0, 1],
+    };
+    let id = |position| MessageId {
+        epoch: Epoch(1),
+        position: Position(position),
+        number: 0,
+    };
+    let origin = |position| Origin {
+        shard: ShardNo(1),
+        message: id(position),
+    };
+    let whole = FrameRef {
+        stored: 100,
+        raw: 200,
+        crc: 3,
+    };
+    let slice = |frame| Extent::Slice {
+        frame,
+        skip: 9,
+        length: 100,
+    };
+    let place = |extents| Place {
+        references: 2,
+        email_id: origin(1),
+        thread_id: origin(9),
+        date: 1_700_000_000,
+        zone: 60,
+        size: 200,
+        crc: 1,
+        address: Address {
+            object: ObjectId::segment(Epoch(1), Position(1)),
+            offset: 0,
+            extents,
+        },
+    };
+    let threads = ThreadRow {
+        entries: vec![(7, origin(1)), (1 << 60, origin(2))],
+    };
+    let row = kept(1).begin();
+    let row = kept(2).append(Position(1), &row).must("a row of ours");
+    let value = |table: TableName, value: &[u8]| {
+        let at = TableName::ALL
+            .iter()
+            .position(|t| *t == table)
+            .must("a table");
+        [&[u8::try_from(at).must("few tables")], value].concat()
+    };
+    let described = codec::encode(&describe(b"From: a@b\r\nSubject: Re: c\r\n\r\nd\r\n"));
+    vec![
+        value(
+            TableName::Places,
+            &place(vec![Extent::Frame(whole)]).encode(id(1)),
+        ),
+        value(
+            TableName::Places,
+            &place(vec![slice(4), slice(5)]).encode(id(2)),
+        ),
+        value(TableName::Threads, &threads.encode()),
+        value(TableName::Outcomes, &row.must("room for two")),
+        value(TableName::Rows, &frame::compress_row(&described)),
+        value(TableName::Rows, &described),
+    ]
 }
 
 fn entries(path: &Path) -> Vec<Vec<u8>> {

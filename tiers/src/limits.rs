@@ -20,10 +20,8 @@ pub const HOT_COMPACT_ROUNDS: u32 = 16;
 pub const ROW_MAX: usize = 256 * 1024;
 /// Thread keys of an account in one row; one more, and it becomes two.
 pub const THREAD_ROW_MAX: usize = 64;
-/// Outcomes in one row.
-pub const OUTCOME_ROW_MAX: usize = 32;
-/// Bytes of a row of outcomes from which on the next one begins another row.
-pub const OUTCOME_ROW_BYTES: usize = 2048;
+/// Bytes of a row of outcomes: what redb has room for in a page of 4,096 bytes.
+pub const OUTCOME_ROW_BYTES: usize = 4032;
 /// Bytes of an object's key: what S3 allows.
 pub const OBJECT_KEY_MAX: usize = 1024;
 /// Payload bytes of one index frame of a segment; its checksum included.

@@ -106,7 +106,7 @@ pub fn apply(
         "entries are applied in order, each once"
     );
     fold.applied.time_ms = fold.applied.time_ms.max(entry.time_ms);
-    let kept = fold.window.outcome(batch, entry.id)?;
+    let kept = fold.window.outcome(batch, at.position, entry.id)?;
     let repeated = kept.is_some();
     let now = i64::try_from(fold.applied.time_ms / 1000).unwrap_or(i64::MAX);
     let mut step = Step {

@@ -2,16 +2,13 @@
 
 use std::collections::HashMap;
 
-use coldpost_tiers::hot::row::{KeptOutcome, OutcomesRow, Row};
+use coldpost_tiers::hot::row::{KeptOutcome, each_outcome};
 use coldpost_tiers::hot::{Batch, Snapshot, TableName, key};
 use coldpost_tiers::{Error, Result};
 
 use crate::ids::Position;
 use crate::limits::WINDOW;
 use crate::op::{OpId, Outcome};
-
-/// For errors.
-const TABLE: &str = "outcomes";
 
 /// Fingerprints of the op ids whose outcomes are kept as rows: 16 bytes each in memory.
 #[derive(Default)]
@@ -31,24 +28,34 @@ impl Window {
     /// Of the disk.
     pub fn load(state: &Snapshot) -> Result<Window> {
         let mut window = Window::default();
-        state.walk(TableName::Outcomes, &[], &[], |_, value| {
-            for kept in OutcomesRow::decode(TABLE, value)?.entries {
+        state.walk(TableName::Outcomes, &[], &[], |first, value| {
+            each_outcome(key::position_of(first), value, |kept| {
                 let print = fingerprint(OpId(kept.op));
                 window.positions.insert(print, kept.position.0);
-            }
+            })?;
             Ok(true)
         })?;
         Ok(window)
     }
 
-    /// What the op with this id gave when it was applied inside the window.
-    pub(super) fn outcome(&self, batch: &Batch<'_>, id: OpId) -> Result<Option<Outcome>> {
-        let Some(position) = self.positions.get(&fingerprint(id)) else {
+    /// Where the outcome of an op is kept, asked for by the entry at `at`: rows hold some of those too that have left the window.
+    fn position(&self, at: Position, id: OpId) -> Option<Position> {
+        let position = *self.positions.get(&fingerprint(id))?;
+        (position.saturating_add(WINDOW) >= at.0).then_some(Position(position))
+    }
+
+    /// What the op with this id gave when it was applied inside the window that ends before `at`.
+    pub(super) fn outcome(
+        &self,
+        batch: &Batch<'_>,
+        at: Position,
+        id: OpId,
+    ) -> Result<Option<Outcome>> {
+        let Some(position) = self.position(at, id) else {
             return Ok(None);
         };
-        let at = key::position(Position(*position));
-        match batch.last_at_most(TableName::Outcomes, &[], &at)? {
-            Some((_, value)) => kept(&value, Position(*position), id),
+        match batch.last_at_most(TableName::Outcomes, &[], &key::position(position))? {
+            Some(row) => kept(&row, position, id),
             None => Ok(None),
         }
     }
@@ -57,13 +64,13 @@ impl Window {
     ///
     /// # Errors
     /// Of the disk, or `Corrupt`.
-    pub fn outcome_in(&self, state: &Snapshot, id: OpId) -> Result<Option<Outcome>> {
-        let Some(position) = self.positions.get(&fingerprint(id)) else {
+    pub fn outcome_in(&self, state: &Snapshot, at: Position, id: OpId) -> Result<Option<Outcome>> {
+        let Some(position) = self.position(at, id) else {
             return Ok(None);
         };
-        let at = key::position(Position(*position));
-        match state.scan_back(TableName::Outcomes, &[], &at)?.next() {
-            Some(row) => kept(&row?.1, Position(*position), id),
+        let mut rows = state.scan_back(TableName::Outcomes, &[], &key::position(position))?;
+        match rows.next() {
+            Some(row) => kept(&row?, position, id),
             None => Ok(None),
         }
     }
@@ -76,65 +83,63 @@ impl Window {
         id: OpId,
         outcome: &Outcome,
     ) -> Result<()> {
-        let mut begun = (key::position(at), OutcomesRow::default());
-        if let Some((first, value)) = batch.last_at_most(TableName::Outcomes, &[], &begun.0)? {
-            let row = OutcomesRow::decode(TABLE, &value)?;
-            if !row.is_full(value.len()) {
-                begun = (first, row);
-            }
-        }
-        let (first, mut row) = begun;
-        row.entries.push(KeptOutcome {
+        let kept = KeptOutcome {
             position: at,
             op: id.0,
             outcome: outcome.encode_kept(),
-        });
-        batch.put(TableName::Outcomes, &first, &row.encode())?;
+        };
         self.positions.insert(fingerprint(id), at.0);
-        Ok(())
+        let last = batch.last_at_most(TableName::Outcomes, &[], &key::position(at))?;
+        if let Some((first, row)) = last
+            && let Some(row) = kept.append(key::position_of(&first), &row)?
+        {
+            return batch.put(TableName::Outcomes, &first, &row);
+        }
+        batch.put(TableName::Outcomes, &key::position(at), &kept.begin())
     }
 
-    /// Forgets what leaves the window with the entry at `at`, whether that has kept something or not.
+    /// Removes rows of which everything has left the window with the entry at `at`, whether that has kept something or not.
     pub(super) fn forget(&mut self, batch: &mut Batch<'_>, at: Position) -> Result<()> {
         let Some(leaving) = at.0.checked_sub(WINDOW) else {
             return Ok(());
         };
         loop {
             let mut rows = batch.scan(TableName::Outcomes, &[], &[])?;
-            let Some((first, value)) = rows.next().transpose()? else {
+            let (oldest, next) = (rows.next().transpose()?, rows.next().transpose()?);
+            drop(rows);
+            let (Some((first, value)), Some((behind, _))) = (oldest, next) else {
                 return Ok(());
             };
-            drop(rows);
-            if first > key::position(Position(leaving)) {
+            if key::position_of(&behind).0 > leaving.saturating_add(1) {
                 return Ok(());
             }
-            let mut row = OutcomesRow::decode(TABLE, &value)?;
-            let stays = row.entries.partition_point(|e| e.position.0 <= leaving);
-            for gone in row.entries.drain(..stays) {
+            each_outcome(key::position_of(&first), &value, |gone| {
                 let print = fingerprint(OpId(gone.op));
                 if self.positions.get(&print) == Some(&gone.position.0) {
                     self.positions.remove(&print);
                 }
-            }
-            if row.entries.is_empty() {
-                batch.remove(TableName::Outcomes, &first)?;
-            } else {
-                if stays > 0 {
-                    batch.put(TableName::Outcomes, &first, &row.encode())?;
-                }
-                return Ok(());
-            }
+            })?;
+            batch.remove(TableName::Outcomes, &first)?;
         }
     }
 }
 
 /// The outcome in a row, if it is of this op and not of one with the same fingerprint.
-fn kept(value: &[u8], position: Position, id: OpId) -> Result<Option<Outcome>> {
-    let row = OutcomesRow::decode(TABLE, value)?;
-    let Some(kept) = row.at(position).filter(|kept| kept.op == id.0) else {
+fn kept(
+    (first, value): &(Vec<u8>, Vec<u8>),
+    position: Position,
+    id: OpId,
+) -> Result<Option<Outcome>> {
+    let mut found = None;
+    each_outcome(key::position_of(first), value, |kept| {
+        if kept.position == position && kept.op == id.0 {
+            found = Some(kept.outcome);
+        }
+    })?;
+    let Some(found) = found else {
         return Ok(None);
     };
-    Outcome::decode(&kept.outcome).map(Some).map_err(|e| {
+    Outcome::decode(&found).map(Some).map_err(|e| {
         let offset = u64::try_from(e.offset).unwrap_or(u64::MAX);
         Error::corrupt("hot tier, table outcomes", offset, e.to_string())
     })

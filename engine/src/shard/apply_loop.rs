@@ -323,11 +323,12 @@ impl ApplyLoop {
     /// What was applied by a replay: outcomes from the window.
     fn answer_from_window(&self, entries: Vec<Waiting>) {
         let state = self.shard.hot.read();
+        let next = Position(self.fold.applied.position.0 + 1);
         for (at, record, reply) in entries {
             let kept = state
                 .as_ref()
                 .ok()
-                .and_then(|s| self.fold.window.outcome_in(s, record.entry.id).ok())
+                .and_then(|s| self.fold.window.outcome_in(s, next, record.entry.id).ok())
                 .flatten();
             self.shard
                 .registry

@@ -52,3 +52,39 @@ pub(super) fn give_up(disk: &dyn Disk, hot: HotTier, path: &Path, schema: u8) ->
         .and_then(|()| disk.sync_dir(dir))
         .map_err(|e| failed("remove", path, e).into())
 }
+
+#[cfg(test)]
+mod tests {
+    use coldpost_tiers::disk::RealDisk;
+    use coldpost_tiers::hot::CommitKind;
+
+    use super::*;
+
+    #[test]
+    fn an_earlier_schema_is_given_up_and_a_newer_one_refused_in_words() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("hot.redb");
+        let open = || HotTier::open(&path, 1 << 20).unwrap();
+        let put = |hot: &HotTier, schema| {
+            hot.write(CommitKind::Durable, |batch| {
+                batch.put(TableName::Meta, KEY, &[schema])
+            })
+            .unwrap();
+        };
+        let hot = open();
+        assert_eq!(older(&hot.read().unwrap()).unwrap(), Some(FIRST));
+        hot.write(CommitKind::Durable, note).unwrap();
+        assert_eq!(older(&hot.read().unwrap()).unwrap(), None);
+        put(&hot, SCHEMA + 1);
+        let refused = older(&hot.read().unwrap()).unwrap_err();
+        assert_eq!(refused.kind(), Kind::Invalid);
+        assert!(
+            refused.to_string().contains("move hot.redb away"),
+            "{refused}"
+        );
+        put(&hot, SCHEMA - 1);
+        let schema = older(&hot.read().unwrap()).unwrap();
+        give_up(&RealDisk, hot, &path, schema.unwrap()).unwrap();
+        assert!(!path.exists());
+    }
+}

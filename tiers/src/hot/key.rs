@@ -197,6 +197,11 @@ pub fn position(position: Position) -> Vec<u8> {
     position.0.to_be_bytes().to_vec()
 }
 
+/// The position of a key made by [`position`]; 0 for a key that is too short.
+pub fn position_of(key: &[u8]) -> Position {
+    Position(key.first_chunk::<8>().map_or(0, |b| u64::from_be_bytes(*b)))
+}
+
 /// The smallest key above everything that begins with `prefix`; `None` when there is none.
 pub fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     let mut end = prefix.to_vec();

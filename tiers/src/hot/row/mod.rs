@@ -14,7 +14,7 @@ pub use account::{AccountRow, AccountState, MailboxRow, MailboxState, NameRow, N
 pub use block::{ContentRow, FrameRow};
 pub use holes::{Holes, HolesHead};
 pub use message::{Origin, Place};
-pub use outcomes::{KeptOutcome, OutcomesRow};
+pub use outcomes::{KeptOutcome, each_outcome};
 pub use place::{Applied, BlobRow, Counted, ObjectRow, ObjectState, ObjectTimes};
 pub use run::{Cause, ExpungedRow, RUN_ENTRIES_MAX, Run, RunEntry};
 pub use snapshot::SnapshotRow;
@@ -47,11 +47,11 @@ pub trait Row: Sized {
 }
 
 /// Reads a value of `table` that begins with this version, to its end.
-fn versioned<T>(
+fn versioned<'v, T>(
     table: &str,
     version: u8,
-    value: &[u8],
-    read: impl FnOnce(&mut Reader<'_>) -> Result<T, Malformed>,
+    value: &'v [u8],
+    read: impl FnOnce(&mut Reader<'v>) -> Result<T, Malformed>,
 ) -> Result<T, Error> {
     let mut r = Reader::new(value);
     let whole = || {

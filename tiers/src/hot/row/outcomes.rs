@@ -1,11 +1,12 @@
-//! What ops gave, of neighbouring positions, many a row: outcomes of one mailbox begin alike, so each has of its bytes what the one before has not.
-//!
-//! A row holds positions from the one in its key on. It is full by count or by bytes, so that an op writes little again.
+//! What ops gave, of neighbouring positions, many a row: outcomes of one mailbox begin alike, so each has of its bytes only what the first of
+//! its row has not. The next one goes to the end of the last row without reading it whole, until that fills a page: rows that grow
+//! beside others leave pages half empty.
 
-use super::{Row, VERSION};
+use super::{VERSION, versioned};
 use crate::address::Position;
 use crate::codec::{Malformed, Reader, Writer};
-use crate::limits::{OUTCOME_ROW_BYTES, OUTCOME_ROW_MAX};
+use crate::error::Error;
+use crate::limits::OUTCOME_ROW_BYTES;
 
 /// What an op gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,24 +19,22 @@ pub struct KeptOutcome {
     pub outcome: Vec<u8>,
 }
 
-/// A row of `outcomes`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OutcomesRow {
-    /// In order of positions.
-    pub entries: Vec<KeptOutcome>,
+/// An outcome as it stands in a row: the position behind the first one's, the id, how much of the first one's bytes, and the rest.
+struct Entry<'v> {
+    behind: u64,
+    op: [u8; 16],
+    alike: usize,
+    rest: &'v [u8],
 }
 
-impl OutcomesRow {
-    /// Whether the next outcome begins a row of its own; `bytes` are those of its value.
-    pub fn is_full(&self, bytes: usize) -> bool {
-        self.entries.len() >= OUTCOME_ROW_MAX || bytes >= OUTCOME_ROW_BYTES
-    }
-
-    /// The outcome at a position.
-    pub fn at(&self, position: Position) -> Option<&KeptOutcome> {
-        let entries = &self.entries;
-        let found = entries.binary_search_by_key(&position, |kept| kept.position);
-        found.ok().map(|at| &entries[at])
+impl<'v> Entry<'v> {
+    fn read(r: &mut Reader<'v>) -> Result<Entry<'v>, Malformed> {
+        Ok(Entry {
+            behind: r.varint()?,
+            op: r.array()?,
+            alike: r.number()?,
+            rest: r.bytes()?,
+        })
     }
 }
 
@@ -43,52 +42,75 @@ fn common(a: &[u8], b: &[u8]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
-impl Row for OutcomesRow {
-    fn encode(&self) -> Vec<u8> {
+impl KeptOutcome {
+    /// A row that begins with it.
+    pub fn begin(&self) -> Vec<u8> {
         let mut w = Writer::new();
-        w.u8(VERSION).count(self.entries.len());
-        let (mut position, mut before) = (0, &[][..]);
-        for kept in &self.entries {
-            let alike = common(before, &kept.outcome);
-            w.varint(kept.position.0 - position)
-                .raw(&kept.op)
-                .count(alike)
-                .bytes(&kept.outcome[alike..]);
-            (position, before) = (kept.position.0, &kept.outcome[..]);
-        }
+        w.u8(VERSION);
+        self.write(&mut w, self.position, &[]);
         w.into_bytes()
     }
 
-    fn read(r: &mut Reader<'_>) -> Result<OutcomesRow, Malformed> {
-        let count = r.count()?;
-        let mut row = OutcomesRow {
-            entries: Vec::with_capacity(count.min(OUTCOME_ROW_MAX)),
-        };
-        if count > OUTCOME_ROW_MAX {
-            return Err(r.malformed("fewer outcomes"));
+    /// The row with it at its end, `first` being the position of its key; `None` when it begins one of its own.
+    ///
+    /// # Errors
+    /// `Corrupt` when the row does not begin as one.
+    pub fn append(&self, first: Position, row: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        if row.len() >= OUTCOME_ROW_BYTES {
+            return Ok(None);
         }
-        let mut position = 0_u64;
-        for number in 0..count {
-            let at = r.malformed("a higher position");
-            let more = r.varint()?;
-            if number > 0 && more == 0 {
-                return Err(at);
-            }
-            position = position.checked_add(more).ok_or(at)?;
-            let op = r.array()?;
-            let at = r.malformed("as many bytes as the outcome before has");
-            let alike = r.number::<usize>()?;
-            let before = row.entries.last().map_or(&[][..], |kept| &kept.outcome);
-            let mut outcome = before.get(..alike).ok_or(at)?.to_vec();
-            outcome.extend_from_slice(r.bytes()?);
-            row.entries.push(KeptOutcome {
-                position: Position(position),
-                op,
-                outcome,
-            });
-        }
-        Ok(row)
+        let like = versioned(TABLE, VERSION, row, |r| {
+            let first = Entry::read(r)?;
+            r.raw(r.rest().len())?;
+            Ok(first.rest)
+        })?;
+        let mut w = Writer::new();
+        w.raw(row);
+        self.write(&mut w, first, like);
+        Ok((w.len() <= OUTCOME_ROW_BYTES).then(|| w.into_bytes()))
     }
+
+    fn write(&self, w: &mut Writer, first: Position, like: &[u8]) {
+        let alike = common(like, &self.outcome);
+        w.varint(self.position.0 - first.0)
+            .raw(&self.op)
+            .count(alike)
+            .bytes(&self.outcome[alike..]);
+    }
+}
+
+/// Name of the table, for errors.
+const TABLE: &str = "outcomes";
+
+/// Gives the outcomes of a row to `take`, in order; `first` is the position of its key.
+///
+/// # Errors
+/// `Corrupt` when the value is no such row.
+pub fn each_outcome(
+    first: Position,
+    value: &[u8],
+    mut take: impl FnMut(KeptOutcome),
+) -> Result<(), Error> {
+    versioned(TABLE, VERSION, value, |r| {
+        let (mut like, mut before) = (&[][..], None);
+        while !r.rest().is_empty() {
+            let at = r.malformed("an outcome of a higher position that begins as the first one");
+            let entry = Entry::read(r)?;
+            let position = first.0.checked_add(entry.behind).ok_or(at)?;
+            let is_next = before.map_or(entry.behind == 0, |before| position > before);
+            let alike = like.get(..entry.alike).filter(|_| is_next).ok_or(at)?;
+            take(KeptOutcome {
+                position: Position(position),
+                op: entry.op,
+                outcome: [alike, entry.rest].concat(),
+            });
+            if before.is_none() {
+                like = entry.rest;
+            }
+            before = Some(position);
+        }
+        Ok(())
+    })
 }
 
 #[cfg(test)]
@@ -98,24 +120,61 @@ mod tests {
 
     use super::*;
 
+    fn read(first: Position, value: &[u8]) -> Result<Vec<KeptOutcome>, Error> {
+        let mut all = Vec::new();
+        each_outcome(first, value, |kept| all.push(kept))?;
+        Ok(all)
+    }
+
     proptest! {
         #[test]
-        fn a_row_of_outcomes_is_read_as_it_was_written(entries in btree_map(any::<u64>(), (any::<[u8; 16]>(), vec(0_u8..3, 0..30)), 0..=OUTCOME_ROW_MAX)) {
+        fn outcomes_are_read_as_they_were_put_and_rows_stay_within_a_page(
+            entries in btree_map(any::<u64>(), (any::<[u8; 16]>(), vec(0_u8..3, 0..300)), 1..60),
+        ) {
             let kept = |(position, (op, outcome))| KeptOutcome { position: Position(position), op, outcome };
-            let row = OutcomesRow { entries: entries.into_iter().map(kept).collect() };
-            let read = OutcomesRow::decode("outcomes", &row.encode()).unwrap();
-            for kept in &row.entries {
-                prop_assert_eq!(read.at(kept.position), Some(kept));
+            let all: Vec<KeptOutcome> = entries.into_iter().map(kept).collect();
+            let mut rows: Vec<(Position, Vec<u8>)> = Vec::new();
+            for kept in &all {
+                let longer = match rows.last() {
+                    Some((first, row)) => kept.append(*first, row).unwrap(),
+                    None => None,
+                };
+                match (longer, rows.last_mut()) {
+                    (Some(longer), Some(last)) => last.1 = longer,
+                    _ => rows.push((kept.position, kept.begin())),
+                }
             }
-            prop_assert_eq!(read, row);
+            let mut got = Vec::new();
+            for (first, row) in &rows {
+                prop_assert!(row.len() <= OUTCOME_ROW_BYTES);
+                got.extend(read(*first, row).unwrap());
+            }
+            prop_assert_eq!(got, all);
         }
 
         #[test]
-        fn foreign_bytes_are_refused_or_a_row_that_keeps_its_meaning(bytes in vec(0_u8..4, 0..120)) {
+        fn foreign_bytes_are_refused_without_a_panic(bytes in vec(0_u8..4, 0..120), first: u64) {
             let value = [&[VERSION][..], &bytes].concat();
-            if let Ok(row) = OutcomesRow::decode("outcomes", &value) {
-                prop_assert_eq!(OutcomesRow::decode("outcomes", &row.encode()).unwrap(), row);
-            }
+            let _ = read(Position(first), &value);
+            let kept = KeptOutcome { position: Position(u64::MAX), op: [0; 16], outcome: vec![1] };
+            let _ = kept.append(Position(first), &value);
         }
+    }
+
+    #[test]
+    fn an_outcome_that_fills_a_row_alone_has_one() {
+        let kept = |position, bytes| KeptOutcome {
+            position: Position(position),
+            op: [7; 16],
+            outcome: vec![1; bytes],
+        };
+        let large = kept(5, OUTCOME_ROW_BYTES + 100);
+        assert_eq!(read(Position(5), &large.begin()).unwrap(), [large.clone()]);
+        let small = kept(6, 3);
+        assert_eq!(small.append(Position(5), &large.begin()).unwrap(), None);
+        assert_eq!(
+            large.append(Position(4), &kept(4, 0).begin()).unwrap(),
+            None
+        );
     }
 }

@@ -1,0 +1,169 @@
+//! Mail that was erased is in no object any more once its time has come; what others have of the same attachment stays.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use coldpost_testkit::dice::Dice;
+use coldpost_testkit::{Daemon, Must, Options, corpus, wait};
+
+/// What a zstd frame begins with.
+const FRAME: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// Rows of the hot tier are packed with one of these.
+const DICTIONARIES: [&[u8]; 2] = [
+    include_bytes!("../../tiers/src/frame/rows-1.dict"),
+    include_bytes!("../../tiers/src/frame/rows-2.dict"),
+];
+/// Bytes that a frame gives at most.
+const UNPACKED_MAX: usize = 1 << 20;
+
+/// Time for a few rounds of all that.
+const GONE: Duration = Duration::from_secs(120);
+
+/// Stands in the mail that is erased, and nowhere else.
+const SECRET: &str = "Schnabeltierfarm am Rande der Stadt";
+
+fn options() -> Options {
+    let options = Options::new(env!("CARGO_BIN_EXE_coldpost"));
+    ["segment_age", "retention", "grace"]
+        .into_iter()
+        .fold(options, |options, key| options.text("cold", key, "0s"))
+}
+
+fn run(daemon: &Daemon, words: &[&str]) -> String {
+    let (first, rest) = words.split_first().must("a command");
+    let done = daemon.command(first).args(rest).output().must("running it");
+    assert!(done.status.success(), "{words:?}: {done:?}");
+    String::from_utf8_lossy(&done.stdout).into_owned()
+}
+
+/// Compaction, a snapshot behind it, deletion; again, for what the first round freed.
+fn collect(daemon: &Daemon) {
+    for _ in 0..2 {
+        run(daemon, &["compact"]);
+        run(daemon, &["snapshot", "now"]);
+        run(daemon, &["gc", "--apply"]);
+    }
+}
+
+fn message(to: &str, text: &str, attachment: &[u8]) -> Vec<u8> {
+    let encoded = STANDARD.encode(attachment);
+    let lines: Vec<&str> = encoded
+        .as_bytes()
+        .chunks(76)
+        .map(|line| std::str::from_utf8(line).must("ASCII"))
+        .collect();
+    format!(
+        "From: a@example.org\r\nTo: {to}\r\nSubject: {text}\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
+         --b\r\nContent-Type: text/plain\r\n\r\n{text}\r\n--b\r\nContent-Type: application/pdf\r\n\
+         Content-Transfer-Encoding: base64\r\n\r\n{}\r\n--b--\r\n",
+        lines.join("\r\n")
+    )
+    .into_bytes()
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return Vec::new();
+    };
+    let paths = entries.map(|entry| entry.must("an entry").path());
+    paths
+        .flat_map(|path| match path.is_dir() {
+            true => files(&path),
+            false => vec![path],
+        })
+        .collect()
+}
+
+/// Whether bytes hold something, as they are or in a frame at any place in them, or in a frame in that.
+fn holds(bytes: &[u8], what: &[u8], depth: u32) -> bool {
+    if memchr::memmem::find(bytes, what).is_some() {
+        return true;
+    }
+    depth > 0
+        && memchr::memmem::find_iter(bytes, &FRAME).any(|at| {
+            unpacked(&bytes[at..])
+                .iter()
+                .any(|inside| holds(inside, what, depth - 1))
+        })
+}
+
+/// What the frame at the beginning of bytes gives: with each of the dictionaries, and without.
+fn unpacked(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let Ok(size) = zstd::zstd_safe::find_frame_compressed_size(bytes) else {
+        return Vec::new();
+    };
+    let frame = bytes.get(..size).unwrap_or_default();
+    let mut given = Vec::new();
+    for dictionary in [&[][..]].into_iter().chain(DICTIONARIES) {
+        let decompressor = zstd::bulk::Decompressor::with_dictionary(dictionary);
+        let mut decompressor = decompressor.must("a dictionary");
+        given.extend(decompressor.decompress(frame, UNPACKED_MAX));
+    }
+    given
+}
+
+/// Objects that hold it.
+fn found(daemon: &Daemon, what: &[u8]) -> Vec<PathBuf> {
+    let mut objects = files(&daemon.data_dir().join("cold"));
+    objects.retain(|path| holds(&std::fs::read(path).must("an object"), what, 2));
+    objects
+}
+
+#[test]
+fn erased_mail_is_in_no_object_and_a_shared_attachment_stays_for_the_others() {
+    let daemon = Daemon::start(options());
+    let mut dice = Dice::new(7);
+    let mut drawn =
+        |length: usize| -> Vec<u8> { (0..length).map(|_| dice.draw().to_le_bytes()[0]).collect() };
+    let (shared, own) = (drawn(150_000), drawn(150_000));
+    let mut lmtp = daemon.lmtp();
+    for (_, mail) in corpus::selection(100) {
+        lmtp.deliver("a@example.org", "bob@example.org", &corpus::crlf(mail));
+    }
+    let bobs = message("bob", "plans", &shared);
+    lmtp.deliver(
+        "a@example.org",
+        "ann@example.org",
+        &message("ann", SECRET, &shared),
+    );
+    lmtp.deliver("a@example.org", "bob@example.org", &bobs);
+    lmtp.deliver(
+        "a@example.org",
+        "ann@example.org",
+        &message("ann", "more", &own),
+    );
+    collect(&daemon);
+    let (of_shared, of_own) = (&shared[1_000..1_200], &own[1_000..1_200]);
+    for (what, objects) in [(SECRET.as_bytes(), 2), (of_shared, 1), (of_own, 1)] {
+        let found = found(&daemon, what);
+        assert_eq!(
+            found.len(),
+            objects,
+            "a block and a snapshot, or a pack: {found:?}"
+        );
+    }
+    let said = run(
+        &daemon,
+        &["account", "delete", "ann@example.org", "--apply", "--erase"],
+    );
+    assert!(said.contains("in no object any more by"), "{said}");
+    // Upkeep purges it meanwhile.
+    let is_gone = || {
+        collect(&daemon);
+        let all = [SECRET.as_bytes(), of_own];
+        all.iter().all(|what| found(&daemon, what).is_empty())
+    };
+    wait::until("nothing of it is left", GONE, is_gone);
+    assert_eq!(found(&daemon, of_shared).len(), 1, "bob has it still");
+    let mut imap = daemon.imap("bob@example.org");
+    imap.command("EXAMINE INBOX").ok();
+    let all = imap.fetch("FETCH 1:* (BODY.PEEK[])");
+    assert!(
+        all.iter()
+            .any(|fetch| fetch.bytes("BODY[]").ends_with(&bobs))
+    );
+    let verified = daemon.command("verify").output().must("coldpost verify");
+    assert!(verified.status.success(), "{verified:?}");
+}
