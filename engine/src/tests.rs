@@ -32,6 +32,7 @@ pub(crate) fn settings(dir: &Path) -> Settings {
             access_key_id: None,
             secret_access_key: None,
             allow_http: false,
+            mirror: None,
         },
         segment_size: 8 << 20,
         shards: 1,

@@ -33,6 +33,7 @@ impl Place {
                 access_key_id: None,
                 secret_access_key: None,
                 allow_http: false,
+                mirror: None,
             },
             segment_size: 1 << 20,
             shards: 1,

@@ -77,7 +77,7 @@ async fn refusals(store: &ColdStore, proxy: &FaultProxy) {
         assert!(first.words.contains(action), "{first:?}");
         let error: Error = store.check(now_s).await.unwrap_err();
         assert_eq!(*error.kind(), Kind::Invalid);
-        assert_eq!(error.to_string().contains(action), true, "{error}");
+        assert!(error.to_string().contains(action), "{error}");
     }
     proxy.set(Mode::Pass);
 }

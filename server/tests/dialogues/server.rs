@@ -199,6 +199,7 @@ fn settings(data: &Path, keep_local: bool) -> Settings {
             access_key_id: None,
             secret_access_key: None,
             allow_http: false,
+            mirror: None,
         },
         segment_size: 8 << 20,
         shards: 1,

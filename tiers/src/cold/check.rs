@@ -247,7 +247,7 @@ impl Check<'_> {
         for (what, range, expected) in [
             // (Of a store that overwrites it is the second, which was told already.)
             ("get", None, SIGNED.as_bytes()),
-            ("range", Some(9..14), SIGNED[9..14].as_bytes()),
+            ("range", Some(9..14), &SIGNED.as_bytes()[9..14]),
         ] {
             let length = range
                 .as_ref()
