@@ -325,7 +325,7 @@ async fn no_mailbox_has_the_id_of_one_before_it() {
         let status = status.await;
         let id = status.split(['(', ')']).nth(2).expect("STATUS tells it");
         assert!(seen.insert(id.to_owned()), "{id} again");
-        let deleted = server.engine.delete_account(&name).await;
+        let deleted = server.engine.delete_account(&name, false).await;
         deleted.expect("it is there");
     }
     server.engine.close().await;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use coldpost_tiers::address::{ObjectId, ObjectKind};
-use coldpost_tiers::hot::row::{ObjectRow, Row};
+use coldpost_tiers::hot::row::{Counted, ObjectRow, Row};
 use coldpost_tiers::hot::{TableName, key};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
@@ -132,6 +132,18 @@ fn look(shard: &Shard) -> Result<Seen> {
         // The segment that holds the op about the snapshot itself is sealed only because something else came.
         seen.has_changed |= row.bytes > 0 || first > Position(position.0 + 1);
         seen.journal_bytes += row.bytes;
+        Ok(true)
+    })?;
+    // What was rewritten or let go since then waits for a snapshot to be deleted. (A segment of housekeeping alone never held anything.)
+    state.walk(TableName::Objects, &[], &[], |object_key, value| {
+        let kind = key::read_object(object_key).map(|object| object.kind);
+        let row = ObjectRow::decode("objects", value)?;
+        let held_mail = matches!(
+            kind,
+            Some(ObjectKind::Segment | ObjectKind::Block | ObjectKind::Pack | ObjectKind::Blob)
+        ) && row.times.first_dead != 0;
+        seen.has_changed |=
+            held_mail && matches!(row.count, Counted::DeadSince(since) if since > position);
         Ok(true)
     })?;
     Ok(seen)

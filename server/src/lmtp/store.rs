@@ -103,6 +103,7 @@ pub(crate) mod tests {
             min_free: MinFree::Bytes(0),
             mail_memory: 1 << 20,
             attachment_threshold: 64 << 10,
+            dedup: Default::default(),
             cut_age: Duration::from_secs(3600),
             retention: Duration::from_secs(14 * 86_400),
             grace: Duration::from_secs(86_400),

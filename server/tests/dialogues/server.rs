@@ -209,6 +209,7 @@ fn settings(data: &Path, keep_local: bool) -> Settings {
         min_free: MinFree::Bytes(0),
         mail_memory: 16 << 20,
         attachment_threshold: 64 << 10,
+        dedup: Default::default(),
         cut_age: Duration::from_secs(if keep_local { 3600 } else { 0 }),
         retention: Duration::from_secs(14 * 86_400),
         grace: Duration::from_secs(86_400),
