@@ -22,7 +22,7 @@ const ROWS_2_ID: u8 = 2;
 /// Trained on public mail, on rows of the second version.
 static ROWS_2: &[u8] = include_bytes!("rows-2.dict");
 
-/// zstd's level: a row is packed once and stays hot for as long as its message does; 3 costs 12 % more bytes (`docs/decisions/0012`).
+/// zstd's level: a row is packed once and stays hot for as long as its message does; 3 costs 12 % more bytes (decision 12).
 const LEVEL: i32 = 6;
 /// What every zstd frame begins with (RFC 8878, 3.1.1).
 const MAGIC: [u8; 4] = 0xFD2F_B528_u32.to_le_bytes();
