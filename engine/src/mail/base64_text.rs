@@ -298,6 +298,11 @@ mod tests {
         Some((found, decoded))
     }
 
+    fn within(range: &Range<u64>) -> Range<usize> {
+        let place = |n: u64| usize::try_from(n).expect("a small text");
+        place(range.start)..place(range.end)
+    }
+
     fn lines(characters: &str, line: usize, end: &str) -> Vec<u8> {
         let lines: Vec<&[u8]> = characters.as_bytes().chunks(line).collect();
         lines.join(end.as_bytes())
@@ -325,7 +330,7 @@ mod tests {
             let (a, b) = (cut.0.index(text.len() + 1), cut.1.index(text.len() + 1));
             let range = a.min(b)..a.max(b);
             let source = shape.source(range.start as u64..range.end as u64);
-            let source = source.start as usize..source.end as usize;
+            let source = within(&source);
             prop_assert_eq!(shape.write(range.start as u64..range.end as u64, &bytes[source]), &text[range]);
         }
 
@@ -335,7 +340,7 @@ mod tests {
             pieces in 1_usize..9,
         ) {
             if let Some((found, decoded)) = read(text.as_bytes(), pieces) {
-                let range = found.range.start as usize..found.range.end as usize;
+                let range = within(&found.range);
                 prop_assert_eq!(found.shape.write(0..found.shape.len(), &decoded), &text.as_bytes()[range]);
             }
         }
