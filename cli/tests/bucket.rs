@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use coldpost_testkit::dice::Dice;
 use coldpost_testkit::fault_proxy::{FaultProxy, Mode};
+use coldpost_testkit::process::forget_ours;
 use coldpost_testkit::seaweedfs::{ACCESS_KEY, BUCKET, Identity, SECRET_KEY, SeaweedFs};
 use coldpost_testkit::tool::WEED;
 use coldpost_testkit::{Daemon, Must, Options, have, http, wait};
@@ -30,12 +31,12 @@ fn mail(number: u64) -> Vec<u8> {
 /// A policy as the command prints it.
 fn policy(gc: bool) -> String {
     let mut command = Command::new(BINARY);
-    command
-        .args(["cold", "policy"])
-        .env("COLDPOST_COLD__URL", format!("s3://{BUCKET}/narrow"));
+    command.args(["cold", "policy"]);
     if gc {
         command.arg("--gc");
     }
+    forget_ours(&mut command);
+    command.env("COLDPOST_COLD__URL", format!("s3://{BUCKET}/narrow"));
     let output = command.output().must("running coldpost cold policy");
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).must("text")

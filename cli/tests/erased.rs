@@ -7,14 +7,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use coldpost_testkit::dice::Dice;
 use coldpost_testkit::{Daemon, Must, Options, corpus, wait};
+use coldpost_tiers::codec::Reader;
+use coldpost_tiers::frame::decompress_row;
 
 /// What a zstd frame begins with.
 const FRAME: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-/// Rows of the hot tier are packed with one of these.
-const DICTIONARIES: [&[u8]; 2] = [
-    include_bytes!("../../tiers/src/frame/rows-1.dict"),
-    include_bytes!("../../tiers/src/frame/rows-2.dict"),
-];
 /// Bytes that a frame gives at most.
 const UNPACKED_MAX: usize = 1 << 20;
 
@@ -76,38 +73,51 @@ fn files(dir: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Whether bytes hold something, as they are or in a frame at any place in them, or in a frame in that.
-fn holds(bytes: &[u8], what: &[u8], depth: u32) -> bool {
-    if memchr::memmem::find(bytes, what).is_some() {
-        return true;
+/// Whether an object holds something: as it is, in a frame at any place in it, or, of a range of a snapshot, in a packed row.
+fn holds(object: &[u8], what: &[u8]) -> bool {
+    let is_in = |bytes: &[u8]| memchr::memmem::find(bytes, what).is_some();
+    let mut stream = Vec::new();
+    for at in memchr::memmem::find_iter(object, &FRAME) {
+        let frame = unpacked(&object[at..]);
+        if is_in(&frame) {
+            return true;
+        }
+        stream.extend(frame);
     }
-    depth > 0
-        && memchr::memmem::find_iter(bytes, &FRAME).any(|at| {
-            unpacked(&bytes[at..])
-                .iter()
-                .any(|inside| holds(inside, what, depth - 1))
-        })
+    is_in(object) || rows(&stream).iter().any(|row| is_in(row))
 }
 
-/// What the frame at the beginning of bytes gives: with each of the dictionaries, and without.
-fn unpacked(bytes: &[u8]) -> Vec<Vec<u8>> {
+/// What the frame at the beginning of bytes gives; nothing where there is none.
+fn unpacked(bytes: &[u8]) -> Vec<u8> {
     let Ok(size) = zstd::zstd_safe::find_frame_compressed_size(bytes) else {
         return Vec::new();
     };
     let frame = bytes.get(..size).unwrap_or_default();
-    let mut given = Vec::new();
-    for dictionary in [&[][..]].into_iter().chain(DICTIONARIES) {
-        let decompressor = zstd::bulk::Decompressor::with_dictionary(dictionary);
-        let mut decompressor = decompressor.must("a dictionary");
-        given.extend(decompressor.decompress(frame, UNPACKED_MAX));
+    zstd::bulk::decompress(frame, UNPACKED_MAX).unwrap_or_default()
+}
+
+/// The rows in a stream of rows, unpacked, as far as it is one.
+fn rows(stream: &[u8]) -> Vec<Vec<u8>> {
+    let mut reader = Reader::new(stream);
+    let mut rows = Vec::new();
+    while let Ok(what) = reader.u8() {
+        let value = match what {
+            0 => reader.text().map(|_| &[][..]),
+            1 => reader.bytes().and_then(|_| reader.bytes()),
+            _ => break,
+        };
+        let Ok(value) = value else {
+            break;
+        };
+        rows.extend(decompress_row(value).ok());
     }
-    given
+    rows
 }
 
 /// Objects that hold it.
 fn found(daemon: &Daemon, what: &[u8]) -> Vec<PathBuf> {
     let mut objects = files(&daemon.data_dir().join("cold"));
-    objects.retain(|path| holds(&std::fs::read(path).must("an object"), what, 2));
+    objects.retain(|path| holds(&std::fs::read(path).must("an object"), what));
     objects
 }
 

@@ -155,6 +155,10 @@ pub const SNAPSHOT_STALLED_MS: u64 = 30_000;
 pub const VERIFY_PIECE_MAX: u64 = 8 * 1024 * 1024;
 /// Bytes of local segments that are worth a run of compaction; a quarter of `[hot] local_bodies` where that is less.
 pub const COMPACT_BATCH_BYTES: u64 = 256 * 1024 * 1024;
+/// Bytes of local segments below which no run is worth it, however little stays on local disk.
+pub const COMPACT_BATCH_MIN: u64 = 32 * 1024 * 1024;
+/// Bytes that are asked of the store at once where compaction needs a whole object.
+pub const BRING_PIECE_MAX: u64 = 8 * 1024 * 1024;
 /// Bytes of objects that one run of compaction takes.
 pub const COMPACT_RUN_BYTES: u64 = 512 * 1024 * 1024;
 /// Messages that one run of compaction takes, but for those of a first object that has more.

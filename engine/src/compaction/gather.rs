@@ -11,7 +11,8 @@ use crate::clock;
 use crate::error::Result;
 use crate::ids::MessageId;
 use crate::limits::{
-    COMPACT_BATCH_BYTES, COMPACT_MESSAGES_MAX, COMPACT_RAW_MAX, COMPACT_RUN_BYTES, GATHER_ROWS_MAX,
+    COMPACT_BATCH_BYTES, COMPACT_BATCH_MIN, COMPACT_MESSAGES_MAX, COMPACT_RAW_MAX,
+    COMPACT_RUN_BYTES, GATHER_ROWS_MAX,
 };
 use crate::open::Engine;
 use crate::shard::Shard;
@@ -49,7 +50,7 @@ pub(super) fn choose_now(
     let rules = Rules {
         now: clock::now_s(),
         segment_age: i64::try_from(settings.segment_age.as_secs()).unwrap_or(i64::MAX),
-        batch_bytes: COMPACT_BATCH_BYTES.min(settings.local_bodies / 4).max(1),
+        batch_bytes: (settings.local_bodies / 4).clamp(COMPACT_BATCH_MIN, COMPACT_BATCH_BYTES),
         run_bytes: COMPACT_RUN_BYTES,
         is_asked,
     };

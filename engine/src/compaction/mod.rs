@@ -5,6 +5,7 @@
 //! Promises: nothing refers to what was not rebuilt and confirmed; a message that does not come out as it went in stays where it is.
 //! A crash leaves: files and objects that an `intent` names and nothing refers to.
 
+mod bring;
 mod cut;
 mod gather;
 mod group;

@@ -131,6 +131,7 @@ impl<'a> Run<'a> {
     pub(super) fn all(&mut self, objects: &[ObjectId], tell: &dyn Fn(&Report)) -> Result<Report> {
         let (items, taken) = gather::messages(self.shard, objects)?;
         let objects = &objects[..taken.min(objects.len())];
+        self.bring(objects);
         self.report.objects = length_of(objects);
         self.report.total = length_of(&items);
         for of_account in items.chunk_by(|a, b| a.account == b.account) {

@@ -139,6 +139,7 @@ impl Upkeep {
             }
         };
         let mut tasks = JoinSet::new();
+        let told = || Arc::clone(&progress);
         let (to_ship, ship_queue) = mpsc::unbounded_channel();
         let (to_collect, collect_queue) = mpsc::unbounded_channel();
         let (to_cut, cut_queue) = mpsc::unbounded_channel();
@@ -152,22 +153,10 @@ impl Upkeep {
         tasks.spawn(ship::run(engine.clone(), Arc::clone(&progress), ship_queue));
         tasks.spawn(collect::run(engine.clone(), collect_queue));
         tasks.spawn(cut::run(engine.clone(), cut_queue));
-        tasks.spawn(snapshot::run(
-            engine.clone(),
-            Arc::clone(&progress),
-            snapshot_queue,
-        ));
-        tasks.spawn(evict::run(
-            engine.clone(),
-            Arc::clone(&progress),
-            evict_queue,
-        ));
+        tasks.spawn(snapshot::run(engine.clone(), told(), snapshot_queue));
+        tasks.spawn(evict::run(engine.clone(), told(), evict_queue));
         tasks.spawn(delete::run(engine.clone(), Arc::clone(&progress)));
-        tasks.spawn(compact::run(
-            engine.clone(),
-            Arc::clone(&progress),
-            compact_queue,
-        ));
+        tasks.spawn(compact::run(engine.clone(), told(), compact_queue));
         tasks.spawn(async move {
             // The sender is kept, so that the channel stays open while upkeep lives.
             let _notices = notices;

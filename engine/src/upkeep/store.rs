@@ -12,6 +12,10 @@ use crate::open::{Engine, Health};
 /// Until it was answered.
 pub(super) async fn look(engine: Engine, progress: Arc<Progress>) {
     let cold = &engine.inner.cold;
+    // Nothing is tried, and nothing written, where what answers may not be ours: a directory that is not mounted.
+    while !progress.is_confirmed() {
+        tokio::time::sleep(tick()).await;
+    }
     let found = loop {
         match cold.examine(crate::clock::now_s).await {
             Ok(found) => break found,

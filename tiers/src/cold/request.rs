@@ -26,12 +26,12 @@ pub enum Caller {
     Epoch,
     /// `verify`.
     Verify,
-    /// Snapshots on their way out, and read back.
-    Snapshot,
     /// Journal bytes fetched back.
     Recover,
     /// Blocks, packs and blobs that compaction writes, and what it reads for them.
     Compact,
+    /// Snapshots on their way out, and read back.
+    Snapshot,
     /// Deletes of what nobody needs any more.
     Collect,
     /// The second store, where there is one: what it is asked beside the first.
