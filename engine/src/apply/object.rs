@@ -6,6 +6,8 @@ use coldpost_tiers::Result;
 use coldpost_tiers::address::{BlobId, ObjectId, ObjectKind};
 use coldpost_tiers::hot::row::{BlobRow, ContentRow, Counted, ObjectRow, ObjectState, Row};
 use coldpost_tiers::hot::{Snapshot, TableName, key};
+#[cfg(any(test, feature = "faults"))]
+use coldpost_tiers::planted;
 
 use super::Step;
 use crate::ids::Position;
@@ -29,6 +31,14 @@ pub(crate) fn horizon(state: &Snapshot) -> Result<Position> {
         Ok(true)
     })?;
     Ok(oldest.unwrap_or(Position(0)))
+}
+
+fn is_referred_to(row: &ObjectRow) -> bool {
+    #[cfg(any(test, feature = "faults"))]
+    if planted::is_planted(planted::Bug::CondemnsUnseen) {
+        return false;
+    }
+    matches!(row.count, Counted::Live(n) if n > 0)
 }
 
 impl Step<'_, '_> {
@@ -94,7 +104,7 @@ impl Step<'_, '_> {
             let is_newest = newest == Some(row.last);
             return Ok(is_newest.then_some("it is the newest snapshot"));
         }
-        if matches!(row.count, Counted::Live(n) if n > 0) {
+        if is_referred_to(row) {
             return Ok(Some("it is referred to"));
         }
         let is_segment = object.kind == ObjectKind::Segment;
@@ -103,8 +113,7 @@ impl Step<'_, '_> {
         }
         // A range is needed for as long as a manifest is there that names it, whatever died when.
         let is_range = object.kind == ObjectKind::SnapshotRange;
-        let oldest = self.snapshots()?.into_iter().min();
-        let horizon = oldest.unwrap_or(Position(0));
+        let horizon = self.horizon()?;
         Ok(match row.count {
             Counted::DeadSince(since) if since > horizon && !is_range => {
                 Some("it died behind the horizon")
@@ -112,6 +121,15 @@ impl Step<'_, '_> {
             _ if is_segment && row.last > horizon => Some("it ends behind the horizon"),
             Counted::Live(_) | Counted::DeadSince(_) => None,
         })
+    }
+
+    fn horizon(&self) -> Result<Position> {
+        #[cfg(any(test, feature = "faults"))]
+        if planted::is_planted(planted::Bug::GraceByClock) {
+            return Ok(Position(u64::MAX));
+        }
+        let oldest = self.snapshots()?.into_iter().min();
+        Ok(oldest.unwrap_or(Position(0)))
     }
 
     /// The positions of snapshots that were stored and are not gone.

@@ -292,7 +292,7 @@ pub struct Intent {
     pub given: Vec<ObjectId>,
 }
 
-/// What compaction moved. Ignored for whatever does not stand where it stood.
+/// What compaction moved. Ignored for whatever does not stand where it stood. With nothing but `block`, a block or pack: all of it was named.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Relocate {
     /// Where messages go.
