@@ -258,7 +258,7 @@ impl World<'_> {
         let Ok(bytes) = self.blob_bytes(row.object, row.offset) else {
             return;
         };
-        let (object, offset) = self.into_pack(run, bytes);
+        let (object, offset) = self.put_in_pack(run, bytes);
         run.moved_blobs.push(MovedBlob {
             blob: row.record.blob,
             from: (row.object, row.offset),
@@ -267,7 +267,7 @@ impl World<'_> {
     }
 
     /// Writes a blob into the open pack, or a new one.
-    pub(super) fn into_pack(&mut self, run: &mut Run, bytes: Vec<u8>) -> (ObjectId, u64) {
+    pub(super) fn put_in_pack(&mut self, run: &mut Run, bytes: Vec<u8>) -> (ObjectId, u64) {
         let mut pack = run.pack.take().unwrap_or_else(|| Pack {
             object: self.named(ObjectKind::Pack),
             blobs: BTreeMap::new(),

@@ -156,7 +156,7 @@ impl World<'_> {
         let blob = BlobId(self.new_id());
         let record = record(blob, &bytes);
         let (object, offset) = if bytes.len() < ALONE_MIN {
-            self.into_pack(run, bytes)
+            self.put_in_pack(run, bytes)
         } else {
             let object = ObjectId::blob(blob);
             let held = Held::Blobs(Rc::new(BTreeMap::from([(0, bytes)])));
