@@ -175,7 +175,7 @@ fn send(daemon: &Daemon) -> Vec<Sent> {
 fn seal(daemon: &Daemon, journal: &Path) {
     let open = files(journal, Some("open"));
     let (mut imap, mut dice) = (daemon.imap(USER), Dice::new(2));
-    for _ in 0..40 {
+    for _ in 0..100 {
         let lines: String = (0..1_000)
             .map(|_| format!("{:016x}{:016x}\r\n", dice.draw(), dice.draw()))
             .collect();

@@ -1,5 +1,7 @@
 //! The engine as a whole on a real directory: what a kill leaves half done, and the store that is kept for later versions.
 
+mod simulation;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -18,6 +18,8 @@ pub mod limits;
 pub mod metrics;
 pub mod object;
 mod object_file;
+#[cfg(any(test, feature = "faults"))]
+pub mod planted;
 pub mod pool;
 pub mod segment;
 pub mod snapshot;

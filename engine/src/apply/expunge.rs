@@ -5,6 +5,8 @@ use coldpost_tiers::hot::row::{
     AccountRow, Cause, ExpungedRow, MailboxRow, MailboxState, Row, Run, RunEntry,
 };
 use coldpost_tiers::hot::{TableName, key};
+#[cfg(any(test, feature = "faults"))]
+use coldpost_tiers::planted;
 
 use super::flags::by_run;
 use super::{Step, no_account, no_mailbox};
@@ -176,6 +178,10 @@ impl Step<'_, '_> {
             |_| true,
         )?;
         for entry in &gone {
+            #[cfg(any(test, feature = "faults"))]
+            if planted::is_planted(planted::Bug::FreesTwice) {
+                self.free_blobs(account, entry.message)?;
+            }
             self.release(account, entry.message)?;
         }
         if row.exists == 0 {

@@ -6,6 +6,8 @@ use coldpost_tiers::Result;
 use coldpost_tiers::address::{BlobId, ObjectId, ObjectKind};
 use coldpost_tiers::hot::row::{BlobRow, ContentRow, Counted, ObjectRow, ObjectState, Row};
 use coldpost_tiers::hot::{TableName, key};
+#[cfg(any(test, feature = "faults"))]
+use coldpost_tiers::planted;
 
 use super::Step;
 use crate::ids::Position;
@@ -13,6 +15,14 @@ use crate::op::{Intent, Outcome, Refusal};
 
 /// Key in `meta` of the number that the next numbered object gets, big-endian.
 const NEXT_OBJECT: &[u8] = b"next_object";
+
+fn is_referred_to(row: &ObjectRow) -> bool {
+    #[cfg(any(test, feature = "faults"))]
+    if planted::is_planted(planted::Bug::CondemnsUnseen) {
+        return false;
+    }
+    matches!(row.count, Counted::Live(n) if n > 0)
+}
 
 impl Step<'_, '_> {
     /// Objects that are about to be made are dead since now, until something refers to them.
@@ -77,7 +87,7 @@ impl Step<'_, '_> {
             let is_newest = newest == Some(row.last);
             return Ok(is_newest.then_some("it is the newest snapshot"));
         }
-        if matches!(row.count, Counted::Live(n) if n > 0) {
+        if is_referred_to(row) {
             return Ok(Some("it is referred to"));
         }
         let is_segment = object.kind == ObjectKind::Segment;
@@ -86,8 +96,7 @@ impl Step<'_, '_> {
         }
         // A range is needed for as long as a manifest is there that names it, whatever died when.
         let is_range = object.kind == ObjectKind::SnapshotRange;
-        let oldest = self.snapshots()?.into_iter().min();
-        let horizon = oldest.unwrap_or(Position(0));
+        let horizon = self.horizon()?;
         Ok(match row.count {
             Counted::DeadSince(since) if since > horizon && !is_range => {
                 Some("it died behind the horizon")
@@ -95,6 +104,15 @@ impl Step<'_, '_> {
             _ if is_segment && row.last > horizon => Some("it ends behind the horizon"),
             Counted::Live(_) | Counted::DeadSince(_) => None,
         })
+    }
+
+    fn horizon(&self) -> Result<Position> {
+        #[cfg(any(test, feature = "faults"))]
+        if planted::is_planted(planted::Bug::GraceByClock) {
+            return Ok(Position(u64::MAX));
+        }
+        let oldest = self.snapshots()?.into_iter().min();
+        Ok(oldest.unwrap_or(Position(0)))
     }
 
     /// The positions of snapshots that were stored and are not gone.

@@ -66,6 +66,18 @@ impl Step<'_, '_> {
         self.count_object(address.object, by, stored)
     }
 
+    /// A bug to be planted: the blobs of a message are freed, and will be again.
+    #[cfg(any(test, feature = "faults"))]
+    pub(super) fn free_blobs(&mut self, account: AccountId, id: MessageId) -> Result<()> {
+        let place = self.place(account, id)?;
+        for extent in place.iter().flat_map(|place| &place.address.extents) {
+            if let Extent::Blob { blob, .. } = extent {
+                self.count_blob(*blob, -1)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The object of a blob is referred to by the blob, while that is referred to by anything.
     fn count_blob(&mut self, blob: BlobId, by: i64) -> Result<()> {
         let key = key::blob(blob);

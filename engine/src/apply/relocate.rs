@@ -1,7 +1,7 @@
 //! `relocate`: compaction wrote messages and blobs somewhere else.
 //!
 //! Promises: a place moves only from where the op says that it stood, to an object that is stored, and never to a blob that died; it moves
-//! whole or not at all, and no modseq changes.
+//! whole or not at all, and no modseq changes. What was written and is not referred to is counted as dead in its object.
 
 use std::collections::BTreeSet;
 
@@ -9,6 +9,8 @@ use coldpost_tiers::Result;
 use coldpost_tiers::address::{Address, BlobId, Extent, ObjectId, Recode};
 use coldpost_tiers::hot::row::{BlobRow, Counted, FrameRow, ObjectState, Row};
 use coldpost_tiers::hot::{TableName, key};
+#[cfg(any(test, feature = "faults"))]
+use coldpost_tiers::planted;
 
 use super::Step;
 use crate::mail::base64_text::Shape;
@@ -16,6 +18,13 @@ use crate::op::{MovedBlob, MovedMessage, NewBlob, Outcome, Relocate};
 
 impl Step<'_, '_> {
     pub(super) fn relocate(&mut self, op: &Relocate) -> Result<Outcome> {
+        let objects = written(op);
+        if objects.is_empty() {
+            if let Some(whole) = op.block {
+                self.end_writing(whole)?;
+            }
+            return Ok(Outcome::Counted(0));
+        }
         let mut new = BTreeSet::new();
         for blob in &op.blobs {
             if self.is_open(blob.object)? && self.name_new_blob(blob)? {
@@ -28,11 +37,25 @@ impl Step<'_, '_> {
         {
             self.note_frames(block, &op.frames)?;
             for message in &op.messages {
-                moved += u64::from(self.move_message(block, message, &new)?);
+                match self.move_message(block, message, &new)? {
+                    true => moved += 1,
+                    false => self.leave_message(block, message)?,
+                }
+            }
+        }
+        for blob in op.blobs.iter().filter(|b| new.contains(&b.record.blob)) {
+            if !self.is_live_blob(blob.record.blob)? {
+                self.leave(blob.object, blob.record.raw)?;
             }
         }
         for blob in &op.moved_blobs {
-            moved += u64::from(self.move_blob(blob)?);
+            match self.move_blob(blob)? {
+                true => moved += 1,
+                false => self.leave_blob(blob)?,
+            }
+        }
+        for object in objects {
+            self.begin_writing(object)?;
         }
         Ok(Outcome::Counted(moved))
     }
@@ -44,6 +67,62 @@ impl Step<'_, '_> {
             let has_died = matches!(row.count, Counted::DeadSince(_)) && row.times.first_dead != 0;
             row.state == ObjectState::Stored && !has_died
         }))
+    }
+
+    /// A message stays where it was: what was written of it in the block is as dead as if it had been there and gone.
+    fn leave_message(&mut self, block: ObjectId, message: &MovedMessage) -> Result<()> {
+        let slices = message.extents.iter().map(|extent| match extent {
+            Extent::Slice { length, .. } => u64::from(*length),
+            Extent::Frame(_) | Extent::Blob { .. } => 0,
+        });
+        self.leave(block, slices.sum())
+    }
+
+    fn leave_blob(&mut self, moved: &MovedBlob) -> Result<()> {
+        let value = self.batch.get(TableName::Blobs, &key::blob(moved.blob))?;
+        let row = value.map(|v| BlobRow::decode("blobs", &v)).transpose()?;
+        // It may be where it was to go already.
+        if row.as_ref().is_some_and(|row| row.object == moved.to.0) {
+            return Ok(());
+        }
+        self.leave(moved.to.0, row.map_or(0, |row| row.stored_bytes()))
+    }
+
+    /// Bytes that an object has and nothing came to refer to. What has such is rewritten in its time, like one that lost them.
+    fn leave(&mut self, object: ObjectId, bytes: u64) -> Result<()> {
+        let Some(mut row) = self.object(object)? else {
+            return Ok(());
+        };
+        row.dead_bytes += bytes.max(1);
+        self.put_object(object, &row)
+    }
+
+    /// More may follow, or never come: until the end is told, something in the object counts as dead.
+    fn begin_writing(&mut self, object: ObjectId) -> Result<()> {
+        match self.object(object)? {
+            Some(mut row) if is_live(row.count) && row.times.first_dead == 0 => {
+                row.times.first_dead = self.now;
+                self.put_object(object, &row)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// All that the object has was named.
+    fn end_writing(&mut self, object: ObjectId) -> Result<()> {
+        match self.object(object)? {
+            Some(mut row) if is_live(row.count) && row.dead_bytes == 0 => {
+                row.times.first_dead = 0;
+                self.put_object(object, &row)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn is_live_blob(&self, blob: BlobId) -> Result<bool> {
+        let value = self.batch.get(TableName::Blobs, &key::blob(blob))?;
+        let row = value.map(|v| BlobRow::decode("blobs", &v)).transpose()?;
+        Ok(row.is_some_and(|row| is_live(row.count)))
     }
 
     fn note_frames(&mut self, block: ObjectId, frames: &[(u32, FrameRow)]) -> Result<()> {
@@ -90,7 +169,8 @@ impl Step<'_, '_> {
         let Some(mut place) = self.place(moved.account, moved.message)? else {
             return Ok(false);
         };
-        if (place.address.object, place.address.offset) != moved.from
+        let at = (place.address.object, place.address.offset);
+        if !still_stands(at, moved.from)
             || moved.from.0 == block
             || !self.is_whole(block, &moved.extents, place.size)?
         {
@@ -179,7 +259,7 @@ impl Step<'_, '_> {
         let mut row = BlobRow::decode("blobs", &value)?;
         let is_live = matches!(row.count, Counted::Live(n) if n > 0);
         if !is_live
-            || (row.object, row.offset) != moved.from
+            || !still_stands((row.object, row.offset), moved.from)
             || moved.from.0 == moved.to.0
             || !self.is_open(moved.to.0)?
         {
@@ -191,4 +271,25 @@ impl Step<'_, '_> {
         self.batch.put(TableName::Blobs, &blob_key, &row.encode())?;
         Ok(true)
     }
+}
+
+/// The blocks and packs that an op names something in.
+fn written(op: &Relocate) -> BTreeSet<ObjectId> {
+    let block = op.block.filter(|_| !op.messages.is_empty());
+    let blobs = op.blobs.iter().map(|blob| blob.object);
+    let moved = op.moved_blobs.iter().map(|moved| moved.to.0);
+    block.into_iter().chain(blobs).chain(moved).collect()
+}
+
+fn is_live(count: Counted) -> bool {
+    matches!(count, Counted::Live(n) if n > 0)
+}
+
+/// Whether something is where whoever moved it saw it.
+fn still_stands(at: (ObjectId, u64), from: (ObjectId, u64)) -> bool {
+    #[cfg(any(test, feature = "faults"))]
+    if planted::is_planted(planted::Bug::RelocatesFromAnywhere) {
+        return true;
+    }
+    at == from
 }

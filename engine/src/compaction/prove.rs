@@ -25,7 +25,7 @@ pub(super) struct Proved {
 }
 
 impl Run<'_> {
-    /// Takes the blocks that were written; messages that do not come out as they went in are left out.
+    /// Takes the blocks that were written; messages that do not come out as they went in are not moved, and blocks with nothing else are empty.
     pub(super) fn prove(&mut self) -> Result<Vec<Proved>> {
         let blocks = std::mem::take(&mut self.blocks);
         blocks
@@ -42,12 +42,14 @@ impl Run<'_> {
             kept: Vec::new(),
         };
         let moved = std::mem::take(&mut block.moved);
-        for moved in moved {
+        let mut is_wanted = false;
+        for mut moved in moved {
             match self.is_the_same(&moved, &mut frames) {
-                Ok(true) => block.moved.push(moved),
-                // It went, or moved, meanwhile.
-                Ok(false) => {}
+                // One that went, or moved, meanwhile is named too: apply leaves it where it is, and counts its bytes here as dead.
+                Ok(is_there) => is_wanted |= is_there,
                 Err(e) => {
+                    // Nor is this one to be moved: it never stood in the block.
+                    moved.item.from = (block.at.object, 0);
                     self.report.left += 1;
                     tracing::error!(
                         shard = self.shard.no.0,
@@ -55,6 +57,10 @@ impl Run<'_> {
                     );
                 }
             }
+            block.moved.push(moved);
+        }
+        if !is_wanted {
+            block.moved.clear();
         }
         Ok(Proved { block })
     }

@@ -40,14 +40,14 @@ impl Run<'_> {
         if moved.is_empty() {
             return Ok(());
         }
-        self.finish()?;
+        self.write_out()?;
         for chunk in moved.chunks(RELOCATE_MESSAGES_MAX) {
             self.append(Relocate {
                 moved_blobs: chunk.to_vec(),
                 ..Relocate::default()
             })?;
         }
-        Ok(())
+        self.name_whole()
     }
 
     /// The frames of a blob as they are stored, compared with its content.

@@ -110,6 +110,7 @@ impl Run<'_> {
                 }))?;
             }
             self.put(&object)?;
+            self.whole.push(object.at.object);
         }
         for Proved { block } in proved {
             if block.moved.is_empty() {
@@ -121,7 +122,29 @@ impl Run<'_> {
                 digest: block.written.made.digest,
                 at: block.at,
             })?;
+            self.whole.push(object);
             self.relocate(object, &block.written.frames, &block.moved)?;
+        }
+        self.name_unused()
+    }
+
+    /// Attachments that no message came to name: the journal hears of them, so that their bytes are known to be dead.
+    fn name_unused(&mut self) -> Result<()> {
+        let fresh = std::mem::take(&mut self.fresh).into_values();
+        let mut left: Vec<NewBlob> = fresh.map(|fresh| fresh.blob).collect();
+        left.sort_by_key(|blob| blob.record.blob);
+        let (mut op, mut bytes) = (Relocate::default(), 0);
+        for blob in left {
+            self.contents.retain(|_, known| *known != blob.record.blob);
+            bytes += record_bytes(&blob);
+            op.blobs.push(blob);
+            if bytes >= RELOCATE_BYTES_MAX {
+                self.append(std::mem::take(&mut op))?;
+                bytes = 0;
+            }
+        }
+        if !op.blobs.is_empty() {
+            self.append(op)?;
         }
         Ok(())
     }
@@ -195,6 +218,19 @@ impl Run<'_> {
         }
         if !op.messages.is_empty() {
             self.append(op)?;
+        }
+        Ok(())
+    }
+
+    /// Everything in the blocks and packs that were sent was named; where a kill comes before that, they are rewritten in their time.
+    pub(super) fn name_whole(&mut self) -> Result<()> {
+        for object in std::mem::take(&mut self.whole) {
+            if object.kind != ObjectKind::Blob {
+                self.append(Relocate {
+                    block: Some(object),
+                    ..Relocate::default()
+                })?;
+            }
         }
         Ok(())
     }

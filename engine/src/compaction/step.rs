@@ -90,6 +90,8 @@ pub(super) struct Run<'a> {
     pub(super) fresh: HashMap<BlobId, Fresh>,
     pub(super) blocks: Vec<DoneBlock>,
     pub(super) objects: Vec<DoneObject>,
+    /// What was sent, until the journal knows that all in it was named.
+    pub(super) whole: Vec<ObjectId>,
     pace: Pace,
     paths: ObjectPaths,
     block: Option<(ObjectAt, BlockWriter, Vec<Moved>)>,
@@ -118,6 +120,7 @@ impl<'a> Run<'a> {
             fresh: HashMap::new(),
             blocks: Vec::new(),
             objects: Vec::new(),
+            whole: Vec::new(),
             pace,
             paths,
             block: None,
@@ -292,6 +295,12 @@ impl<'a> Run<'a> {
 
     /// Ends what is open, proves it and sends it.
     pub(super) fn finish(&mut self) -> Result<()> {
+        self.write_out()?;
+        self.name_whole()
+    }
+
+    /// The same, while something is to be named in what is sent.
+    pub(super) fn write_out(&mut self) -> Result<()> {
         if let Some((at, block, moved)) = self.block.take() {
             let written = block.finish(&*self.shard.disk)?;
             self.blocks.push(DoneBlock { at, written, moved });

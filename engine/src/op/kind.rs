@@ -320,7 +320,7 @@ pub struct RangeTaken {
     pub digest: [u8; 32],
 }
 
-/// What compaction moved. Ignored for whatever does not stand where it stood.
+/// What compaction moved. Ignored for whatever does not stand where it stood. With nothing but `block`, a block or pack: all of it was named.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Relocate {
     /// Where messages go.

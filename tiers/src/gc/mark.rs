@@ -94,14 +94,30 @@ fn verdict(known: &Known, rules: &Rules, newest: Option<Position>) -> Option<Ver
     if known.is_busy || kind == ObjectKind::Segment && is_local {
         return None;
     }
-    let ends_behind = kind == ObjectKind::Segment && row.last > rules.horizon;
+    let horizon = horizon(row, rules);
+    let ends_behind = kind == ObjectKind::Segment && row.last > horizon;
     // A range is needed by its manifest alone.
-    let died_behind = kind != ObjectKind::SnapshotRange && since > rules.horizon;
+    let died_behind = kind != ObjectKind::SnapshotRange && since > horizon;
     Some(match (died_behind || ends_behind, is_local) {
         (true, _) => Verdict::Kept(Why::BehindHorizon),
         (false, true) => Verdict::Condemn(Why::Unfinished),
         (false, false) => Verdict::Condemn(Why::Unreferenced),
     })
+}
+
+/// The same for all objects, but where a bug is planted.
+#[cfg_attr(
+    not(any(test, feature = "faults")),
+    expect(unused_variables, reason = "only a planted bug looks at the object")
+)]
+fn horizon(row: &ObjectRow, rules: &Rules) -> Position {
+    #[cfg(any(test, feature = "faults"))]
+    if crate::planted::is_planted(crate::planted::Bug::GraceByClock)
+        && row.times.dead.saturating_add(rules.grace) <= rules.now
+    {
+        return Position(u64::MAX);
+    }
+    rules.horizon
 }
 
 #[cfg(test)]

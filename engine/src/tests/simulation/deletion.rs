@@ -1,0 +1,135 @@
+//! Garbage collection as the runner of upkeep does it, step by step: the real decision, `condemn`, local file, DELETE, `gone`.
+
+use std::collections::VecDeque;
+
+use coldpost_tiers::address::{BlobId, ObjectId, ObjectKind};
+use coldpost_tiers::gc::{Known, Rules, Verdict, mark};
+use coldpost_tiers::hot::row::ObjectState;
+
+use super::store::Away;
+use super::world::World;
+use crate::horizon::horizon;
+use crate::op::{Op, Outcome};
+
+/// Seconds for which snapshots are kept.
+pub(super) const RETENTION: i64 = 3 * 86_400;
+/// Seconds between condemning and deleting.
+pub(super) const GRACE: i64 = 86_400;
+
+/// A pass that is going on.
+#[derive(Debug)]
+pub(super) enum Collecting {
+    /// Who is at work was asked, before the rows are read.
+    Begun {
+        compacts: bool,
+        snaps: bool,
+    },
+    Decided(VecDeque<Work>),
+}
+
+/// A step of a pass.
+#[derive(Debug)]
+pub(super) enum Work {
+    Condemn(ObjectId),
+    RemoveFile(ObjectId),
+    Delete(ObjectId),
+    Gone(ObjectId, Vec<BlobId>),
+}
+
+impl World<'_> {
+    /// One step of a pass, or of a new one; whether something was done or may be.
+    pub(super) fn collect(&mut self) -> Result<bool, Away> {
+        match self.collecting.take() {
+            None => {
+                self.collecting = Some(Collecting::Begun {
+                    compacts: self.runs.iter().any(Option::is_some),
+                    snaps: self.snapping.is_some(),
+                });
+                Ok(true)
+            }
+            Some(Collecting::Begun { compacts, snaps }) => {
+                let works = self.decide(compacts, snaps);
+                let some = !works.is_empty();
+                self.collecting = some.then_some(Collecting::Decided(works));
+                Ok(some)
+            }
+            Some(Collecting::Decided(mut works)) => {
+                if let Some(work) = works.pop_front() {
+                    self.work(work)?;
+                }
+                if !works.is_empty() {
+                    self.collecting = Some(Collecting::Decided(works));
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    fn decide(&self, compacts: bool, snaps: bool) -> VecDeque<Work> {
+        let known: Vec<Known> = self
+            .rows
+            .objects()
+            .into_iter()
+            .map(|(object, row)| {
+                let is_delivered = object.kind == ObjectKind::Blob
+                    && row.state == ObjectState::Local
+                    && self.rows.blob(BlobId(object.id)).is_some();
+                let is_busy = is_delivered
+                    || match object.kind {
+                        ObjectKind::Block | ObjectKind::Pack | ObjectKind::Blob => compacts,
+                        ObjectKind::Snapshot | ObjectKind::SnapshotRange => snaps,
+                        _ => false,
+                    };
+                Known {
+                    object,
+                    row,
+                    is_busy,
+                }
+            })
+            .collect();
+        let rules = Rules {
+            now: self.now,
+            horizon: horizon(&self.rows.state()).unwrap(),
+            retention: RETENTION,
+            grace: GRACE,
+        };
+        let mut works = VecDeque::new();
+        for (object, verdict) in mark(&known, &rules) {
+            match verdict {
+                Verdict::Condemn(_) => works.push_back(Work::Condemn(object)),
+                Verdict::Delete => {
+                    let blobs = self.rows.blobs().into_iter();
+                    let blobs = blobs.filter(|row| row.object == object);
+                    let blobs = match object.kind {
+                        ObjectKind::Blob => vec![BlobId(object.id)],
+                        ObjectKind::Pack => blobs.map(|row| row.record.blob).collect(),
+                        _ => Vec::new(),
+                    };
+                    works.push_back(Work::RemoveFile(object));
+                    works.push_back(Work::Delete(object));
+                    works.push_back(Work::Gone(object, blobs));
+                }
+                Verdict::Wait(_) | Verdict::Kept(_) => {}
+            }
+        }
+        works
+    }
+
+    fn work(&mut self, work: Work) -> Result<(), Away> {
+        match work {
+            Work::Condemn(object) => {
+                // Apply looks again.
+                self.append(Op::Condemn(object), Vec::new());
+            }
+            Work::RemoveFile(object) => {
+                self.disk.remove(&object);
+            }
+            Work::Delete(object) => self.bucket.delete(object)?,
+            Work::Gone(object, blobs) => {
+                let outcome = self.append(Op::Gone { object, blobs }, Vec::new());
+                assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
+            }
+        }
+        Ok(())
+    }
+}
