@@ -12,6 +12,10 @@ use crate::open::{Engine, Health};
 /// Until it was answered.
 pub(super) async fn look(engine: Engine, progress: Arc<Progress>) {
     let cold = &engine.inner.cold;
+    if cold.url().starts_with("file://") {
+        // A directory has no settings, and one that is being unmounted must not be written into: `coldpost cold check` tries it.
+        return;
+    }
     // Nothing is tried, and nothing written, where what answers may not be ours: a directory that is not mounted.
     while !progress.is_confirmed() {
         tokio::time::sleep(tick()).await;
