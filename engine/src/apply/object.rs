@@ -21,7 +21,7 @@ fn is_referred_to(row: &ObjectRow) -> bool {
     if planted::is_planted(planted::Bug::CondemnsUnseen) {
         return false;
     }
-    matches!(row.count, Counted::Live(n) if n > 0)
+    row.count.is_live()
 }
 
 impl Step<'_, '_> {
@@ -164,7 +164,7 @@ impl Step<'_, '_> {
             return Ok(());
         };
         let row = BlobRow::decode("blobs", &value)?;
-        if row.object != object || matches!(row.count, Counted::Live(n) if n > 0) {
+        if row.object != object || row.count.is_live() {
             return Ok(());
         }
         self.batch.remove(TableName::Blobs, &blob_key)?;

@@ -100,7 +100,7 @@ impl Step<'_, '_> {
     /// More may follow, or never come: until the end is told, something in the object counts as dead.
     fn begin_writing(&mut self, object: ObjectId) -> Result<()> {
         match self.object(object)? {
-            Some(mut row) if is_live(row.count) && row.times.first_dead == 0 => {
+            Some(mut row) if row.count.is_live() && row.times.first_dead == 0 => {
                 row.times.first_dead = self.now;
                 self.put_object(object, &row)
             }
@@ -111,7 +111,7 @@ impl Step<'_, '_> {
     /// All that the object has was named.
     fn end_writing(&mut self, object: ObjectId) -> Result<()> {
         match self.object(object)? {
-            Some(mut row) if is_live(row.count) && row.dead_bytes == 0 => {
+            Some(mut row) if row.count.is_live() && row.dead_bytes == 0 => {
                 row.times.first_dead = 0;
                 self.put_object(object, &row)
             }
@@ -122,7 +122,7 @@ impl Step<'_, '_> {
     fn is_live_blob(&self, blob: BlobId) -> Result<bool> {
         let value = self.batch.get(TableName::Blobs, &key::blob(blob))?;
         let row = value.map(|v| BlobRow::decode("blobs", &v)).transpose()?;
-        Ok(row.is_some_and(|row| is_live(row.count)))
+        Ok(row.is_some_and(|row| row.count.is_live()))
     }
 
     fn note_frames(&mut self, block: ObjectId, frames: &[(u32, FrameRow)]) -> Result<()> {
@@ -230,7 +230,7 @@ impl Step<'_, '_> {
             return Ok(false);
         };
         let row = BlobRow::decode("blobs", &value)?;
-        let is_live = matches!(row.count, Counted::Live(n) if n > 0);
+        let is_live = row.count.is_live();
         let Extent::Blob {
             offset,
             length,
@@ -257,7 +257,7 @@ impl Step<'_, '_> {
             return Ok(false);
         };
         let mut row = BlobRow::decode("blobs", &value)?;
-        let is_live = matches!(row.count, Counted::Live(n) if n > 0);
+        let is_live = row.count.is_live();
         if !is_live
             || !still_stands((row.object, row.offset), moved.from)
             || moved.from.0 == moved.to.0
@@ -279,10 +279,6 @@ fn written(op: &Relocate) -> BTreeSet<ObjectId> {
     let blobs = op.blobs.iter().map(|blob| blob.object);
     let moved = op.moved_blobs.iter().map(|moved| moved.to.0);
     block.into_iter().chain(blobs).chain(moved).collect()
-}
-
-fn is_live(count: Counted) -> bool {
-    matches!(count, Counted::Live(n) if n > 0)
 }
 
 /// Whether something is where whoever moved it saw it.

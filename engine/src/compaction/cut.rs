@@ -7,7 +7,7 @@ use std::io::Read;
 use std::ops::Range;
 
 use coldpost_tiers::address::{AccountId, BlobId, Extent, Recode};
-use coldpost_tiers::hot::row::{BlobRow, ContentRow, Counted, Row};
+use coldpost_tiers::hot::row::{BlobRow, ContentRow, Row};
 use coldpost_tiers::hot::{TableName, key};
 
 use super::source::{Decoding, Source, is_other_shape};
@@ -178,9 +178,8 @@ impl Run<'_> {
         };
         let row = BlobRow::decode("blobs", &value)?;
         drop(state);
-        let is_live = matches!(row.count, Counted::Live(n) if n > 0);
         // One that cannot be read is no reason to lose this copy too.
-        if !is_live || !self.reads_as(&row, content) {
+        if !row.count.is_live() || !self.reads_as(&row, content) {
             return Ok(None);
         }
         self.contents.insert((content, scope), blob);

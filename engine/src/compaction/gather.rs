@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use coldpost_tiers::address::{AccountId, BlobId, ObjectId, ObjectKind};
 use coldpost_tiers::compaction::{Candidate, Rules, choose};
-use coldpost_tiers::hot::row::{BlobRow, Counted, ObjectRow, ObjectState, Place, Row};
+use coldpost_tiers::hot::row::{BlobRow, ObjectRow, ObjectState, Place, Row};
 use coldpost_tiers::hot::{TableName, key};
 
 use crate::clock;
@@ -70,7 +70,7 @@ fn candidates(engine: &Engine, shard: &Shard, avoid: &[ObjectId]) -> Result<Vec<
             object.kind,
             ObjectKind::Segment | ObjectKind::Block | ObjectKind::Pack
         );
-        let is_live = matches!(row.count, Counted::Live(n) if n > 0);
+        let is_live = row.count.is_live();
         if !is_kind || !is_live || row.state == ObjectState::Condemned || avoid.contains(&object) {
             return Ok(true);
         }
@@ -182,7 +182,7 @@ pub(super) fn blobs(shard: &Shard, objects: &[ObjectId]) -> Result<Vec<BlobItem>
         .read()?
         .walk(TableName::Blobs, &[], &[], |_, value| {
             let row = BlobRow::decode("blobs", value)?;
-            if packs.contains(&row.object) && matches!(row.count, Counted::Live(n) if n > 0) {
+            if packs.contains(&row.object) && row.count.is_live() {
                 let blob = row.record.blob;
                 items.push(BlobItem { blob, row });
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use coldpost_tiers::address::ObjectId;
 use coldpost_tiers::cold::{Caller, Key};
 use coldpost_tiers::disk::{Disk, failed};
-use coldpost_tiers::hot::row::{Counted, ObjectRow, ObjectState, Row};
+use coldpost_tiers::hot::row::{ObjectRow, ObjectState, Row};
 use coldpost_tiers::hot::{Snapshot as Rows, TableName};
 use coldpost_tiers::segment::Lineage;
 use coldpost_tiers::snapshot::{Manifest, Moment, RangeRef, pack};
@@ -343,7 +343,7 @@ fn needed(
     let mut needed = Vec::new();
     state.walk(TableName::Objects, &[], &[], |key, value| {
         let row = ObjectRow::decode("objects", value)?;
-        let is_live = matches!(row.count, Counted::Live(n) if n > 0);
+        let is_live = row.count.is_live();
         if row.state == ObjectState::Local
             && is_live
             && let Some(object) = coldpost_tiers::hot::key::read_object(key)

@@ -9,7 +9,6 @@ use coldpost_tiers::hot::row::{BlobRow, ObjectState};
 use coldpost_tiers::planted::{Bug, is_planted};
 
 use super::cut::{Cut, Moved};
-use super::rows::is_live;
 use super::store::Held;
 use super::world::{Unread, World};
 use crate::ids::{AccountId, MessageId};
@@ -136,7 +135,7 @@ impl World<'_> {
         let is_moved = |row: &BlobRow| {
             row.object.kind == ObjectKind::Pack
                 && objects.contains(&row.object)
-                && is_live(row.count)
+                && row.count.is_live()
         };
         let blobs = self.rows.blobs().into_iter().filter(is_moved);
         works.extend(blobs.map(Work::MoveBlob));
@@ -156,7 +155,7 @@ impl World<'_> {
             );
             let file = self.disk.get(&object);
             let is_open = file.is_none() && row.state == ObjectState::Local;
-            if !is_kind || !is_live(row.count) || row.state == ObjectState::Condemned || is_open {
+            if !is_kind || !row.count.is_live() || row.state == ObjectState::Condemned || is_open {
                 continue;
             }
             let least = if object.kind == ObjectKind::Block {

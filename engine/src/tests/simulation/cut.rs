@@ -11,7 +11,6 @@ use coldpost_tiers::planted::{Bug, is_planted};
 
 use super::compaction::{Item, Run, Waiting};
 use super::mail::{ALONE_MIN, THRESHOLD};
-use super::rows::is_live;
 use super::store::Held;
 use super::user::{frame, record};
 use super::world::{Unread, World, recoded};
@@ -141,7 +140,7 @@ impl World<'_> {
             return Ok(None);
         };
         let blob = ContentRow::decode("contents", &value).unwrap().blob;
-        let Some(row) = self.rows.blob(blob).filter(|row| is_live(row.count)) else {
+        let Some(row) = self.rows.blob(blob).filter(|row| row.count.is_live()) else {
             return Ok(None);
         };
         match self.blob_bytes(row.object, row.offset) {

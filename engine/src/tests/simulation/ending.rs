@@ -6,7 +6,6 @@ use coldpost_tiers::hot::row::{Counted, ObjectState};
 use super::compaction::SEGMENT_AGE;
 use super::deletion::{GRACE, RETENTION};
 use super::mail;
-use super::rows::is_live;
 use super::store::{Away, Held};
 use super::world::{Fails, Unread, World};
 use crate::horizon::horizon;
@@ -105,7 +104,7 @@ impl World<'_> {
             let is_behind = matches!(row.count, Counted::DeadSince(since) if since > horizon);
             let is_segment =
                 object.kind == ObjectKind::Segment && (row.last > horizon || is_behind);
-            is_live(row.count) && row.state != ObjectState::Condemned || is_newest || is_segment
+            row.count.is_live() && row.state != ObjectState::Condemned || is_newest || is_segment
         };
         let all = self.bucket.objects.keys().chain(self.disk.keys());
         let mut left = all.filter(|object| !self.strays.contains(object) && !is_needed(**object));
@@ -116,7 +115,7 @@ impl World<'_> {
             ));
         }
         let mut gone = self.rows.objects().into_iter().filter(|(object, row)| {
-            is_live(row.count) && !self.bucket.objects.contains_key(object)
+            row.count.is_live() && !self.bucket.objects.contains_key(object)
         });
         match gone.next() {
             // The segment that is being written.

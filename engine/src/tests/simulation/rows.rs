@@ -2,7 +2,7 @@
 
 use coldpost_tiers::Result;
 use coldpost_tiers::address::{BlobId, ObjectId, Position};
-use coldpost_tiers::hot::row::{BlobRow, Counted, ObjectRow, Place, Row};
+use coldpost_tiers::hot::row::{BlobRow, ObjectRow, Place, Row};
 use coldpost_tiers::hot::{CommitKind, HotTier, Snapshot, TableName, key};
 use tempfile::TempDir;
 
@@ -141,8 +141,4 @@ impl Rows {
         let value = self.state().get(TableName::Places, &key);
         value.unwrap().map(|v| Place::decode(&key, &v).unwrap())
     }
-}
-
-pub(super) fn is_live(count: Counted) -> bool {
-    matches!(count, Counted::Live(n) if n > 0)
 }

@@ -6,7 +6,7 @@ use coldpost_tiers::address::{ObjectId, ObjectKind, Position, ShardNo};
 use coldpost_tiers::cache::local::{LocalFile, evict};
 use coldpost_tiers::hot::row::ObjectState;
 
-use super::rows::{Dump, is_live};
+use super::rows::Dump;
 use super::store::{Away, Held};
 use super::world::World;
 use crate::op::{Intent, Op};
@@ -124,7 +124,7 @@ impl World<'_> {
         };
         let of_rows = self.rows.objects().into_iter();
         let mut of_rows = of_rows.filter(|(object, row)| {
-            row.state == ObjectState::Local && is_live(row.count) && is_up_to(object)
+            row.state == ObjectState::Local && row.count.is_live() && is_up_to(object)
         });
         let local = self.disk.keys().filter(|o| o.kind == ObjectKind::Segment);
         let mut unstored = local.filter(|object| {

@@ -11,7 +11,7 @@ use super::compaction::Run;
 use super::deletion::Collecting;
 use super::journal::Written;
 use super::mail::Mail;
-use super::rows::{Dump, Rows, is_live};
+use super::rows::{Dump, Rows};
 use super::shipping::{Shipping, Snapping};
 use super::store::{Away, Bucket, Held};
 use crate::apply::invariants;
@@ -231,15 +231,15 @@ impl<'r> World<'r> {
         for (object, row) in self.rows.objects() {
             let is_there = self.bucket.objects.contains_key(&object);
             let is_of_compaction = matches!(object.kind, ObjectKind::Block | ObjectKind::Pack);
-            if is_live(row.count) && row.state == ObjectState::Condemned {
+            if row.count.is_live() && row.state == ObjectState::Condemned {
                 return Err(format!("{object:?} is condemned and referred to"));
             }
-            if is_live(row.count) && row.state == ObjectState::Stored && !is_there {
+            if row.count.is_live() && row.state == ObjectState::Stored && !is_there {
                 return Err(format!(
                     "{object:?} is called stored and is not in the bucket"
                 ));
             }
-            if is_live(row.count) && row.state == ObjectState::Local && is_of_compaction {
+            if row.count.is_live() && row.state == ObjectState::Local && is_of_compaction {
                 return Err(format!("{object:?} is referred to and not stored"));
             }
         }

@@ -15,6 +15,11 @@ pub enum Counted {
 }
 
 impl Counted {
+    /// Whether anything refers to it.
+    pub fn is_live(self) -> bool {
+        matches!(self, Counted::Live(n) if n > 0)
+    }
+
     /// One more or fewer by `by`, at `position`. Never below none.
     #[must_use]
     pub fn add(self, by: i64, position: Position) -> Counted {
