@@ -1,11 +1,16 @@
 //! The object store as the layers above see it: what was asked of it, whether it is as it must be, what its key must be allowed.
 
-use coldpost_tiers::cold::ColdStore;
+use std::path::Path;
+
+use coldpost_tiers::address::ObjectId;
 pub use coldpost_tiers::cold::policy::{Only, Role, Statement};
+use coldpost_tiers::cold::{Caller, ColdStore, Key};
 pub use coldpost_tiers::cold::{Finding, Requests, Severity, Usage};
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
+use crate::ids::Epoch;
 use crate::settings::ColdSettings;
+use crate::shard::Shard;
 
 /// Tries all that the store must be able to do and looks at its settings; leaves nothing there.
 ///
@@ -22,4 +27,38 @@ pub async fn check(settings: &ColdSettings) -> Result<Vec<Finding>> {
 /// `Invalid`: the store is no bucket.
 pub fn policy(settings: &ColdSettings, role: Role) -> Result<Vec<Statement>> {
     Ok(coldpost_tiers::cold::policy::policy(settings, role)?)
+}
+
+/// Whether the store holds the shard now. Emptied, or a directory that is not mounted any more: what goes there is lost when ours comes back.
+///
+/// # Errors
+/// `Unavailable` when it does not, or does not answer.
+pub(crate) async fn holds(cold: &ColdStore, shard: &Shard, caller: Caller) -> Result<()> {
+    if cold.is_claimed(shard.no, shard.epoch, caller).await? {
+        return Ok(());
+    }
+    let text = format!("{} does not hold this store now", cold.url());
+    Err(Error::new(Kind::Unavailable, text))
+}
+
+/// Looks for a later writer, then puts an object (with its digest) from a file.
+///
+/// # Errors
+/// `Conflict`: a later writer has the shard, which is down then; or the object is there with other bytes. `Unavailable`: no answer.
+pub(crate) async fn put(
+    cold: &ColdStore,
+    shard: &Shard,
+    (object, digest): (ObjectId, [u8; 32]),
+    file: &Path,
+    caller: Caller,
+) -> Result<()> {
+    let next = Epoch(shard.epoch.0.saturating_add(1));
+    if cold.is_claimed(shard.no, next, caller).await? {
+        let text = format!("a writer in epoch {} has taken the store over", next.0);
+        shard.set_down(text.clone());
+        return Err(Error::new(Kind::Conflict, text));
+    }
+    let key = Key::of(shard.no, &object);
+    cold.put_file(&key, file, digest, caller).await?;
+    Ok(())
 }

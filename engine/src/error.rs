@@ -96,11 +96,6 @@ impl Error {
         self.below().any(|e| e.is::<NotTaken>())
     }
 
-    /// What the system said, where it did.
-    pub(crate) fn io(&self) -> Option<&io::Error> {
-        self.below().find_map(|e| e.downcast_ref::<io::Error>())
-    }
-
     fn below(&self) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
         let first: &(dyn std::error::Error + 'static) = self;
         std::iter::successors(Some(first), |error| error.source())

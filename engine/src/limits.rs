@@ -170,7 +170,9 @@ pub const GATHER_ROWS_MAX: usize = 20_000;
 /// Bytes of mail that compaction writes in a second beside the serving.
 pub const COMPACT_BYTES_A_SECOND: u64 = 32 * 1024 * 1024;
 /// Milliseconds that compaction waits after each group of messages for entries that wait for the journal.
-pub const COMPACT_STEP_ASIDE_MS: u64 = 1_000;
+pub const COMPACT_STEP_ASIDE_MS: u64 = 25;
+/// Seconds for which upkeep does not choose an object again in which compaction left something.
+pub const COMPACT_AGAIN_SECONDS: u64 = 3_600;
 /// Stored bytes of an account in a run of compaction from which on it has blocks of its own.
 pub const COMPACT_OWN_BLOCK: u64 = 8 * 1024 * 1024;
 /// Bytes of a block, or of a pack, at which it is ended.

@@ -4,13 +4,76 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use coldpost_tiers::address::{ObjectId, ObjectKind};
+use coldpost_tiers::address::{BlobId, ObjectId, ObjectKind};
+use coldpost_tiers::blob::blob_path;
+use coldpost_tiers::disk::Disk;
 use coldpost_tiers::fetch::LocalFiles;
 use coldpost_tiers::segment::{FileState, file_path};
 
 use crate::clock;
-use crate::compaction::ObjectPaths;
+use crate::error::Result;
 use crate::ids::ShardNo;
+
+/// Where blocks, packs and blobs lie in a shard's directory.
+pub(crate) struct ObjectPaths {
+    blocks: PathBuf,
+    packs: PathBuf,
+    blobs: PathBuf,
+}
+
+impl ObjectPaths {
+    pub(crate) fn of(shard_dir: &Path) -> ObjectPaths {
+        ObjectPaths {
+            blocks: shard_dir.join("blocks"),
+            packs: shard_dir.join("packs"),
+            blobs: shard_dir.join("blobs"),
+        }
+    }
+
+    pub(crate) fn make(&self, disk: &dyn Disk) -> Result<()> {
+        for dir in [&self.blocks, &self.packs, &self.blobs] {
+            let made = disk.create_dir(dir);
+            made.map_err(|e| coldpost_tiers::disk::failed("make", dir, e))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn blobs(&self) -> &Path {
+        &self.blobs
+    }
+
+    /// The file of a block, pack or blob.
+    pub(crate) fn path(&self, object: &ObjectId) -> PathBuf {
+        let dir = match object.kind {
+            ObjectKind::Block => &self.blocks,
+            ObjectKind::Pack => &self.packs,
+            _ => &self.blobs,
+        };
+        blob_path(dir, BlobId(object.id))
+    }
+
+    /// Those that are here, by the names of their files; names that are not ours are left alone.
+    pub(crate) fn here(&self) -> Vec<(ObjectId, PathBuf)> {
+        let mut here = Vec::new();
+        for (dir, kind) in [
+            (&self.blocks, ObjectKind::Block),
+            (&self.packs, ObjectKind::Pack),
+            (&self.blobs, ObjectKind::Blob),
+        ] {
+            let Ok(files) = std::fs::read_dir(dir) else {
+                continue;
+            };
+            for file in files.flatten() {
+                let name = file.file_name().into_string().unwrap_or_default();
+                let number = (name.len() == 32).then(|| u128::from_str_radix(&name, 16).ok());
+                if let Some(id) = number.flatten().map(u128::to_be_bytes) {
+                    here.push((ObjectId { kind, id }, file.path()));
+                }
+            }
+        }
+        here
+    }
+}
 
 /// Where segments and blobs lie.
 pub(crate) struct LocalStore {

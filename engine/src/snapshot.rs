@@ -6,11 +6,12 @@
 mod take;
 
 use coldpost_tiers::address::{ObjectId, ObjectKind};
-use coldpost_tiers::hot::row::{ObjectRow, ObjectState, Row, SnapshotRow};
-use coldpost_tiers::hot::{Snapshot as Rows, TableName, key};
+use coldpost_tiers::hot::row::{ObjectState, Row, SnapshotRow};
+use coldpost_tiers::hot::{TableName, key};
 
 use crate::error::{Error, Kind, Result};
 use crate::ids::{Epoch, Position, ShardNo};
+use crate::objects::object_row;
 use crate::open::Engine;
 use crate::shard::Shard;
 
@@ -116,11 +117,11 @@ pub(crate) fn known(shard: &Shard) -> Result<Vec<Snapshot>> {
             );
             Error::new(Kind::Corrupt, text)
         };
-        let row = row_of(&state, manifest)?.ok_or_else(missing)?;
+        let row = object_row(&state, manifest)?.ok_or_else(missing)?;
         let mut bytes = row.bytes;
         for id in &ranges {
             let kind = ObjectKind::SnapshotRange;
-            bytes += row_of(&state, ObjectId { kind, id: *id })?.map_or(0, |row| row.bytes);
+            bytes += object_row(&state, ObjectId { kind, id: *id })?.map_or(0, |row| row.bytes);
         }
         known.push(Snapshot {
             shard: shard.no,
@@ -133,13 +134,6 @@ pub(crate) fn known(shard: &Shard) -> Result<Vec<Snapshot>> {
         });
     }
     Ok(known)
-}
-
-/// What is known of an object.
-pub(crate) fn row_of(state: &Rows, object: ObjectId) -> Result<Option<ObjectRow>> {
-    let value = state.get(TableName::Objects, &key::object(object))?;
-    let row = value.map(|value| ObjectRow::decode("objects", &value));
-    Ok(row.transpose()?)
 }
 
 #[cfg(test)]

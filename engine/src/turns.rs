@@ -1,6 +1,8 @@
 //! Work of which only one is going on at a time, for all shards together.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use coldpost_tiers::address::ObjectId;
 
@@ -13,6 +15,6 @@ pub(crate) struct Turns {
     pub(crate) deleting: tokio::sync::Mutex<()>,
     /// Held by the compaction that is going on.
     pub(crate) compacting: Arc<tokio::sync::Mutex<()>>,
-    /// Objects with something in them that compaction could not read; it tries again after a restart.
-    pub(crate) uncompacted: Mutex<Vec<ObjectId>>,
+    /// Objects in which compaction left something, and when.
+    pub(crate) uncompacted: Mutex<HashMap<ObjectId, Instant>>,
 }

@@ -12,6 +12,7 @@ use coldpost_tiers::hot::{Snapshot, TableName, key};
 
 use crate::flags::SystemFlags;
 use crate::ids::MailboxId;
+use crate::objects::object_row;
 use crate::present;
 
 #[derive(Default)]
@@ -260,8 +261,7 @@ fn snapshots(state: &Snapshot, objects: &mut BTreeMap<Vec<u8>, u64>) -> Result<V
         }
         let (position, epoch) = key::read_snapshot(k);
         let manifest = ObjectId::numbered(ObjectKind::Snapshot, epoch, position.0);
-        let row = state.get(TableName::Objects, &key::object(manifest))?;
-        let row = row.map(|v| ObjectRow::decode("objects", &v)).transpose()?;
+        let row = object_row(state, manifest)?;
         if row.is_none_or(|row| row.state == ObjectState::Local || row.last != position) {
             wrong.push(format!("snapshot {k:02x?}: its manifest is not stored"));
         }

@@ -9,12 +9,12 @@ use std::io::Write;
 use coldpost_tiers::address::ObjectId;
 use coldpost_tiers::cold::{Caller, Key};
 use coldpost_tiers::disk;
-use coldpost_tiers::hot::row::{ObjectRow, ObjectState, Row};
-use coldpost_tiers::hot::{TableName, key};
+use coldpost_tiers::hot::row::ObjectState;
 
 use super::step::Run;
 use crate::error::{Error, Kind, Result};
 use crate::limits::BRING_PIECE_MAX;
+use crate::objects::object_row;
 
 impl Run<'_> {
     /// Brings what is not here. One that cannot be brought is read message by message, as far as that goes.
@@ -32,8 +32,7 @@ impl Run<'_> {
             return Ok(());
         };
         let state = self.shard.hot.read()?;
-        let row = state.get(TableName::Objects, &key::object(*object))?;
-        let row = row.map(|v| ObjectRow::decode("objects", &v)).transpose()?;
+        let row = object_row(&state, *object)?;
         drop(state);
         let Some(row) = row.filter(|row| row.state == ObjectState::Stored) else {
             return Ok(());

@@ -10,9 +10,8 @@ use coldpost_tiers::address::{AccountId, BlobId, Extent, Recode};
 use coldpost_tiers::hot::row::{BlobRow, ContentRow, Row};
 use coldpost_tiers::hot::{TableName, key};
 
-use super::source::{Decoding, Source, is_other_shape};
+use super::source::{Decoding, Source, Stopped};
 use super::step::{Run, Trouble};
-use crate::error::{Error, Kind};
 use crate::limits::BLOB_ALONE_MIN;
 use crate::mail::{Part, PartKind};
 use crate::settings::Dedup;
@@ -119,8 +118,8 @@ impl Run<'_> {
             .by_ref()
             .take(BLOB_ALONE_MIN)
             .read_to_end(&mut bytes);
-        if let Err(error) = read {
-            return not_cut(&error);
+        if read.is_err() {
+            return not_cut(decoding.stopped.take().unwrap_or(Stopped::OtherShape));
         }
         let is_small = u64::try_from(bytes.len()).is_ok_and(|n| n < BLOB_ALONE_MIN);
         let blob = if is_small {
@@ -138,8 +137,7 @@ impl Run<'_> {
             let mut again = Decoding::new(source, part.body..part.end);
             let written = match self.write_alone(&mut again) {
                 Ok(written) => written,
-                Err(Trouble::Run(e)) if e.io().is_some_and(is_other_shape) => return Ok(None),
-                Err(e) => return Err(e),
+                Err(e) => return again.stopped.take().map_or(Err(e.into()), not_cut),
             };
             decoding = again;
             match self.known(written.content, scope)? {
@@ -209,11 +207,10 @@ fn already_cut(message: &Message) -> Vec<Stretch> {
     blobs
 }
 
-/// A part of another shape stays encoded; that it could not be read is an error.
-fn not_cut(error: &std::io::Error) -> Result<Option<Stretch>, Trouble> {
-    if is_other_shape(error) {
-        return Ok(None);
+/// A part of another shape stays encoded; that it could not be read is trouble with the message.
+fn not_cut(stopped: Stopped) -> Result<Option<Stretch>, Trouble> {
+    match stopped {
+        Stopped::OtherShape => Ok(None),
+        Stopped::Unreadable(e) => Err(Trouble::Message(e)),
     }
-    let text = format!("a part cannot be read: {error}");
-    Err(Trouble::Message(Error::new(Kind::Unavailable, text)))
 }

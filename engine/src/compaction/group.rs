@@ -10,7 +10,6 @@ use super::cut::{Cut, Stretch};
 use super::gather::Item;
 use super::place_frame::{Entries, PlaceFrame};
 use super::source::{Source, length};
-use super::step::Trouble;
 use crate::error::{Error, Kind, Result};
 use crate::view::Message;
 
@@ -61,7 +60,7 @@ impl Group {
     pub(super) fn add(
         &mut self,
         item: Item,
-        message: &Message,
+        message: Message,
         cut: Cut,
         source: &Source<'_>,
     ) -> Result<()> {
@@ -86,7 +85,7 @@ impl Group {
         }
         self.messages.push(Waiting {
             item,
-            message: message.clone(),
+            message,
             cut,
             at,
         });
@@ -124,7 +123,7 @@ impl Group {
         Ok(moved)
     }
 
-    /// Writes a message that shares its frames with none.
+    /// Writes a message that shares its frames with none. That it can be read was seen before: it is in the block, or the run is over.
     pub(super) fn alone(
         item: Item,
         message: &Message,
@@ -132,7 +131,7 @@ impl Group {
         source: &Source<'_>,
         entries: &Entries,
         block: &mut BlockWriter,
-    ) -> Result<Moved, Trouble> {
+    ) -> Result<Moved> {
         let layout = Layout {
             first: block.next_frame(),
             headers: cut.header,
@@ -158,7 +157,7 @@ impl Group {
         }
         if written != cut.header + cut.body() {
             let text = "a message has another length than its row says";
-            return Err(Trouble::Run(Error::new(Kind::Internal, text)));
+            return Err(Error::new(Kind::Internal, text));
         }
         Ok(Moved {
             item,

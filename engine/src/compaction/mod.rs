@@ -17,16 +17,20 @@ mod send;
 mod source;
 mod step;
 
+use std::collections::HashMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use coldpost_tiers::address::ObjectId;
 use pace::Pace;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
-pub(crate) use send::{ObjectPaths, sweep_objects};
+pub(crate) use send::sweep_objects;
 
 use crate::error::{Error, Kind, Result};
+use crate::limits::COMPACT_AGAIN_SECONDS;
+use crate::objects::object_row;
 use crate::op::Op;
 use crate::open::Engine;
 use crate::shard::Shard;
@@ -39,8 +43,6 @@ const NICE: i32 = 10;
 pub struct Report {
     /// Objects whose mail was taken.
     pub objects: u64,
-    /// Their bytes.
-    pub bytes_in: u64,
     /// Messages that were looked at.
     pub messages: u64,
     /// Messages that stand in a block now.
@@ -60,7 +62,6 @@ pub struct Report {
 impl Report {
     fn add(&mut self, other: &Report) {
         self.objects += other.objects;
-        self.bytes_in += other.bytes_in;
         self.messages += other.messages;
         self.moved += other.moved;
         self.left += other.left;
@@ -105,16 +106,26 @@ impl Engine {
         let Some((objects, report)) = run(self, shard, Asked::ByTime, &mut |_| {}).await? else {
             return Ok(None);
         };
-        if report.left > 0 {
-            // Not again and again: what cannot be read stays until the next start.
-            self.uncompacted().extend(objects);
+        let state = shard.hot.read()?;
+        for object in objects {
+            // Something stayed there, for whatever reason: not again and again.
+            if object_row(&state, object)?.is_some_and(|row| row.count.is_live()) {
+                self.uncompacted().insert(object, Instant::now());
+            }
         }
         Ok(Some(report))
     }
 
-    fn uncompacted(&self) -> MutexGuard<'_, Vec<ObjectId>> {
+    fn uncompacted(&self) -> MutexGuard<'_, HashMap<ObjectId, Instant>> {
         let uncompacted = self.inner.turns.uncompacted.lock();
         uncompacted.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Objects that upkeep leaves alone for now.
+    fn avoided(&self) -> Vec<ObjectId> {
+        let mut uncompacted = self.uncompacted();
+        uncompacted.retain(|_, since| since.elapsed().as_secs() < COMPACT_AGAIN_SECONDS);
+        uncompacted.keys().copied().collect()
     }
 }
 
@@ -141,24 +152,25 @@ async fn run(
     let (objects, pace) = match asked {
         Asked::ByHand(seen) => (gather::choose_now(engine, shard, true, seen)?, Pace::free()),
         Asked::ByTime => {
-            let avoid = engine.uncompacted().clone();
-            let chosen = gather::choose_now(engine, shard, false, &avoid)?;
+            let chosen = gather::choose_now(engine, shard, false, &engine.avoided())?;
             (chosen, Pace::gentle())
         }
     };
     if objects.is_empty() {
         return Ok(None);
     }
+    // What it writes comes beside what is there, and is evicted only after it was sent.
+    engine.room()?;
     let (reports, mut heard) = mpsc::unbounded_channel();
     let (over, end) = oneshot::channel();
     let (engine, shard) = (engine.clone(), Arc::clone(shard));
-    let (handle, chosen) = (Handle::current(), objects.clone());
+    let handle = Handle::current();
     let work = move || {
         // Who delivers or reads goes first. Where it is refused, nothing else changes.
         let _ = rustix::process::nice(NICE);
         let tell = |report: &Report| drop(reports.send(report.clone()));
         let run = step::Run::new(&engine, &shard, &handle, pace);
-        let ran = run.and_then(|mut run| run.all(&chosen, &tell));
+        let ran = run.and_then(|run| run.all(objects, &tell));
         drop(turn);
         // Who waited for it may have gone away: what was done stays done.
         drop(over.send(ran));
@@ -170,6 +182,5 @@ async fn run(
         tell(&report);
     }
     let died = |_| Error::new(Kind::Internal, "compaction died of a bug (the log has it)");
-    let report = end.await.map_err(died)??;
-    Ok(Some((objects, report)))
+    Ok(Some(end.await.map_err(died)??))
 }

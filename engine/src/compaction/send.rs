@@ -1,21 +1,23 @@
 //! What was proved goes to the bucket, is confirmed, and only then messages are tied to it.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use coldpost_tiers::address::{BlobId, Extent, ObjectId, ObjectKind};
-use coldpost_tiers::blob::blob_path;
-use coldpost_tiers::cold::{Caller, Key};
+use coldpost_tiers::address::{Extent, ObjectId, ObjectKind};
+use coldpost_tiers::cold::Caller;
 use coldpost_tiers::disk::Disk;
-use coldpost_tiers::hot::row::{FrameRow, ObjectRow, ObjectState, Row};
-use coldpost_tiers::hot::{Snapshot, TableName, key};
+use coldpost_tiers::hot::Snapshot;
+use coldpost_tiers::hot::row::{FrameRow, ObjectState};
 
 use super::group::Moved;
 use super::prove::Proved;
 use super::step::{DoneObject, Run};
-use crate::error::{Error, Kind, Result};
-use crate::ids::{Epoch, Position};
+use crate::cold;
+use crate::error::Result;
+use crate::ids::Position;
 use crate::limits::{RELOCATE_BYTES_MAX, RELOCATE_MESSAGES_MAX};
+use crate::local::ObjectPaths;
+use crate::objects::object_row;
 use crate::op::{Intent, MovedMessage, NewBlob, Op, Outcome, Relocate, Stored};
 
 /// Bytes of a frame, of an extent and of the rest of a message in an entry, about.
@@ -23,71 +25,13 @@ const FRAME_BYTES: usize = 20;
 const EXTENT_BYTES: usize = 32;
 const MESSAGE_BYTES: usize = 40;
 
-/// Where blocks, packs and blobs lie in a shard's directory.
-pub(crate) struct ObjectPaths {
-    blocks: PathBuf,
-    packs: PathBuf,
-    blobs: PathBuf,
-}
-
-impl ObjectPaths {
-    pub(crate) fn of(shard_dir: &Path) -> ObjectPaths {
-        ObjectPaths {
-            blocks: shard_dir.join("blocks"),
-            packs: shard_dir.join("packs"),
-            blobs: shard_dir.join("blobs"),
-        }
-    }
-
-    pub(super) fn make(&self, disk: &dyn Disk) -> Result<()> {
-        for dir in [&self.blocks, &self.packs, &self.blobs] {
-            let made = disk.create_dir(dir);
-            made.map_err(|e| coldpost_tiers::disk::failed("make", dir, e))?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn blobs(&self) -> &Path {
-        &self.blobs
-    }
-
-    /// The file of a block, pack or blob.
-    pub(crate) fn path(&self, object: &ObjectId) -> PathBuf {
-        let dir = match object.kind {
-            ObjectKind::Block => &self.blocks,
-            ObjectKind::Pack => &self.packs,
-            _ => &self.blobs,
-        };
-        blob_path(dir, BlobId(object.id))
-    }
-
-    /// Blocks and packs that are here, by the names of their files.
-    pub(crate) fn here(&self) -> Vec<(ObjectId, PathBuf)> {
-        let mut here = Vec::new();
-        for (dir, kind) in [
-            (&self.blocks, ObjectKind::Block),
-            (&self.packs, ObjectKind::Pack),
-        ] {
-            let Ok(files) = std::fs::read_dir(dir) else {
-                continue;
-            };
-            for file in files.flatten() {
-                let name = file.file_name().into_string().unwrap_or_default();
-                let number = (name.len() == 32).then(|| u128::from_str_radix(&name, 16).ok());
-                if let Some(id) = number.flatten().map(u128::to_be_bytes) {
-                    here.push((ObjectId { kind, id }, file.path()));
-                }
-            }
-        }
-        here
-    }
-}
-
 /// Removes blocks and packs that were never confirmed: what a kill left of a compaction. Before anybody reads or compacts.
 pub(crate) fn sweep_objects(disk: &dyn Disk, shard_dir: &Path, state: &Snapshot) -> Result<()> {
     for (object, path) in ObjectPaths::of(shard_dir).here() {
-        let row = state.get(TableName::Objects, &key::object(object))?;
-        let row = row.map(|v| ObjectRow::decode("objects", &v)).transpose()?;
+        if object.kind == ObjectKind::Blob {
+            continue;
+        }
+        let row = object_row(state, object)?;
         if row.is_none_or(|row| row.state == ObjectState::Local) {
             tracing::info!("{} was not finished; it is deleted", path.display());
             if let Err(e) = disk.remove(&path) {
@@ -152,24 +96,10 @@ impl Run<'_> {
     /// One object, confirmed in the bucket and in the journal.
     fn put(&mut self, object: &DoneObject) -> Result<()> {
         let (shard, cold) = (self.shard, &self.engine.inner.cold);
-        let key = Key::of(shard.no, &object.at.object);
         self.handle.block_on(async {
-            let next = Epoch(shard.epoch.0.saturating_add(1));
-            if cold.is_claimed(shard.no, next, Caller::Compact).await? {
-                let text = format!("a writer in epoch {} has taken the store over", next.0);
-                shard.set_down(text.clone());
-                return Err(Error::new(Kind::Conflict, text));
-            }
-            if !cold
-                .is_claimed(shard.no, shard.epoch, Caller::Compact)
-                .await?
-            {
-                let text = format!("{} does not hold this store now", cold.url());
-                return Err(Error::new(Kind::Unavailable, text));
-            }
-            cold.put_file(&key, &object.at.path, object.digest, Caller::Compact)
-                .await?;
-            Ok(())
+            cold::holds(cold, shard, Caller::Compact).await?;
+            let named = (object.at.object, object.digest);
+            cold::put(cold, shard, named, &object.at.path, Caller::Compact).await
         })?;
         self.change(Op::Stored(Stored {
             object: object.at.object,
@@ -178,6 +108,7 @@ impl Run<'_> {
             last: Position(0),
             key_id: 0,
         }))?;
+        self.unsent.remove(&object.at.path);
         self.report.bytes_out += object.bytes;
         Ok(())
     }

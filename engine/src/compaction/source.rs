@@ -6,7 +6,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use tokio::runtime::Handle;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::mail::base64_text::{Found, Recogniser};
 use crate::view::BodyReader;
 
@@ -42,7 +42,15 @@ impl<'a> Source<'a> {
     }
 }
 
-/// The decoded bytes of a part, as a stream; `InvalidData` as soon as it is no base64 that can be written again.
+/// Why a part was not decoded to its end.
+pub(super) enum Stopped {
+    /// It is no base64 that can be written again.
+    OtherShape,
+    /// It could not be read.
+    Unreadable(Error),
+}
+
+/// The decoded bytes of a part, as a stream; a failure as soon as it is no base64 that can be written again.
 pub(super) struct Decoding<'a> {
     source: &'a Source<'a>,
     at: u64,
@@ -52,6 +60,8 @@ pub(super) struct Decoding<'a> {
     given: usize,
     /// What it was, at the end.
     pub(super) found: Option<Found>,
+    /// Why it failed.
+    pub(super) stopped: Option<Stopped>,
 }
 
 impl<'a> Decoding<'a> {
@@ -64,11 +74,12 @@ impl<'a> Decoding<'a> {
             ready: Vec::new(),
             given: 0,
             found: None,
+            stopped: None,
         }
     }
 
-    fn fill(&mut self) -> io::Result<bool> {
-        let other = || io::Error::from(io::ErrorKind::InvalidData);
+    fn fill(&mut self) -> Result<bool, Stopped> {
+        let other = || Stopped::OtherShape;
         (self.ready, self.given) = (Vec::new(), 0);
         while self.ready.is_empty() {
             let Some(mut recogniser) = self.recogniser.take() else {
@@ -78,7 +89,7 @@ impl<'a> Decoding<'a> {
                 let piece = self
                     .source
                     .read(self.at, self.end)
-                    .map_err(io::Error::other)?;
+                    .map_err(Stopped::Unreadable)?;
                 self.at += length(&piece);
                 self.ready = recogniser.push(&piece).ok_or_else(other)?;
                 self.recogniser = Some(recogniser);
@@ -94,8 +105,15 @@ impl<'a> Decoding<'a> {
 
 impl io::Read for Decoding<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if self.given >= self.ready.len() && !self.fill()? {
-            return Ok(0);
+        if self.given >= self.ready.len() {
+            match self.fill() {
+                Ok(true) => {}
+                Ok(false) => return Ok(0),
+                Err(stopped) => {
+                    self.stopped = Some(stopped);
+                    return Err(io::ErrorKind::InvalidData.into());
+                }
+            }
         }
         let left = &self.ready[self.given..];
         let many = left.len().min(into.len());
@@ -103,11 +121,6 @@ impl io::Read for Decoding<'_> {
         self.given += many;
         Ok(many)
     }
-}
-
-/// Whether a failure says that a part is no base64 that can be written again.
-pub(super) fn is_other_shape(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::InvalidData
 }
 
 pub(super) fn length(bytes: &[u8]) -> u64 {

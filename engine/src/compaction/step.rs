@@ -1,11 +1,11 @@
 //! A run at work: messages go into groups, groups into blocks, attachments into packs, until there is enough to prove and send.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use coldpost_tiers::address::{AccountId, BlobId, ObjectId, ObjectKind};
-use coldpost_tiers::blob::{PackWriter, blob_path, write_blob};
+use coldpost_tiers::address::{AccountId, BlobId, BlobRecord, ObjectId, ObjectKind};
+use coldpost_tiers::blob::{PackWriter, write_blob};
 use coldpost_tiers::block::{BlockWriter, WrittenBlock};
 use coldpost_tiers::cold::Key;
 use coldpost_tiers::object::ObjectHeader;
@@ -16,11 +16,11 @@ use super::gather::{self, Item};
 use super::group::{Group, Moved};
 use super::pace::Pace;
 use super::place_frame::Entries;
-use super::send::ObjectPaths;
-use super::source::{Decoding, Source, length};
+use super::source::{Decoding, Source};
 use crate::error::{Error, Kind, Result};
 use crate::ids::AccountRef;
 use crate::limits::{BLOCK_BYTES, COMPACT_OWN_BLOCK, PACK_BLOBS_MAX, PACK_BYTES_MIN, STEP_BYTES};
+use crate::local::ObjectPaths;
 use crate::op::{Intent, NewBlob, Op, Outcome};
 use crate::open::Engine;
 use crate::settings::Settings;
@@ -92,6 +92,8 @@ pub(super) struct Run<'a> {
     pub(super) objects: Vec<DoneObject>,
     /// What was sent, until the journal knows that all in it was named.
     pub(super) whole: Vec<ObjectId>,
+    /// Files that were made and are not in the bucket.
+    pub(super) unsent: BTreeSet<PathBuf>,
     pace: Pace,
     paths: ObjectPaths,
     block: Option<(ObjectAt, BlockWriter, Vec<Moved>)>,
@@ -121,6 +123,7 @@ impl<'a> Run<'a> {
             blocks: Vec::new(),
             objects: Vec::new(),
             whole: Vec::new(),
+            unsent: BTreeSet::new(),
             pace,
             paths,
             block: None,
@@ -130,13 +133,25 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// All of it: what was sent before something fails stays sent.
-    pub(super) fn all(&mut self, objects: &[ObjectId], tell: &dyn Fn(&Report)) -> Result<Report> {
-        let (items, taken) = gather::messages(self.shard, objects)?;
-        let objects = &objects[..taken.min(objects.len())];
+    /// All of it: what was sent before something fails stays sent. Takes of `objects` as many as one run may, and says which.
+    pub(super) fn all(
+        mut self,
+        mut objects: Vec<ObjectId>,
+        tell: &dyn Fn(&Report),
+    ) -> Result<(Vec<ObjectId>, Report)> {
+        let (items, taken) = gather::messages(self.shard, &objects)?;
+        objects.truncate(taken);
+        let ran = self.take(&objects, &items, tell);
+        self.drop_unsent();
+        ran?;
+        tell(&self.report);
+        Ok((objects, self.report))
+    }
+
+    fn take(&mut self, objects: &[ObjectId], items: &[Item], tell: &dyn Fn(&Report)) -> Result<()> {
         self.bring(objects);
         self.report.objects = length_of(objects);
-        self.report.total = length_of(&items);
+        self.report.total = length_of(items);
         for of_account in items.chunk_by(|a, b| a.account == b.account) {
             let stored = of_account.iter().map(|item| item.stored).sum::<u64>();
             let has_own = stored >= COMPACT_OWN_BLOCK;
@@ -149,9 +164,22 @@ impl<'a> Run<'a> {
             }
         }
         self.move_blobs(objects)?;
-        self.finish()?;
-        tell(&self.report);
-        Ok(self.report.clone())
+        self.finish()
+    }
+
+    /// Deletes what was made and did not come to the bucket.
+    fn drop_unsent(&mut self) {
+        // Open files first.
+        (self.block, self.pack) = (None, None);
+        for path in std::mem::take(&mut self.unsent) {
+            self.drop_file(&path);
+        }
+    }
+
+    fn drop_file(&self, path: &Path) {
+        if let Err(e) = self.shard.disk.remove(path) {
+            tracing::warn!("{} stays until the next start: {e}", path.display());
+        }
     }
 
     fn account(&mut self, items: &[Item], tell: &dyn Fn(&Report)) -> Result<()> {
@@ -184,6 +212,7 @@ impl<'a> Run<'a> {
     }
 
     fn message(&mut self, item: &Item, entries: &Entries) -> Result<(), Trouble> {
+        self.make_room(entries)?;
         let Some(reader) = self.read(item).map_err(Trouble::Message)? else {
             return Ok(());
         };
@@ -191,11 +220,14 @@ impl<'a> Run<'a> {
         let source = Source::new(reader, self.handle);
         let cut = self.cut(&message, &source)?;
         if !Group::may_hold(&cut) {
+            // A frame cannot be taken back: whether it can be read is seen before the first is written.
+            let read = source.each(0..message.size, |_| Ok(()));
+            read.map_err(Trouble::Message)?;
             self.end_group(entries)?;
             self.open_block()?;
             let (_, block, moved) = self.block.as_mut().expect("it was opened");
             moved.push(Group::alone(*item, &message, cut, &source, entries, block)?);
-            self.after_group(message.size)?;
+            self.pace.rest(self.handle, self.shard, message.size);
             return Ok(());
         }
         if !self.group.has_room(&cut) {
@@ -203,8 +235,18 @@ impl<'a> Run<'a> {
         }
         self.worked += message.size;
         self.group
-            .add(*item, &message, cut, &source)
+            .add(*item, message, cut, &source)
             .map_err(Trouble::Message)
+    }
+
+    /// Ends a block that is full, between two messages: attachments are sent together with the messages that name them.
+    fn make_room(&mut self, entries: &Entries) -> Result<()> {
+        let bytes = self.block.as_ref().map_or(0, |(_, block, _)| block.bytes());
+        if bytes < BLOCK_BYTES && self.step_bytes() < STEP_BYTES {
+            return Ok(());
+        }
+        self.end_group(entries)?;
+        self.end_block()
     }
 
     /// The message and a reader of it; `None` when it went, or stands elsewhere now.
@@ -239,15 +281,7 @@ impl<'a> Run<'a> {
         let (_, block, moved) = self.block.as_mut().expect("it was opened");
         moved.extend(self.group.write(entries, block)?);
         let worked = std::mem::take(&mut self.worked);
-        self.after_group(worked)
-    }
-
-    fn after_group(&mut self, worked: u64) -> Result<()> {
         self.pace.rest(self.handle, self.shard, worked);
-        let bytes = self.block.as_ref().map_or(0, |(_, block, _)| block.bytes());
-        if bytes >= BLOCK_BYTES || self.step_bytes() >= STEP_BYTES {
-            self.end_block()?;
-        }
         Ok(())
     }
 
@@ -347,35 +381,27 @@ impl<'a> Run<'a> {
         };
         let path = at.path.clone();
         self.put_back((at, pack));
-        self.worked += length(bytes);
         Ok(self.remember(Fresh { blob, path }))
     }
 
     /// Writes a blob into a file of its own, which nothing names yet.
-    pub(super) fn write_alone(
-        &mut self,
-        decoding: &mut Decoding<'_>,
-    ) -> Result<coldpost_tiers::address::BlobRecord, Trouble> {
+    pub(super) fn write_alone(&mut self, decoding: &mut Decoding<'_>) -> Result<BlobRecord> {
         let object = ObjectId::blob(BlobId(random_id()?));
         let header = self.header(object);
-        let dir = self.paths.blobs();
-        Ok(write_blob(&*self.shard.disk, dir, &header, decoding)?)
+        let record = write_blob(&*self.shard.disk, self.paths.blobs(), &header, decoding)?;
+        self.unsent.insert(self.paths.path(&object));
+        Ok(record)
     }
 
-    pub(super) fn discard_alone(&self, blob: BlobId) {
-        let path = blob_path(self.paths.blobs(), blob);
-        if let Err(e) = self.shard.disk.remove(&path) {
-            tracing::warn!("{} stays until the next start: {e}", path.display());
-        }
+    pub(super) fn discard_alone(&mut self, blob: BlobId) {
+        let path = self.paths.path(&ObjectId::blob(blob));
+        self.drop_file(&path);
+        self.unsent.remove(&path);
     }
 
-    pub(super) fn keep_alone(
-        &mut self,
-        record: coldpost_tiers::address::BlobRecord,
-        scope: AccountId,
-    ) -> BlobId {
+    pub(super) fn keep_alone(&mut self, record: BlobRecord, scope: AccountId) -> BlobId {
         let object = ObjectId::blob(record.blob);
-        let path = blob_path(self.paths.blobs(), record.blob);
+        let path = self.paths.path(&object);
         self.objects.push(DoneObject {
             at: ObjectAt {
                 object,
@@ -404,7 +430,7 @@ impl<'a> Run<'a> {
     }
 
     /// Names a new object in the journal.
-    fn named(&self, kind: ObjectKind) -> Result<ObjectAt> {
+    fn named(&mut self, kind: ObjectKind) -> Result<ObjectAt> {
         let intent = Intent {
             numbered: vec![kind],
             given: Vec::new(),
@@ -415,6 +441,7 @@ impl<'a> Run<'a> {
         };
         let object = ObjectId::numbered(kind, self.shard.epoch, number);
         let path = self.paths.path(&object);
+        self.unsent.insert(path.clone());
         Ok(ObjectAt { object, path })
     }
 

@@ -13,11 +13,13 @@ use coldpost_tiers::segment::Lineage;
 use coldpost_tiers::snapshot::{Manifest, Moment, RangeRef, pack};
 use tokio::sync::{OwnedMutexGuard, mpsc};
 
-use super::{Event, Report, Snapshot, Stage, known, row_of};
+use super::{Event, Report, Snapshot, Stage, known};
+use crate::cold;
 use crate::error::{Error, Kind, Result};
 use crate::ids::{Epoch, Position, ShardNo};
 use crate::journal::embedded::local_segments;
 use crate::limits::{OP_MESSAGES_MAX, SNAPSHOT_STALLED_MS, UPKEEP_TICK_MS};
+use crate::objects::object_row;
 use crate::op::{Intent, Op, Outcome, RangeTaken, SnapshotTaken};
 use crate::open::Engine;
 use crate::shard::{self, Shard};
@@ -166,7 +168,7 @@ impl Engine {
             let state = shard.hot.read()?;
             let mut left = Vec::new();
             for object in needed {
-                let row = row_of(&state, object)?;
+                let row = object_row(&state, object)?;
                 if row.is_none_or(|row| row.state == ObjectState::Local) {
                     left.push(object);
                 }
@@ -199,43 +201,19 @@ impl Engine {
 
     async fn upload(&self, shard: &Shard, packed: &Packed, report: Report<'_>) -> Result<()> {
         let (cold, total) = (&self.inner.cold, packed.bytes());
-        if !cold
-            .is_claimed(shard.no, shard.epoch, Caller::Snapshot)
-            .await?
-        {
-            let text = format!("{} does not hold this store now", cold.url());
-            return Err(Error::new(Kind::Unavailable, text));
-        }
+        cold::holds(cold, shard, Caller::Snapshot).await?;
         let mut done = 0;
         for (number, range) in packed.manifest.ranges.iter().enumerate() {
             report(progress(shard.no, Stage::Uploading, done, total));
             let file = range_file(&shard.dir, number);
-            self.put(shard, range.object(), &file, range.digest).await?;
+            let object = (range.object(), range.digest);
+            cold::put(cold, shard, object, &file, Caller::Snapshot).await?;
             done += range.bytes;
         }
         // Whoever finds a manifest finds its ranges.
         let file = folder(&shard.dir).join(MANIFEST);
-        let manifest = packed.manifest.moment.object();
-        self.put(shard, manifest, &file, packed.digest).await
-    }
-
-    /// Looks for a later writer, then puts.
-    async fn put(
-        &self,
-        shard: &Shard,
-        object: ObjectId,
-        file: &Path,
-        digest: [u8; 32],
-    ) -> Result<()> {
-        let (cold, next) = (&self.inner.cold, Epoch(shard.epoch.0.saturating_add(1)));
-        if cold.is_claimed(shard.no, next, Caller::Snapshot).await? {
-            let text = format!("a writer in epoch {} has taken the store over", next.0);
-            shard.set_down(text.clone());
-            return Err(Error::new(Kind::Conflict, text));
-        }
-        let key = Key::of(shard.no, &object);
-        let put = cold.put_file(&key, file, digest, Caller::Snapshot).await;
-        Ok(put.map(drop)?)
+        let manifest = (packed.manifest.moment.object(), packed.digest);
+        cold::put(cold, shard, manifest, &file, Caller::Snapshot).await
     }
 
     /// Reads everything back.

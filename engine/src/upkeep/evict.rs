@@ -1,23 +1,22 @@
 //! Evicts local files of objects that the journal calls stored, beyond `[hot] local_bodies`; and at the start, blobs that no entry names.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use coldpost_tiers::address::{BlobId, ObjectId};
+use coldpost_tiers::address::{BlobId, ObjectId, ObjectKind};
 use coldpost_tiers::cache::local::{LocalFile, evict};
-use coldpost_tiers::hot::row::{ObjectRow, ObjectState, Row};
+use coldpost_tiers::hot::row::ObjectState;
 use coldpost_tiers::hot::{TableName, key};
 use coldpost_tiers::segment::FileState;
 use tokio::sync::mpsc;
 
 use super::{Notice, Progress, tick};
-use crate::compaction::ObjectPaths;
 use crate::error::Result;
 use crate::ids::ShardNo;
 use crate::journal::embedded::local_segments;
-use crate::local::shard_dir;
+use crate::local::{ObjectPaths, shard_dir};
 use crate::metrics;
+use crate::objects::object_row;
 use crate::open::Engine;
 
 pub(super) async fn run(
@@ -106,20 +105,13 @@ fn local_files(engine: &Engine, shard: ShardNo) -> Result<Vec<LocalFile>> {
             objects.push((ObjectId::segment(file.epoch, file.first), file.path));
         }
     }
-    for blob in blobs(&dir.join("blobs")) {
-        objects.push((
-            ObjectId::blob(blob),
-            coldpost_tiers::blob::blob_path(&dir.join("blobs"), blob),
-        ));
-    }
     objects.extend(ObjectPaths::of(&dir).here());
     let mut files = Vec::new();
     for (object, path) in objects {
         let Ok(meta) = std::fs::metadata(&path) else {
             continue;
         };
-        let row = state.get(TableName::Objects, &key::object(object))?;
-        let row = row.map(|v| ObjectRow::decode("objects", &v)).transpose()?;
+        let row = object_row(&state, object)?;
         // A segment that the hot tier may have to replay stays: its last entry must be in a durable commit.
         let confirmed =
             row.is_some_and(|row| row.state == ObjectState::Stored && row.last <= durable_hot);
@@ -140,22 +132,6 @@ fn local_files(engine: &Engine, shard: ShardNo) -> Result<Vec<LocalFile>> {
     Ok(files)
 }
 
-/// Blob files of a directory; names that are not ours are left alone.
-fn blobs(dir: &std::path::Path) -> BTreeSet<BlobId> {
-    let Ok(entries) = std::fs::read_dir(dir) else {
-        return BTreeSet::new();
-    };
-    let parse = |name: String| {
-        let bytes = (name.len() == 32)
-            .then(|| u128::from_str_radix(&name, 16).ok())
-            .flatten()?;
-        Some(BlobId(bytes.to_be_bytes()))
-    };
-    entries
-        .filter_map(|e| parse(e.ok()?.file_name().into_string().ok()?))
-        .collect()
-}
-
 /// Deletes blobs that no entry names: what a crash left of deliveries that were never acknowledged. Only when the journal was applied
 /// to its end, before anything new is taken.
 ///
@@ -164,13 +140,11 @@ fn blobs(dir: &std::path::Path) -> BTreeSet<BlobId> {
 pub(crate) fn sweep_blobs(engine: &Engine) -> Result<()> {
     for shard in &engine.inner.shards {
         let state = shard.hot.read()?;
-        let dir = shard.dir.join("blobs");
-        for blob in blobs(&dir) {
-            if state
-                .look(TableName::Blobs, &key::blob(blob), |_| ())?
-                .is_none()
+        for (object, path) in ObjectPaths::of(&shard.dir).here() {
+            let named = key::blob(BlobId(object.id));
+            if object.kind == ObjectKind::Blob
+                && state.look(TableName::Blobs, &named, |_| ())?.is_none()
             {
-                let path = coldpost_tiers::blob::blob_path(&dir, blob);
                 tracing::info!(
                     "{} belongs to a delivery that was never acknowledged; it is deleted",
                     path.display()

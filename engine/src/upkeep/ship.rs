@@ -10,16 +10,18 @@ use coldpost_tiers::address::{BlobId, ObjectId};
 use coldpost_tiers::blob::blob_path;
 use coldpost_tiers::cold::Caller;
 use coldpost_tiers::cold::upload::{Upload, UploadEvent, Uploader};
-use coldpost_tiers::hot::row::{BlobRow, ObjectRow, ObjectState, Row};
+use coldpost_tiers::hot::row::{BlobRow, ObjectState, Row};
 use coldpost_tiers::hot::{TableName, key};
 use coldpost_tiers::segment::{FileState, SealedSegment};
 use tokio::sync::mpsc;
 
 use super::{Notice, Progress, tick};
+use crate::cold;
 use crate::error::{Error, Kind, Result};
 use crate::ids::{Position, ShardNo};
 use crate::journal::embedded::local_segments;
 use crate::local::shard_dir;
+use crate::objects::object_row;
 use crate::op::{Op, Stored};
 use crate::open::Engine;
 
@@ -153,8 +155,7 @@ fn unshipped(engine: &Engine, shard: ShardNo) -> Result<Vec<Item>> {
     let state = engine.shard(shard)?.hot.read()?;
     let dir = shard_dir(engine.data(), shard);
     let stored = |object: &ObjectId| -> Result<bool> {
-        let row = state.get(TableName::Objects, &key::object(*object))?;
-        let row = row.map(|v| ObjectRow::decode("objects", &v)).transpose()?;
+        let row = object_row(&state, *object)?;
         Ok(row.is_some_and(|row| row.state != ObjectState::Local))
     };
     let mut items = Vec::new();
@@ -197,20 +198,11 @@ async fn ship(
     item: &Item,
 ) -> Result<()> {
     let (digest, size, last) = measure(engine, shard, item).await?;
-    let epoch = engine.shard(shard)?.epoch;
-    if !engine
-        .inner
-        .cold
-        .is_claimed(shard, epoch, Caller::Upload)
-        .await?
-    {
-        // Emptied, or a directory that is not mounted any more: what goes there now is lost when ours comes back.
-        let text = format!("{} does not hold this store now", engine.inner.cold.url());
-        return Err(Error::new(Kind::Unavailable, text));
-    }
+    let of = engine.shard(shard)?;
+    cold::holds(&engine.inner.cold, &of, Caller::Upload).await?;
     let upload = Upload {
         shard,
-        epoch,
+        epoch: of.epoch,
         object: item.object,
         path: item.path.clone(),
         digest,

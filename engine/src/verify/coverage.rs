@@ -70,7 +70,7 @@ fn look(bench: &Bench<'_>, subject: &Subject) -> Result<Vec<Gap>> {
         Ok(true)
     })?;
     // What is before the oldest snapshot nobody needs any more.
-    let begin = crate::horizon::horizon(&state)?;
+    let begin = crate::objects::horizon(&state)?;
     Ok(gaps(&ends, begin, subject.promised))
 }
 

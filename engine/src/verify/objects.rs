@@ -13,6 +13,7 @@ use super::{
 };
 use crate::error::Result;
 use crate::ids::{AccountId, MessageId};
+use crate::objects::object_row;
 
 type Report<'a> = &'a mut (dyn FnMut(Event) + Send);
 /// A message of a shard.
@@ -198,10 +199,7 @@ impl<'a, 'b> ShardCheck<'a, 'b> {
         let Ok(state) = self.subject.hot.read() else {
             return Ok(None);
         };
-        let value = state.get(TableName::Objects, &key::object(*object))?;
-        let row = value
-            .map(|value| ObjectRow::decode("objects", &value))
-            .transpose()?;
+        let row = object_row(&state, *object)?;
         Ok(row.filter(|row| row.state == ObjectState::Stored))
     }
 

@@ -8,7 +8,7 @@ use coldpost_tiers::hot::row::ObjectState;
 
 use super::store::Away;
 use super::world::World;
-use crate::horizon::horizon;
+use crate::objects::horizon;
 use crate::op::{Op, Outcome};
 
 /// Seconds for which snapshots are kept.

@@ -8,7 +8,7 @@ use super::deletion::{GRACE, RETENTION};
 use super::mail;
 use super::store::{Away, Held};
 use super::world::{Fails, Unread, World};
-use crate::horizon::horizon;
+use crate::objects::horizon;
 
 /// Rounds of upkeep until nothing is left to do: an object is rewritten, its snapshot outlived, its grace over, and so on for what held it.
 const ROUNDS: usize = 12;

@@ -1,12 +1,25 @@
-//! What a state of the hot tier says about who needs what: the horizon, and the shard's time.
+//! What a state of the hot tier says of objects, and about who needs what: the horizon, and the shard's time.
 
-use coldpost_tiers::address::ObjectKind;
+use coldpost_tiers::address::{ObjectId, ObjectKind};
 use coldpost_tiers::hot::row::{ObjectRow, Row};
-use coldpost_tiers::hot::{Snapshot, TableName};
+use coldpost_tiers::hot::{Snapshot, TableName, key};
 
 use crate::apply::Fold;
 use crate::error::Result;
 use crate::ids::Position;
+
+/// The row of an object.
+///
+/// # Errors
+/// Of the disk, or `Corrupt`.
+pub(crate) fn object_row(
+    state: &Snapshot,
+    object: ObjectId,
+) -> coldpost_tiers::Result<Option<ObjectRow>> {
+    let row = state.get(TableName::Objects, &key::object(object))?;
+    row.map(|value| ObjectRow::decode("objects", &value))
+        .transpose()
+}
 
 /// The position before which nobody needs anything any more: that of the oldest snapshot that was stored and is not gone; 0 without one.
 ///
