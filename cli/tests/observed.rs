@@ -64,6 +64,10 @@ const SHOWN: &[&str] = &[
     "coldpost_local_bytes",
     "coldpost_deliveries_total{outcome=\"not_now\"}",
     "coldpost_cold_away{store=\"main\"}",
+    "coldpost_compacted_messages_total",
+    "coldpost_compacted_bytes_total",
+    "coldpost_deleted_objects_total",
+    "coldpost_deleted_bytes_total",
 ];
 
 /// Deliveries, uploads, reading from all rungs, a failed login.

@@ -195,6 +195,8 @@ pub const COMPACT_LOOK_SECONDS: u64 = 60;
 pub const DELETE_LOOK_SECONDS: u64 = 3_600;
 /// Rounds of one collection of garbage: what goes frees other things.
 pub const DELETE_PASSES_MAX: u32 = 8;
+/// Objects that may refuse to be deleted before a pass is given up.
+pub const DELETE_FAILURES_MAX: usize = 8;
 /// Seconds that the machine's clock may be behind the time of a shard before nothing is deleted by age any more.
 pub const CLOCKS_APART_SECONDS: i64 = 3_600;
 /// What is added to a date by which bytes are gone: looks are taken every hour, and work takes its time.

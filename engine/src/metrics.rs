@@ -72,6 +72,26 @@ static POSITION: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     )
     .expect(REGISTERED)
 });
+static COMPACTED: LazyLock<IntCounter> = LazyLock::new(|| {
+    counter(
+        "coldpost_compacted_messages_total",
+        "Messages that compaction moved into blocks.",
+    )
+});
+static COMPACTED_BYTES: LazyLock<IntCounter> = LazyLock::new(|| {
+    counter(
+        "coldpost_compacted_bytes_total",
+        "Bytes of blocks, packs and blobs that compaction made.",
+    )
+});
+static DELETED: LazyLock<IntCounter> = LazyLock::new(|| {
+    counter(
+        "coldpost_deleted_objects_total",
+        "Objects that nobody needed and that were deleted.",
+    )
+});
+static DELETED_BYTES: LazyLock<IntCounter> =
+    LazyLock::new(|| counter("coldpost_deleted_bytes_total", "Their bytes."));
 static LOCAL_BYTES: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     let opts = Opts::new(
         "coldpost_local_bytes",
@@ -127,4 +147,16 @@ pub(crate) fn local_bytes(stored: u64, unconfirmed: u64) {
     LOCAL_BYTES
         .with_label_values(&["no"])
         .set(i64::try_from(unconfirmed).unwrap_or(i64::MAX));
+}
+
+/// A run of compaction moved so many messages, into objects of so many bytes.
+pub(crate) fn compacted(messages: u64, bytes: u64) {
+    COMPACTED.inc_by(messages);
+    COMPACTED_BYTES.inc_by(bytes);
+}
+
+/// So many objects of so many bytes were deleted.
+pub(crate) fn deleted(objects: u64, bytes: u64) {
+    DELETED.inc_by(objects);
+    DELETED_BYTES.inc_by(bytes);
 }

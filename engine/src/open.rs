@@ -165,7 +165,7 @@ impl Engine {
             .unwrap_or_else(PoisonError::into_inner)
             .as_ref()
         {
-            upkeep.report(&mut health);
+            upkeep.report(self, &mut health);
         }
         health
     }

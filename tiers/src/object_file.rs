@@ -51,8 +51,14 @@ impl ObjectFile {
             hasher: blake3::Hasher::new(),
             seed: seed(header),
         };
-        object.append(&header.encode())?;
-        Ok(object)
+        match object.append(&header.encode()) {
+            Ok(()) => Ok(object),
+            Err(e) => {
+                // Whether this works or not: see the module.
+                drop(disk.remove(path));
+                Err(e)
+            }
+        }
     }
 
     /// Bytes so far.
@@ -90,6 +96,11 @@ impl ObjectFile {
         let crc = crc32c::crc32c_append(self.seed, &footer);
         footer.extend_from_slice(&crc.to_le_bytes());
         self.append(&footer)?;
+        self.settle(disk)
+    }
+
+    /// Ends an object that has no index: file and name are durable when this returns.
+    pub(crate) fn settle(self, disk: &dyn Disk) -> Result<Made> {
         let settle = || {
             self.file.sync_data()?;
             disk.sync_dir(self.path.parent().unwrap_or(Path::new(".")))

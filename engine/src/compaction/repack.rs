@@ -1,8 +1,8 @@
 //! Live blobs of packs with much dead space go to new packs, their frames as they are.
 
-use coldpost_tiers::address::ObjectId;
+use coldpost_tiers::address::{BlobRecord, ObjectId};
+use coldpost_tiers::blob::{frames_for, unpack};
 use coldpost_tiers::cold::{Caller, Key};
-use coldpost_tiers::frame;
 use coldpost_tiers::hot::row::BlobRow;
 
 use super::gather::{self, BlobItem};
@@ -81,27 +81,11 @@ impl Run<'_> {
     }
 }
 
-fn is_whole(
-    stored: &[u8],
-    record: &coldpost_tiers::address::BlobRecord,
-    name: &str,
-    offset: u64,
-) -> Result<()> {
-    let mut hasher = blake3::Hasher::new();
-    let mut at = 0;
-    for frame in &record.frames {
-        let length = usize::try_from(frame.stored).unwrap_or(usize::MAX);
-        let bytes = stored.get(at..).and_then(|rest| rest.get(..length));
-        let place = offset + u64::try_from(at).unwrap_or(0);
-        hasher.update(&frame::decompress(
-            bytes.unwrap_or_default(),
-            frame,
-            name,
-            place,
-        )?);
-        at += length;
-    }
-    match *hasher.finalize().as_bytes() == record.content {
+/// Whether the frames are those of the blob: all of it is unpacked and compared.
+fn is_whole(stored: &[u8], record: &BlobRecord, name: &str, offset: u64) -> Result<()> {
+    let all = frames_for(record, 0..record.raw)?;
+    let raw = unpack(record, &all, stored, 0..record.raw)?;
+    match *blake3::hash(&raw).as_bytes() == record.content {
         true => Ok(()),
         false => Err(Error::new(
             Kind::Corrupt,

@@ -21,6 +21,7 @@ use crate::error::{Error, Kind, Result};
 use crate::ids::AccountRef;
 use crate::limits::{BLOCK_BYTES, COMPACT_OWN_BLOCK, PACK_BLOBS_MAX, PACK_BYTES_MIN, STEP_BYTES};
 use crate::local::ObjectPaths;
+use crate::metrics;
 use crate::op::{Intent, NewBlob, Op, Outcome};
 use crate::open::Engine;
 use crate::settings::Settings;
@@ -142,6 +143,7 @@ impl<'a> Run<'a> {
         let (items, taken) = gather::messages(self.shard, &objects)?;
         objects.truncate(taken);
         let ran = self.take(&objects, &items, tell);
+        metrics::compacted(self.report.moved, self.report.bytes_out);
         self.drop_unsent();
         ran?;
         tell(&self.report);

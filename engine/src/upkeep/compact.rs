@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::{Notice, Progress, tick};
+use super::{Notice, Progress, Wait, tick};
 use crate::limits::COMPACT_LOOK_SECONDS;
 use crate::open::Engine;
 
@@ -22,7 +22,9 @@ pub(super) async fn run(
     loop {
         for shard in engine.mail_shards() {
             loop {
-                match engine.compact_some(shard).await {
+                let ran = engine.compact_some(shard).await;
+                progress.tell(Wait::Compaction(shard.no), &ran);
+                match ran {
                     Ok(None) => break,
                     Ok(Some(report)) => tracing::info!(
                         shard = shard.no.0,
@@ -34,8 +36,7 @@ pub(super) async fn run(
                         bytes = report.bytes_out,
                         "compacted"
                     ),
-                    Err(e) => {
-                        tracing::warn!(shard = shard.no.0, "compaction goes on later: {e}");
+                    Err(_) => {
                         tokio::time::sleep(tick() * 60).await;
                         break;
                     }

@@ -14,10 +14,13 @@ use coldpost_tiers::gc::{Known, Rules, Verdict, Why, mark};
 use coldpost_tiers::hot::row::{BlobRow, ObjectRow, ObjectState, Row};
 use coldpost_tiers::hot::{TableName, key};
 
-use super::{Progress, tick};
+use super::{Progress, Wait, tick};
 use crate::clock;
 use crate::error::{Error, Kind, Result};
-use crate::limits::{CLOCKS_APART_SECONDS, DELETE_LOOK_SECONDS, DELETE_PASSES_MAX};
+use crate::limits::{
+    CLOCKS_APART_SECONDS, DELETE_FAILURES_MAX, DELETE_LOOK_SECONDS, DELETE_PASSES_MAX,
+};
+use crate::metrics;
 use crate::objects::{horizon, shard_time};
 use crate::op::{Op, Outcome};
 use crate::open::Engine;
@@ -52,19 +55,17 @@ pub(super) async fn run(engine: Engine, progress: Arc<Progress>) {
         tokio::time::sleep(tick()).await;
     }
     loop {
-        match engine.delete_now().await {
-            Ok(Deleted {
-                condemned: 0,
-                deleted: 0,
-                ..
-            }) => {}
-            Ok(done) => tracing::info!(
+        let ended = engine.delete_now().await;
+        progress.tell(Wait::Deletion, &ended);
+        if let Ok(done) = ended
+            && (done.condemned, done.deleted) != (0, 0)
+        {
+            tracing::info!(
                 condemned = done.condemned,
                 deleted = done.deleted,
                 bytes = done.bytes,
                 "collected garbage"
-            ),
-            Err(e) => tracing::warn!("garbage is collected later: {e}"),
+            );
         }
         tokio::time::sleep(Duration::from_secs(DELETE_LOOK_SECONDS)).await;
     }
@@ -99,10 +100,17 @@ impl Engine {
     pub async fn delete_now(&self) -> Result<Deleted> {
         let _turn = self.inner.turns.deleting.lock().await;
         let mut sum = Deleted::default();
+        let mut failed = None;
         for shard in &self.inner.shards {
             // A manifest that goes frees its ranges, and a horizon that moves other things.
             for _ in 0..DELETE_PASSES_MAX {
-                let done = self.delete_pass(shard).await?;
+                let done = match self.delete_pass(shard).await {
+                    Ok(done) => done,
+                    Err(e) => {
+                        failed.get_or_insert(e);
+                        break;
+                    }
+                };
                 sum.condemned += done.condemned;
                 sum.deleted += done.deleted;
                 sum.bytes += done.bytes;
@@ -112,7 +120,7 @@ impl Engine {
                 }
             }
         }
-        Ok(sum)
+        failed.map_or(Ok(sum), Err)
     }
 
     async fn delete_pass(&self, shard: &Arc<Shard>) -> Result<Deleted> {
@@ -123,6 +131,7 @@ impl Engine {
         let verdicts = mark(&known, &rules);
         let packs = blobs_of(shard, &verdicts)?;
         let mut done = Deleted::default();
+        let mut failed = Vec::new();
         for (object, verdict) in verdicts {
             match verdict {
                 Verdict::Condemn(_) => {
@@ -131,16 +140,25 @@ impl Engine {
                     done.condemned += u64::from(matches!(outcome, Outcome::Done { .. }));
                 }
                 Verdict::Delete => {
-                    self.delete_object(shard, object, packs.get(&object))
-                        .await?;
+                    let deleted = self.delete_object(shard, object, packs.get(&object));
+                    if let Err(e) = deleted.await {
+                        // One that the store does not let go is no reason to keep the others.
+                        failed.push(e);
+                        if failed.len() >= DELETE_FAILURES_MAX {
+                            break;
+                        }
+                        continue;
+                    }
+                    let bytes = bytes.get(&object).copied().unwrap_or(0);
+                    metrics::deleted(1, bytes);
                     done.deleted += 1;
-                    done.bytes += bytes.get(&object).copied().unwrap_or(0);
+                    done.bytes += bytes;
                 }
                 Verdict::Wait(_) => done.waiting += 1,
                 Verdict::Kept(_) => {}
             }
         }
-        Ok(done)
+        failed.into_iter().next().map_or(Ok(done), Err)
     }
 
     async fn delete_object(

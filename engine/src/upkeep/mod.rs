@@ -17,6 +17,7 @@ pub use delete::{DeadObject, Deleted};
 pub(crate) use evict::sweep_blobs;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -31,6 +32,7 @@ use crate::identity::{self, Claim};
 use crate::ids::{Position, ShardNo};
 use crate::limits::UPKEEP_TICK_MS;
 use crate::local::shard_dir;
+use crate::metrics;
 use crate::open::{Engine, Health};
 use crate::start::{Ended, Standing};
 
@@ -77,10 +79,28 @@ pub(crate) struct Progress {
     pub(crate) stopped: std::sync::Mutex<Vec<String>>,
     /// What is wrong with the bucket's permissions and settings.
     pub(crate) findings: std::sync::Mutex<Vec<String>>,
-    /// Why the snapshots of shards wait.
-    pub(crate) snapshots: std::sync::Mutex<BTreeMap<ShardNo, String>>,
+    /// What waits, and why.
+    pub(crate) waits: std::sync::Mutex<BTreeMap<Wait, String>>,
     /// Why the bucket is not confirmed yet.
     pub(crate) unconfirmed: std::sync::Mutex<String>,
+}
+
+/// What of upkeep can wait for something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Wait {
+    Snapshot(ShardNo),
+    Compaction(ShardNo),
+    Deletion,
+}
+
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Wait::Snapshot(shard) => write!(f, "the snapshot of shard {}", shard.0),
+            Wait::Compaction(shard) => write!(f, "the compaction of shard {}", shard.0),
+            Wait::Deletion => write!(f, "the deletion of what nobody needs"),
+        }
+    }
 }
 
 impl Progress {
@@ -88,13 +108,22 @@ impl Progress {
         self.confirmed.load(Ordering::Acquire)
     }
 
-    fn tell_snapshot(&self, shard: ShardNo, why: Option<String>) {
-        let waits = self.snapshots.lock();
-        let mut waits = waits.unwrap_or_else(std::sync::PoisonError::into_inner);
-        match why {
-            Some(why) => waits.insert(shard, why),
-            None => waits.remove(&shard),
+    /// How a turn of upkeep ended; a failure goes to the log as well.
+    fn tell<T>(&self, what: Wait, ended: &crate::Result<T>) {
+        let mut waits = self.waits();
+        match ended {
+            Ok(_) => waits.remove(&what),
+            Err(e) => {
+                tracing::warn!("{what} waits: {e}");
+                waits.insert(what, e.to_string())
+            }
         };
+    }
+
+    fn waits(&self) -> std::sync::MutexGuard<'_, BTreeMap<Wait, String>> {
+        self.waits
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn unconfirmed(&self) -> std::sync::MutexGuard<'_, String> {
@@ -127,6 +156,9 @@ impl Upkeep {
         notices: mpsc::UnboundedSender<Notice>,
         heard: mpsc::UnboundedReceiver<Notice>,
     ) -> Upkeep {
+        // So that they are there before they count.
+        metrics::compacted(0, 0);
+        metrics::deleted(0, 0);
         let progress = Arc::new(Progress::default());
         progress
             .confirmed
@@ -204,7 +236,7 @@ impl Upkeep {
         self.tasks.shutdown().await;
     }
 
-    pub(crate) fn report(&self, health: &mut Health) {
+    pub(crate) fn report(&self, engine: &Engine, health: &mut Health) {
         let p = &self.progress;
         let stopped = p
             .stopped
@@ -212,13 +244,10 @@ impl Upkeep {
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         health.problems.extend(stopped.iter().cloned());
         store::report(p, health);
-        let snapshots = p
-            .snapshots
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        let waits = snapshots
+        let waits = p.waits();
+        let waits = waits
             .iter()
-            .map(|(shard, why)| format!("the snapshot of shard {} waits: {why}", shard.0));
+            .map(|(what, why)| format!("{what} waits: {why}"));
         health.problems.extend(waits);
         if !p.is_confirmed() {
             health.problems.push(format!(
@@ -234,6 +263,12 @@ impl Upkeep {
         health.figures.extend(
             figures.map(|(name, n)| (name.to_owned(), n.load(Ordering::Relaxed).to_string())),
         );
+        for (name, erase) in [("expunged now", false), ("erased now", true)] {
+            if let Ok(then) = jiff::Timestamp::from_second(engine.gone_by(erase)) {
+                let name = format!("{name}, gone from every object by");
+                health.figures.push((name, then.to_string()));
+            }
+        }
     }
 }
 

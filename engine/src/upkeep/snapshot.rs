@@ -9,7 +9,7 @@ use coldpost_tiers::hot::{TableName, key};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Notice, Progress};
+use super::{Notice, Progress, Wait};
 use crate::error::Result;
 use crate::ids::{Position, ShardNo};
 use crate::limits::{
@@ -67,17 +67,15 @@ pub(super) async fn run(
             {
                 continue;
             }
-            match take(&engine, shard, &mut changed).await {
-                Ok(()) => {
-                    not_before.remove(&shard.no);
-                    progress.tell_snapshot(shard.no, None);
+            let taken = take(&engine, shard, &mut changed).await;
+            progress.tell(Wait::Snapshot(shard.no), &taken);
+            match taken {
+                Ok(()) => not_before.remove(&shard.no),
+                Err(_) => {
+                    let then = Instant::now() + look * SNAPSHOT_RETRY_LOOKS;
+                    not_before.insert(shard.no, then)
                 }
-                Err(e) => {
-                    tracing::warn!(shard = shard.no.0, "the snapshot waits: {e}");
-                    not_before.insert(shard.no, Instant::now() + look * SNAPSHOT_RETRY_LOOKS);
-                    progress.tell_snapshot(shard.no, Some(e.to_string()));
-                }
-            }
+            };
         }
     }
 }

@@ -34,11 +34,10 @@ impl ShardCheck<'_, '_> {
         };
         let name = self.bench.relative(&path);
         let mut copy = Copy::default();
-        let opened = match self.bench.disk.open(&path) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            opened => opened.map_err(|e| coldpost_tiers::disk::failed("open", &path, e)),
+        let Some(opened) = self.open(&path) else {
+            return Ok(None);
         };
-        let source = match opened.and_then(|file| Source::file(file, path.clone())) {
+        let source = match opened {
             Ok(source) => source,
             Err(e) => {
                 copy.find_error(&name, &e, messages.clone());

@@ -105,6 +105,15 @@ impl ShardCheck<'_, '_> {
         }
     }
 
+    /// A local file; `None` when it is not there: it may be sealed or evicted at any moment, and whoever looks next finds it under its new name.
+    pub(super) fn open(&self, path: &Path) -> Option<coldpost_tiers::Result<Source>> {
+        match self.bench.disk.open(path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+            Err(e) => Some(Err(coldpost_tiers::disk::failed("open", path, e))),
+            Ok(file) => Some(Source::file(file, path.to_owned())),
+        }
+    }
+
     /// Every record of a segment file, and then every message by its address.
     async fn local_segment(
         &mut self,
@@ -116,12 +125,10 @@ impl ShardCheck<'_, '_> {
         };
         let name = self.bench.relative(&path);
         let mut copy = Copy::default();
-        // It may be sealed or evicted at any moment: whoever looks next finds it under its new name.
-        let opened = match self.bench.disk.open(&path) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            opened => opened.map_err(|e| coldpost_tiers::disk::failed("open", &path, e)),
+        let Some(opened) = self.open(&path) else {
+            return Ok(None);
         };
-        let source = match opened.and_then(|file| Source::file(file, path.clone())) {
+        let source = match opened {
             Ok(source) => source,
             Err(e) => {
                 copy.find(&name, 0, in_full(&e), messages.clone());
@@ -205,12 +212,9 @@ impl ShardCheck<'_, '_> {
         });
         if let Err(e) = whole {
             // Damage beside the frames keeps nobody from reading.
-            let gives = match self.bench.disk.open(&path) {
-                Ok(file) => match Source::file(file, path.clone()) {
-                    Ok(source) => blob_frames(&source, &row.record, "").await.is_ok(),
-                    Err(_) => false,
-                },
-                Err(_) => false,
+            let gives = match self.open(&path) {
+                Some(Ok(source)) => blob_frames(&source, &row.record, "").await.is_ok(),
+                _ => false,
             };
             let hit = if gives {
                 Messages::new()

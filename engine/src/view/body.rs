@@ -60,12 +60,16 @@ impl BodyReader {
         message: &Message,
     ) -> Result<BodyReader> {
         let address = message.address.clone();
-        let state = shard.hot.read()?;
-        let own = OwnFrames::of(&state, &address)?;
+        let mut own = OwnFrames::in_segment(&address);
         let mut blobs = Vec::new();
-        for extent in &address.extents {
-            if let Extent::Blob { blob, .. } = extent {
-                blobs.push(blob_place(&state, *blob)?);
+        // What lies in a segment is read without a look at the hot tier.
+        if own.frames.len() < address.extents.len() {
+            let state = shard.hot.read()?;
+            own = OwnFrames::of(&state, &address)?;
+            for extent in &address.extents {
+                if let Extent::Blob { blob, .. } = extent {
+                    blobs.push(blob_place(&state, *blob)?);
+                }
             }
         }
         Ok(BodyReader {

@@ -18,28 +18,36 @@ pub(crate) struct OwnFrames {
 }
 
 impl OwnFrames {
+    /// Those that the address itself names.
+    pub(crate) fn in_segment(address: &Address) -> OwnFrames {
+        let frames = address.extents.iter().filter_map(|extent| match extent {
+            Extent::Frame(frame) => Some(*frame),
+            Extent::Slice { .. } | Extent::Blob { .. } => None,
+        });
+        OwnFrames {
+            offset: address.offset,
+            frames: frames.collect(),
+            first: 0,
+        }
+    }
+
     /// Of an address.
     ///
     /// # Errors
     /// `Corrupt`: it names a frame that is not known. `Unavailable` after an I/O error.
     pub(crate) fn of(state: &Snapshot, address: &Address) -> Result<OwnFrames> {
-        let mut own = OwnFrames {
-            offset: address.offset,
-            ..OwnFrames::default()
+        let mut own = OwnFrames::in_segment(address);
+        let slices = || {
+            address.extents.iter().filter_map(|extent| match extent {
+                Extent::Slice { frame, .. } => Some(*frame),
+                Extent::Frame(_) | Extent::Blob { .. } => None,
+            })
         };
-        let mut slices = Vec::new();
-        for extent in &address.extents {
-            match extent {
-                Extent::Frame(frame) => own.frames.push(*frame),
-                Extent::Slice { frame, .. } => slices.push(*frame),
-                Extent::Blob { .. } => {}
-            }
-        }
-        let (Some(first), Some(last)) = (slices.iter().min(), slices.iter().max()) else {
+        let (Some(first), Some(last)) = (slices().min(), slices().max()) else {
             return Ok(own);
         };
-        own.first = *first;
-        for number in *first..=*last {
+        own.first = first;
+        for number in first..=last {
             let value = state.get(TableName::Frames, &key::frame(address.object, number))?;
             let unknown = || {
                 let text = format!("frame {number} of a block is not known");
@@ -47,7 +55,7 @@ impl OwnFrames {
             };
             let row = FrameRow::decode("frames", &value.ok_or_else(unknown)?)?;
             let end = own.offset + own.frames.iter().map(|f| u64::from(f.stored)).sum::<u64>();
-            if number == *first {
+            if number == first {
                 own.offset = row.offset;
             } else if row.offset != end {
                 return Err(unknown());

@@ -4,10 +4,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::address::{BlobId, BlobRecord, FrameRef, ObjectKind};
-use crate::disk::{self, Disk, DiskFile};
+use crate::disk::Disk;
 use crate::frame;
 use crate::limits::{BLOB_RAW_MAX, FRAME_RAW_MAX};
 use crate::object::ObjectHeader;
+use crate::object_file::ObjectFile;
 use crate::{Error, Kind, Result};
 
 /// The file of a blob in `dir` (`DIR/blobs`).
@@ -32,43 +33,21 @@ pub fn write_blob(
         "a blob has the header of a blob"
     );
     let path = blob_path(dir, BlobId(header.object.id));
-    let file = disk
-        .create(&path)
-        .map_err(|e| disk::failed("make the blob", &path, e))?;
-    let written = write(&*file, &path, header, raw).and_then(|record| {
-        let settle = || {
-            file.sync_data()?;
-            disk.sync_dir(dir)
-        };
-        settle().map_err(|e| disk::failed("sync the blob", &path, e))?;
-        Ok(record)
+    let mut object = ObjectFile::create(disk, &path, header)?;
+    let id = BlobId(header.object.id);
+    let written = write_frames(id, raw, |bytes| object.append(bytes)).and_then(|record| {
+        let made = object.settle(disk)?;
+        Ok(BlobRecord {
+            object_bytes: made.bytes,
+            object_digest: made.digest,
+            ..record
+        })
     });
     if written.is_err() {
         // Whether this works or not: a file that no row names is deleted at the next start.
         drop(disk.remove(&path));
     }
     written
-}
-
-fn write(
-    file: &dyn DiskFile,
-    path: &Path,
-    header: &ObjectHeader,
-    raw: &mut dyn Read,
-) -> Result<BlobRecord> {
-    let mut object = Object {
-        file,
-        path,
-        length: 0,
-        digest: blake3::Hasher::new(),
-    };
-    object.append(&header.encode())?;
-    let record = write_frames(BlobId(header.object.id), raw, |bytes| object.append(bytes))?;
-    Ok(BlobRecord {
-        object_bytes: object.length,
-        object_digest: object.digest.finalize().into(),
-        ..record
-    })
 }
 
 /// The frames of a blob, handed to `append` one by one. Bytes and digest of the record are those of the frames.
@@ -110,23 +89,4 @@ pub(super) fn write_frames(
         object_digest: digest.finalize().into(),
         frames,
     })
-}
-
-/// The object as far as it is written.
-struct Object<'a> {
-    file: &'a dyn DiskFile,
-    path: &'a Path,
-    length: u64,
-    digest: blake3::Hasher,
-}
-
-impl Object<'_> {
-    fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        self.file
-            .write_at(self.length, bytes)
-            .map_err(|e| disk::failed("write the blob", self.path, e))?;
-        self.digest.update(bytes);
-        self.length = self.digest.count();
-        Ok(())
-    }
 }
