@@ -3,7 +3,7 @@
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use coldpost_testkit::dice::Dice;
+use coldpost_testkit::corpus::dense as mail;
 use coldpost_testkit::fault_proxy::{FaultProxy, Mode};
 use coldpost_testkit::process::forget_ours;
 use coldpost_testkit::seaweedfs::{ACCESS_KEY, BUCKET, Identity, SECRET_KEY, SeaweedFs};
@@ -17,16 +17,6 @@ use tokio::runtime::Runtime;
 const BINARY: &str = env!("CARGO_BIN_EXE_coldpost");
 const USER: &str = "ann@example.org";
 const MESSAGES: u64 = 60;
-
-fn mail(number: u64) -> Vec<u8> {
-    let mut dice = Dice::new(number);
-    let mut text = format!("Subject: {number}\r\n\r\n");
-    for _ in 0..700 {
-        let line = [dice.draw(), dice.draw(), dice.draw()].map(|n| format!("{n:016x}"));
-        text.push_str(&format!("{}\r\n", line.concat()));
-    }
-    text.into_bytes()
-}
 
 /// A policy as the command prints it.
 fn policy(gc: bool) -> String {

@@ -4,26 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use coldpost_testkit::dice::Dice;
+use coldpost_testkit::corpus::dense as mail;
 use coldpost_testkit::seaweedfs::SeaweedFs;
 use coldpost_testkit::tool::WEED;
 use coldpost_testkit::{Daemon, Must, Options, have, wait};
 
 const USER: &str = "ann@example.org";
-
-fn mail(number: u64) -> Vec<u8> {
-    let mut dice = Dice::new(number);
-    let mut text = format!("Subject: {number}\r\n\r\n");
-    for _ in 0..700 {
-        text.push_str(&format!(
-            "{:016x}{:016x}{:016x}\r\n",
-            dice.draw(),
-            dice.draw(),
-            dice.draw()
-        ));
-    }
-    text.into_bytes()
-}
 
 fn sealed(journal: &Path) -> usize {
     let entries = fs::read_dir(journal).must("listing the journal");

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use coldpost_testkit::place::files;
 use coldpost_testkit::process::Process;
 use coldpost_testkit::{Daemon, Must, Options, place, wait};
 
@@ -36,19 +37,13 @@ fn refusal(data: &Path, cold: &Path) -> String {
     fs::read_to_string(&log).must("its output")
 }
 
-/// All files below a directory.
-fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    for entry in fs::read_dir(dir).must("listing") {
-        let path = entry.must("an entry").path();
-        if path.is_dir() {
-            found.append(&mut files(&path));
-        } else {
-            let bytes = fs::read(&path).must("reading");
-            found.insert(path, bytes);
-        }
-    }
-    found
+/// All files below a directory, with what is in them.
+fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let read = |path: PathBuf| {
+        let bytes = fs::read(&path).must("reading");
+        (path, bytes)
+    };
+    files(dir).into_iter().map(read).collect()
 }
 
 fn on(cold: &Path) -> Options {
@@ -81,14 +76,14 @@ fn an_empty_data_directory_on_a_used_bucket_is_refused_with_the_way_out() {
     let mut daemon = Daemon::start(on(&cold));
     daemon.lmtp().deliver("b@example.org", USER, &mail(1));
     daemon.stop();
-    let before = files(&cold);
+    let before = contents(&cold);
     let empty = store.path().join("empty");
     let text = refusal(&empty, &cold);
     assert!(
         text.contains("holds a store already") && text.contains("Use that store's data directory"),
         "{text}"
     );
-    assert_eq!(files(&cold), before, "the bucket is untouched");
+    assert_eq!(contents(&cold), before, "the bucket is untouched");
     assert!(!empty.join("store").exists(), "no store was made");
 }
 
@@ -102,14 +97,14 @@ fn a_data_directory_and_the_bucket_of_another_store_are_refused() {
     second.lmtp().deliver("b@example.org", USER, &mail(2));
     first.stop();
     second.stop();
-    let before = (files(&one), files(&two));
+    let before = (contents(&one), contents(&two));
     let text = refusal(second.data_dir(), &one);
     assert!(
         text.contains("belongs to another store than this data directory")
             && text.contains("nothing was changed"),
         "{text}"
     );
-    assert_eq!((files(&one), files(&two)), before);
+    assert_eq!((contents(&one), contents(&two)), before);
     second.restart();
     let mut imap = second.imap(USER);
     assert_eq!(imap.command("EXAMINE INBOX").ok().number("EXISTS"), Some(1));
@@ -131,7 +126,7 @@ fn a_data_directory_that_lost_a_shard_or_is_older_than_its_bucket_is_refused() {
     let mut daemon = Daemon::start(on(&cold).text("journal", "segment_size", "1MiB"));
     daemon.lmtp().deliver("b@example.org", USER, &mail(1));
     daemon.stop();
-    put(&files(daemon.data_dir()), daemon.data_dir(), &older);
+    put(&contents(daemon.data_dir()), daemon.data_dir(), &older);
     daemon.restart();
     let mut lmtp = daemon.lmtp();
     for number in 0..40 {
@@ -140,15 +135,15 @@ fn a_data_directory_that_lost_a_shard_or_is_older_than_its_bucket_is_refused() {
     drop(lmtp);
     let segments = cold.join("segments/0001");
     wait::until("an upload", Duration::from_secs(60), || {
-        segments.exists() && !files(&segments).is_empty()
+        segments.exists() && !contents(&segments).is_empty()
     });
     daemon.stop();
-    let (bucket, shard) = (files(&cold), daemon.data_dir().join("shards/0001"));
+    let (bucket, shard) = (contents(&cold), daemon.data_dir().join("shards/0001"));
     let is_refused = |data: &Path, why: &str, way_out: &str| {
         let text = refusal(data, &cold);
         assert!(text.contains(why) && text.contains(way_out), "{text}");
     };
-    let whole = files(&shard);
+    let whole = contents(&shard);
     // Without journal and hot tier: nothing local says that there was mail.
     fs::remove_dir_all(shard.join("journal")).must("removing the journal");
     fs::remove_file(shard.join("hot.redb")).must("removing the hot tier");
@@ -172,7 +167,7 @@ fn a_data_directory_that_lost_a_shard_or_is_older_than_its_bucket_is_refused() {
     );
     assert!(!shard.exists(), "no epoch was made up");
     is_refused(&older, "has a later one", "Put the newest copy back");
-    assert_eq!(files(&cold), bucket, "the bucket is untouched");
+    assert_eq!(contents(&cold), bucket, "the bucket is untouched");
     put(&whole, &shard, &shard);
     // What is no segment of ours says nothing about it.
     fs::write(segments.join("00000001/Thumbs.db"), b"x").must("writing a stray file");
@@ -239,7 +234,7 @@ fn a_store_that_is_not_mounted_keeps_no_daemon_from_starting_and_gets_nothing() 
     daemon.lmtp().deliver("b@example.org", USER, &mail(3));
     assert_eq!(exists(&daemon), Some(3));
     daemon.stop();
-    assert!(files(&cold).is_empty(), "nothing was written there");
+    assert!(contents(&cold).is_empty(), "nothing was written there");
     fs::remove_dir(&cold).must("removing the mount point");
     fs::rename(&aside, &cold).must("moving the store back");
     daemon.restart();
@@ -256,7 +251,7 @@ fn files_of_another_store_in_the_journal_are_refused() {
     first.stop();
     second.stop();
     let journal = |daemon: &Daemon| daemon.data_dir().join("shards/0001/journal");
-    let segment = files(&journal(&first))
+    let segment = contents(&journal(&first))
         .into_keys()
         .next_back()
         .must("a segment");

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use coldpost_testkit::corpus::dense as mail;
 use coldpost_testkit::dice::Dice;
 use coldpost_testkit::fault_proxy::{FaultProxy, Mode};
 use coldpost_testkit::imap::Imap;
@@ -20,16 +21,6 @@ const USER: &str = "ann@example.org";
 const FAULTS_PER_MILLE: u64 = 300;
 /// Enough for a segment to be sealed, uploaded and evicted.
 const FIRST: u64 = 60;
-
-fn mail(number: u64) -> Vec<u8> {
-    let mut dice = Dice::new(number);
-    let mut text = format!("Subject: {number}\r\n\r\n");
-    for _ in 0..700 {
-        let line = [dice.draw(), dice.draw(), dice.draw()].map(|n| format!("{n:016x}"));
-        text.push_str(&format!("{}\r\n", line.concat()));
-    }
-    text.into_bytes()
-}
 
 fn start(weed: &SeaweedFs, proxy: &FaultProxy, prefix: &str) -> Daemon {
     let options = weed.cold(Options::new(BINARY), proxy.addr(), prefix);

@@ -8,10 +8,11 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use coldpost_testkit::dice::Dice;
+use coldpost_testkit::place::files;
 use coldpost_testkit::{Daemon, Must, Options, place, tool, wait};
 
 use store::{
-    BINARY, SHARDS, USER, body, cold, deliver, files, flip, mail, newest, picture, refusal,
+    BINARY, SHARDS, USER, body, cold, deliver, flip, mail, newest, picture, refusal,
     remove_hot_tiers, remove_segments, shard_dir, snapshot, store,
 };
 

@@ -10,6 +10,7 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use coldpost_testkit::place::files;
 use coldpost_testkit::{Daemon, Must, Options};
 use serde_json::Value;
 
@@ -204,7 +205,7 @@ fn a_journal_that_ends_too_early_or_has_a_gap_is_told() {
     let data = daemon.data_dir().to_owned();
     for shard in ["0000", "0001"] {
         let journal = data.join("shards").join(shard).join("journal");
-        let mut files = files_below(&journal);
+        let mut files = files(&journal);
         let open = files.pop().must("an open segment");
         assert!(open.extension().is_some_and(|e| e == "open"), "{open:?}");
         let whole = fs::read(&open).must("the segment");

@@ -28,6 +28,20 @@ pub fn writable_by_all(path: &Path) {
     fs::set_permissions(path, Permissions::from_mode(0o777)).must("making a path writable for all");
 }
 
+/// All files below a directory, in the order of their paths; none where it is not there.
+pub fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).into_iter().flatten() {
+        let path = entry.must("an entry").path();
+        match path.is_dir() {
+            true => found.extend(files(&path)),
+            false => found.push(path),
+        }
+    }
+    found.sort();
+    found
+}
+
 /// Cargo's target directory: the one above the running program in which cargo notes its compiler. (`CACHEDIR.TAG` is there only when
 /// cargo made the directory itself, which is not so after `./test.sh` installed a tool into it.)
 pub fn target_dir() -> PathBuf {

@@ -1,31 +1,17 @@
 //! The check of a bucket: each permission that is missing, each setting that works against us, is named with what to change.
 #![expect(clippy::unwrap_used, reason = "a test says by a panic what went wrong")]
 
+mod s3;
+
 use coldpost_testkit::fault_proxy::{FaultProxy, Mode};
 use coldpost_testkit::have;
-use coldpost_testkit::seaweedfs::{ACCESS_KEY, BUCKET, SECRET_KEY, SeaweedFs};
+use coldpost_testkit::seaweedfs::SeaweedFs;
 use coldpost_testkit::tool::WEED;
 use coldpost_tiers::cold::{ColdSettings, ColdStore, Finding, Severity};
 use coldpost_tiers::{Error, Kind};
 use tempfile::TempDir;
 
-fn now_s() -> i64 {
-    let since = std::time::UNIX_EPOCH.elapsed().unwrap();
-    i64::try_from(since.as_secs()).unwrap()
-}
-
-fn store(endpoint: std::net::SocketAddr) -> ColdStore {
-    let settings = ColdSettings {
-        url: format!("s3://{BUCKET}/mail/a"),
-        endpoint: Some(format!("http://{endpoint}")),
-        region: Some("us-east-1".to_owned()),
-        access_key_id: Some(ACCESS_KEY.to_owned()),
-        secret_access_key: Some(SECRET_KEY.to_owned()),
-        allow_http: true,
-        mirror: None,
-    };
-    ColdStore::open(&settings).unwrap()
-}
+use s3::{now_s, store};
 
 /// What is not fine.
 async fn found(store: &ColdStore, now_s: fn() -> i64) -> Vec<Finding> {

@@ -1,35 +1,21 @@
 //! Every request that the store meets is counted, and counted once: what a proxy before it sees is what `usage` says.
 #![expect(clippy::unwrap_used, reason = "a test says by a panic what went wrong")]
 
+mod s3;
+
 use bytes::Bytes;
 use coldpost_testkit::fault_proxy::{FaultProxy, Mode};
 use coldpost_testkit::have;
-use coldpost_testkit::seaweedfs::{ACCESS_KEY, BUCKET, SECRET_KEY, SeaweedFs};
+use coldpost_testkit::seaweedfs::SeaweedFs;
 use coldpost_testkit::tool::WEED;
 use coldpost_tiers::address::{Epoch, Position, ShardNo};
-use coldpost_tiers::cold::{Caller, ColdSettings, ColdStore, Key, key};
+use coldpost_tiers::cold::{Caller, ColdStore, Key, key};
 use futures::{StreamExt, TryStreamExt};
+
+use s3::{now_s, store};
 
 /// One more than S3 puts on a page.
 const OBJECTS: u64 = 1001;
-
-fn store(endpoint: std::net::SocketAddr) -> ColdStore {
-    let settings = ColdSettings {
-        url: format!("s3://{BUCKET}/counted"),
-        endpoint: Some(format!("http://{endpoint}")),
-        region: Some("us-east-1".to_owned()),
-        access_key_id: Some(ACCESS_KEY.to_owned()),
-        secret_access_key: Some(SECRET_KEY.to_owned()),
-        allow_http: true,
-        mirror: None,
-    };
-    ColdStore::open(&settings).unwrap()
-}
-
-fn now_s() -> i64 {
-    let since = std::time::UNIX_EPOCH.elapsed().unwrap();
-    i64::try_from(since.as_secs()).unwrap()
-}
 
 fn segment(first: u64) -> Key {
     Key::Segment {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use coldpost_testkit::place::files;
 use coldpost_testkit::process::Process;
 use coldpost_testkit::{Daemon, Must, Options, place, wait};
 use serde_json::Value;
@@ -96,20 +97,6 @@ pub(crate) fn shard_dir(daemon: &Daemon, shard: u64) -> PathBuf {
 
 pub(crate) fn cold(daemon: &Daemon) -> PathBuf {
     daemon.data_dir().join("cold")
-}
-
-/// All files below a directory; none where it is not there.
-pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).into_iter().flatten() {
-        let path = entry.must("an entry").path();
-        match path.is_dir() {
-            true => found.extend(files(&path)),
-            false => found.push(path),
-        }
-    }
-    found.sort();
-    found
 }
 
 pub(crate) fn remove_hot_tiers(daemon: &Daemon) {

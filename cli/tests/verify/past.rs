@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use coldpost_testkit::dice::Dice;
+use coldpost_testkit::place::files;
 use coldpost_testkit::{Daemon, Must, Options, wait};
 
 use crate::store::*;
@@ -218,7 +219,7 @@ fn a_file_under_a_wrong_name_is_told() {
     let mut daemon = with_mail_in_both_places();
     daemon.stop();
     let journal = daemon.data_dir().join("shards/0001/journal");
-    let open = files_below(&journal).pop().must("the open segment");
+    let open = files(&journal).pop().must("the open segment");
     let copy = journal.join("00000001-00000000ffffffff.open");
     fs::copy(&open, &copy).must("copying it");
     let start = daemon.command("serve").output().must("running serve");
@@ -338,7 +339,7 @@ fn behind_a_damaged_header_everybody_has_a_name_without_a_hot_tier() {
         fs::remove_file(object_of(&daemon, segment).must("its object")).must("removing it");
         flip(segment, 20);
     }
-    let open = files_below(&daemon.data_dir().join("shards/0001/journal")).pop();
+    let open = files(&daemon.data_dir().join("shards/0001/journal")).pop();
     flip(&open.must("the open segment"), 20);
     let hot = daemon.data_dir().join("shards/0001/hot.redb");
     fs::remove_file(hot).must("removing the hot tier");

@@ -8,6 +8,7 @@ use std::process::Output;
 use std::time::Duration;
 
 use coldpost_testkit::dice::Dice;
+use coldpost_testkit::place::files;
 use coldpost_testkit::{Daemon, Must, Options, wait};
 use serde_json::Value;
 
@@ -60,23 +61,9 @@ pub(crate) fn with_mail_in_both_places() -> Daemon {
     daemon
 }
 
-pub(crate) fn files_below(dir: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).into_iter().flatten() {
-        let path = entry.must("an entry").path();
-        if path.is_dir() {
-            found.extend(files_below(&path));
-        } else {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
-}
-
 /// The sealed segments of mail on local disk.
 pub(crate) fn segments(daemon: &Daemon) -> Vec<PathBuf> {
-    let mut files = files_below(&daemon.data_dir().join("shards/0001/journal"));
+    let mut files = files(&daemon.data_dir().join("shards/0001/journal"));
     files.retain(|path| path.extension().is_some_and(|e| e == "seg"));
     files
 }
@@ -84,7 +71,7 @@ pub(crate) fn segments(daemon: &Daemon) -> Vec<PathBuf> {
 /// The same bytes in the store.
 pub(crate) fn object_of(daemon: &Daemon, segment: &Path) -> Option<PathBuf> {
     let bytes = fs::read(segment).must("the segment");
-    let mut objects = files_below(&daemon.data_dir().join("cold")).into_iter();
+    let mut objects = files(&daemon.data_dir().join("cold")).into_iter();
     objects.find(|path| fs::read(path).is_ok_and(|object| object == bytes))
 }
 
