@@ -1,9 +1,9 @@
 //! Cuts an open segment that has held mail for longer than `cut_age`, so that it reaches the bucket.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
 
 use super::{Notice, tick};
 use crate::ids::{Position, ShardNo};
@@ -17,16 +17,13 @@ pub(super) async fn run(engine: Engine, mut queue: mpsc::UnboundedReceiver<Notic
         let oldest = held.values().map(|(_, since)| *since).min();
         let heard = match oldest {
             None => queue.recv().await,
-            Some(since) => {
-                let due = tokio::time::Instant::from_std(since + age);
-                match tokio::time::timeout_at(due, queue.recv()).await {
-                    Ok(heard) => heard,
-                    Err(_) => {
-                        cut(&engine, &mut held).await;
-                        continue;
-                    }
+            Some(since) => match timeout_at(since + age, queue.recv()).await {
+                Ok(heard) => heard,
+                Err(_) => {
+                    cut(&engine, &mut held).await;
+                    continue;
                 }
-            }
+            },
         };
         match heard {
             None => return,

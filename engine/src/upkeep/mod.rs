@@ -10,6 +10,8 @@ mod evict;
 mod ship;
 mod snapshot;
 mod store;
+#[cfg(test)]
+mod tests;
 
 #[cfg(test)]
 pub(crate) use collect::collect;
