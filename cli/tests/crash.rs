@@ -4,6 +4,8 @@
 
 #[path = "crash/changes.rs"]
 mod changes;
+#[path = "crash/compaction.rs"]
+mod compaction;
 #[path = "crash/deliveries.rs"]
 mod deliveries;
 #[path = "crash/facts.rs"]

@@ -1,5 +1,7 @@
 //! Messages that carry their name, so that what is found can be compared with what was sent.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use coldpost_testkit::dice::Dice;
 
 /// The field that has the name.
@@ -7,6 +9,22 @@ pub(crate) const FIELD: &str = "X-Fact";
 
 /// Messages over this many bytes of body are a few in a hundred; they do not fit into one journal entry.
 const LARGE: usize = 700_000;
+
+/// Attachments that come again and again.
+const ATTACHMENTS: u64 = 12;
+
+/// Body of a message with the attachment of a number.
+fn attached(number: u64) -> Vec<u8> {
+    let mut dice = Dice::new(number);
+    let words = 200 + dice.below(2_000);
+    let words: Vec<u8> = (0..words).flat_map(|_| dice.draw().to_le_bytes()).collect();
+    let encoded = STANDARD.encode(words);
+    let lines = encoded.as_bytes().chunks(76).map(String::from_utf8_lossy);
+    let lines: Vec<_> = lines.collect();
+    let head =
+        "MIME-Version: 1.0\r\nContent-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\n";
+    format!("{head}{}\r\n", lines.join("\r\n")).into_bytes()
+}
 
 /// The message called `id`: always the same bytes.
 pub(crate) fn message(id: &str) -> Vec<u8> {
@@ -19,8 +37,11 @@ pub(crate) fn message(id: &str) -> Vec<u8> {
         1..=30 => dice.index(30_000),
         _ => dice.index(2_000),
     };
-    let mut text =
-        format!("From: a@example.org\r\nSubject: {id}\r\n{FIELD}: {id}\r\n\r\n").into_bytes();
+    let head = format!("From: a@example.org\r\nSubject: {id}\r\n{FIELD}: {id}\r\n");
+    if dice.below(5) == 0 {
+        return [head.as_bytes(), &attached(dice.below(ATTACHMENTS))].concat();
+    }
+    let mut text = [head.as_bytes(), b"\r\n"].concat();
     let end = text.len() + size;
     while text.len() < end {
         text.extend_from_slice(format!("{:016x} line of {id}\r\n", dice.draw()).as_bytes());

@@ -111,7 +111,9 @@ pub(crate) fn leftovers(tree: &Tree) -> Vec<String> {
         }
         if file.path.contains("/tests/") || file.path.ends_with("tests.rs") {
             // Under tokio's paused clock a sleep is a step.
-            let stepped = file.code.contains("start_paused");
+            let stepped = ["start_paused", "time::pause()"]
+                .into_iter()
+                .any(|mark| file.code.contains(mark));
             let calls = ["thread::sleep(", "time::sleep("];
             let hits = calls
                 .into_iter()

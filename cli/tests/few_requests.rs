@@ -1,0 +1,170 @@
+//! Few requests and few bytes: what deliveries and their compaction ask of the bucket, and how often it holds the same attachment.
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use coldpost_testkit::dice::Dice;
+use coldpost_testkit::place::files;
+use coldpost_testkit::tool::{self, NPM, TAR};
+use coldpost_testkit::{Daemon, Must, Options, corpus, have, wait};
+use serde_json::Value;
+
+/// Sessions that deliver at a time.
+const SESSIONS: u64 = 4;
+/// Messages of a thousand that carry an attachment.
+const ATTACHMENTS: u64 = 25;
+/// Time in which what was delivered reaches a directory.
+const SHIPPED: Duration = Duration::from_secs(120);
+/// Accounts that are sent the same attachment.
+const ACCOUNTS: u64 = 1_000;
+
+fn run(daemon: &Daemon, words: &[&str]) -> Value {
+    let (first, rest) = words.split_first().must("a command");
+    let mut command = daemon.command(first);
+    let done = command.args(rest).arg("--json").output().must("running it");
+    let text = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(done.status.success(), "{words:?}: {text}");
+    serde_json::from_str(text.lines().last().must("a line")).must("JSON")
+}
+
+fn puts(daemon: &Daemon) -> u64 {
+    let status = run(daemon, &["status"]);
+    let requests = status["bucket"]["requests"].as_array().must("requests");
+    let puts = requests.iter().filter(|r| r["kind"] == "put");
+    puts.map(|r| r["count"].as_u64().must("a count")).sum()
+}
+
+fn shipped(daemon: &Daemon) {
+    let is_shipped = || {
+        let status = run(daemon, &["status"]);
+        let figures = status["figures"].as_array().must("figures");
+        let waiting = figures.iter().find(|f| f[0] == "uploads waiting");
+        waiting.is_some_and(|f| f[1] == "0")
+    };
+    wait::until("everything is in the bucket", SHIPPED, is_shipped);
+}
+
+fn attached(text: &str, attachment: &[u8]) -> Vec<u8> {
+    let encoded = STANDARD.encode(attachment);
+    let lines = encoded.as_bytes().chunks(76).map(String::from_utf8_lossy);
+    let lines: Vec<_> = lines.collect();
+    format!(
+        "Subject: {text}\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
+         --b\r\nContent-Type: text/plain\r\n\r\n{text}\r\n--b\r\nContent-Type: application/pdf\r\n\
+         Content-Transfer-Encoding: base64\r\n\r\n{}\r\n--b--\r\n",
+        lines.join("\r\n")
+    )
+    .into_bytes()
+}
+
+fn drawn(dice: &mut Dice, bytes: u64) -> Vec<u8> {
+    let words = (0..bytes / 8).map(|_| dice.draw().to_le_bytes());
+    words.flatten().collect()
+}
+
+/// The message of a number: real mail, or one with an attachment of 100 KiB to 1 MiB.
+fn message(number: u64, with_attachments: bool) -> Vec<u8> {
+    if with_attachments && number.is_multiple_of(1_000 / ATTACHMENTS) {
+        let mut dice = Dice::new(number);
+        let bytes = (100 << 10) + dice.draw() % (924 << 10);
+        return attached(&number.to_string(), &drawn(&mut dice, bytes));
+    }
+    let mails = corpus::spam_assassin();
+    let at = usize::try_from(number).must("it fits") % mails.len();
+    corpus::crlf(&mails[at].1)
+}
+
+/// Puts for that many deliveries and their compaction; without those of blobs that are written before their entry.
+fn puts_of(messages: u64, with_attachments: bool) -> u64 {
+    let daemon = Daemon::start(Options::new(env!("CARGO_BIN_EXE_coldpost")));
+    let begun = puts(&daemon);
+    thread::scope(|scope| {
+        for session in 0..SESSIONS {
+            let daemon = &daemon;
+            scope.spawn(move || {
+                let mut lmtp = daemon.lmtp();
+                for number in (session..messages).step_by(usize::try_from(SESSIONS).must("few")) {
+                    let to = format!("u{}@example.org", number % 40);
+                    lmtp.deliver("a@example.org", &to, &message(number, with_attachments));
+                }
+            });
+        }
+    });
+    shipped(&daemon);
+    let before_entries = files(&daemon.data_dir().join("cold/blobs")).len();
+    let before_entries = u64::try_from(before_entries).must("few");
+    let delivered = puts(&daemon) - begun;
+    let done = run(&daemon, &["compact"]);
+    assert_eq!(
+        (&done["moved"], &done["left"]),
+        (&messages.into(), &0.into())
+    );
+    shipped(&daemon);
+    let all = puts(&daemon) - begun;
+    eprintln!(
+        "{messages} messages: {all} puts, {delivered} of them before compaction, {before_entries} of these blobs that are written before their entry"
+    );
+    all - before_entries
+}
+
+#[test]
+fn deliveries_and_their_compaction_make_few_puts() {
+    if !have(&[NPM, TAR]) {
+        return;
+    }
+    let messages = if tool::long() { 10_000 } else { 4_000 };
+    for (with_attachments, of_a_thousand) in [(false, 3), (true, 5)] {
+        let puts = puts_of(messages, with_attachments);
+        assert!(puts <= messages * of_a_thousand / 1_000, "{puts} puts");
+    }
+}
+
+fn bytes_below(dir: &Path) -> u64 {
+    let sizes = files(dir)
+        .into_iter()
+        .map(|path| fs::metadata(path).must("a file").len());
+    sizes.sum()
+}
+
+#[test]
+fn an_attachment_that_a_thousand_accounts_get_one_by_one_is_kept_once() {
+    let daemon = Daemon::start(Options::new(env!("CARGO_BIN_EXE_coldpost")));
+    let attachment = drawn(&mut Dice::new(3), 80 << 10);
+    let size = u64::try_from(attachment.len()).must("small");
+    thread::scope(|scope| {
+        for session in 0..SESSIONS {
+            let (daemon, attachment) = (&daemon, &attachment);
+            scope.spawn(move || {
+                let mut lmtp = daemon.lmtp();
+                for number in (session..ACCOUNTS).step_by(usize::try_from(SESSIONS).must("few")) {
+                    let mail = attached(&format!("for {number}"), attachment);
+                    lmtp.deliver("a@example.org", &format!("u{number}@example.org"), &mail);
+                }
+            });
+        }
+    });
+    let done = run(&daemon, &["compact"]);
+    assert_eq!(
+        (&done["moved"], &done["left"]),
+        (&ACCOUNTS.into(), &0.into())
+    );
+    let cold = daemon.data_dir().join("cold");
+    let blobs = bytes_below(&cold.join("blobs"));
+    assert!(
+        (size..size + size / 10).contains(&blobs),
+        "{blobs} bytes of blobs"
+    );
+    let blocks = bytes_below(&cold.join("blocks"));
+    assert!(blocks < ACCOUNTS * 1_500, "{blocks} bytes of blocks");
+    for number in [0, 17, 999] {
+        let mut imap = daemon.imap(&format!("u{number}@example.org"));
+        imap.command("EXAMINE INBOX").ok();
+        let fetched = imap.fetch("FETCH 1 BODY.PEEK[]");
+        let bytes = fetched.first().must("the message").bytes("BODY[]");
+        assert!(bytes.ends_with(&attached(&format!("for {number}"), &attachment)));
+    }
+}
