@@ -6,6 +6,7 @@
 //! Promises: the same seed and number give the same input; an input that panics or hangs is written to a file that is named.
 //! Never: a switch in the product: what is fed is what is shipped.
 
+mod held;
 mod memory;
 mod mutate;
 mod place;
@@ -20,6 +21,7 @@ pub mod framing;
 pub mod imap;
 pub mod lmtp;
 pub mod mail;
+pub mod object;
 pub mod passwd;
 pub mod query;
 pub mod rows;
@@ -47,7 +49,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     imap::TARGET,
     lmtp::TARGET,
     mail::TARGET,
@@ -57,4 +59,5 @@ pub const TARGETS: [Target; 9] = [
     passwd::TARGET,
     segment::TARGET,
     rows::TARGET,
+    object::TARGET,
 ];

@@ -143,14 +143,17 @@ fn entry(bytes: &[u8]) {
     }
 }
 
-/// Every row and entry of the kept store of version 1.
+/// Every row and entry of the kept stores of version 1.
 fn rows() -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
     let scratch = place::scratch("fuzz-rows");
-    for shard in ["0000", "0001"] {
-        let path = scratch.path().join(format!("{shard}.redb"));
-        std::fs::write(&path, seeds::kept(&format!("data/shards/{shard}/hot.redb")))
-            .must("writing a copy");
+    let compacted = seeds::kept_objects("data/shards")
+        .into_iter()
+        .filter(|file| file.starts_with(b"redb"));
+    let kept = ["0000", "0001"].map(|shard| seeds::kept(&format!("data/shards/{shard}/hot.redb")));
+    for (number, file) in kept.into_iter().chain(compacted).enumerate() {
+        let path = scratch.path().join(format!("{number}.redb"));
+        std::fs::write(&path, file).must("writing a copy");
         let hot = HotTier::open(&path, CACHE).must("opening a kept hot tier");
         let state = hot.read().must("reading it");
         for (what, table) in (0..ENTRY).zip(TableName::ALL) {
@@ -161,12 +164,15 @@ fn rows() -> Vec<Vec<u8>> {
             state.walk(table, &[], &[], each).must("reading a table");
         }
     }
-    for name in [
+    let kept = [
         "data/shards/0000/journal/00000001-0000000000000001.open",
         "cold/segments/0001/00000001/0000000000000001",
-    ] {
+    ]
+    .map(seeds::kept);
+    let compacted = seeds::kept_objects("cold/segments");
+    for segment in kept.into_iter().chain(compacted) {
         let path = scratch.path().join("segment");
-        std::fs::write(&path, seeds::kept(name)).must("writing a copy");
+        std::fs::write(&path, segment).must("writing a copy");
         seeds.extend(entries(&path));
     }
     seeds.extend(of_schema_2());

@@ -142,6 +142,15 @@ pub(crate) fn kept(path: &str) -> Vec<u8> {
     fs::read(&path).must(&format!("reading {}", path.display()))
 }
 
+/// The files below a folder of the kept store of version 1 that is compacted.
+pub(crate) fn kept_objects(folder: &str) -> Vec<Vec<u8>> {
+    let dir = place::workspace()
+        .join("cli/tests/fixtures/v1-cold")
+        .join(folder);
+    let read = |path: PathBuf| fs::read(&path).must(&format!("reading {}", path.display()));
+    place::files(&dir).into_iter().map(read).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

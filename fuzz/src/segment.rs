@@ -1,6 +1,5 @@
 //! What lies on disk and in the bucket: segments, blobs, the headers of objects.
 
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,6 +7,7 @@ use coldpost_tiers::disk::DiskFile;
 use coldpost_tiers::object::ObjectHeader;
 use coldpost_tiers::segment::{Salvage, Salvaged, SealedSegment, SegmentReader};
 
+use crate::held::Held;
 use crate::{Target, seeds};
 
 /// Files of the journal and of the bucket.
@@ -87,36 +87,4 @@ fn objects() -> Vec<Vec<u8>> {
     ]
     .map(seeds::kept)
     .to_vec()
-}
-
-/// A file in memory.
-#[derive(Debug)]
-struct Held(Vec<u8>);
-
-impl DiskFile for Held {
-    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
-        let from = usize::try_from(offset).map_err(|_| io::ErrorKind::UnexpectedEof)?;
-        let to = from
-            .checked_add(into.len())
-            .ok_or(io::ErrorKind::UnexpectedEof)?;
-        let bytes = self.0.get(from..to).ok_or(io::ErrorKind::UnexpectedEof)?;
-        into.copy_from_slice(bytes);
-        Ok(())
-    }
-
-    fn write_at(&self, _: u64, _: &[u8]) -> io::Result<()> {
-        Err(io::ErrorKind::ReadOnlyFilesystem.into())
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        Ok(u64::try_from(self.0.len()).unwrap_or(u64::MAX))
-    }
-
-    fn set_len(&self, _: u64) -> io::Result<()> {
-        Err(io::ErrorKind::ReadOnlyFilesystem.into())
-    }
 }

@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 
 use cap::Cap;
 use coldpost_fuzz::{
-    Order, Report, Target, config, framing, imap, lmtp, mail, passwd, query, rows, run, segment,
+    Order, Report, Target, config, framing, imap, lmtp, mail, object, passwd, query, rows, run,
+    segment,
 };
 
 /// Counts what is allocated.
@@ -106,4 +107,9 @@ fn segments_are_read_or_called_damaged_and_every_reading_ends() {
 #[test]
 fn rows_and_entries_are_read_as_they_are_written_or_called_damaged() {
     share(&rows::TARGET, 1_000_000);
+}
+
+#[test]
+fn objects_of_the_bucket_are_read_or_called_damaged() {
+    share(&object::TARGET, 8_000_000);
 }
