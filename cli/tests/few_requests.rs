@@ -31,11 +31,12 @@ fn run(daemon: &Daemon, words: &[&str]) -> Value {
     serde_json::from_str(text.lines().last().must("a line")).must("JSON")
 }
 
-fn puts(daemon: &Daemon) -> u64 {
+/// Requests of a kind since the start.
+fn requests(daemon: &Daemon, kind: &str) -> u64 {
     let status = run(daemon, &["status"]);
     let requests = status["bucket"]["requests"].as_array().must("requests");
-    let puts = requests.iter().filter(|r| r["kind"] == "put");
-    puts.map(|r| r["count"].as_u64().must("a count")).sum()
+    let of_kind = requests.iter().filter(|r| r["kind"] == kind);
+    of_kind.map(|r| r["count"].as_u64().must("a count")).sum()
 }
 
 fn shipped(daemon: &Daemon) {
@@ -81,7 +82,7 @@ fn message(number: u64, with_attachments: bool) -> Vec<u8> {
 /// Puts for that many deliveries and their compaction; without those of blobs that are written before their entry.
 fn puts_of(messages: u64, with_attachments: bool) -> u64 {
     let daemon = Daemon::start(Options::new(env!("CARGO_BIN_EXE_coldpost")));
-    let begun = puts(&daemon);
+    let [begun, listed] = ["put", "list"].map(|kind| requests(&daemon, kind));
     thread::scope(|scope| {
         for session in 0..SESSIONS {
             let daemon = &daemon;
@@ -97,14 +98,19 @@ fn puts_of(messages: u64, with_attachments: bool) -> u64 {
     shipped(&daemon);
     let before_entries = files(&daemon.data_dir().join("cold/blobs")).len();
     let before_entries = u64::try_from(before_entries).must("few");
-    let delivered = puts(&daemon) - begun;
+    let delivered = requests(&daemon, "put") - begun;
     let done = run(&daemon, &["compact"]);
     assert_eq!(
         (&done["moved"], &done["left"]),
         (&messages.into(), &0.into())
     );
     shipped(&daemon);
-    let all = puts(&daemon) - begun;
+    let all = requests(&daemon, "put") - begun;
+    assert_eq!(
+        requests(&daemon, "list"),
+        listed,
+        "nothing is listed while mail is served"
+    );
     eprintln!(
         "{messages} messages: {all} puts, {delivered} of them before compaction, {before_entries} of these blobs that are written before their entry"
     );
