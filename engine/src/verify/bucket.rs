@@ -163,6 +163,8 @@ struct Walk<'a, 'b> {
     lost: Vec<Lost>,
     /// What was told of and could not be mended, by copy.
     told: BTreeSet<(usize, ShardNo, ObjectId)>,
+    /// What is there, and nobody will say so to the journal.
+    forgotten: BTreeSet<(ShardNo, ObjectId)>,
     done_bytes: u64,
     total_bytes: u64,
 }
@@ -191,6 +193,7 @@ async fn go(
         named: BTreeMap::new(),
         lost: Vec::new(),
         told: BTreeSet::new(),
+        forgotten: BTreeSet::new(),
         done_bytes: 0,
         total_bytes: 0,
     };

@@ -10,7 +10,6 @@ use coldpost_tiers::cold::{ColdStore, Key};
 use coldpost_tiers::hot::row::{ObjectRow, ObjectState};
 use coldpost_tiers::segment::SealedSegment;
 
-use super::contents::Rows;
 use super::{CALLER, Going, Object, State, Walk, answered};
 use crate::error::Result;
 use crate::ids::{Position, ShardNo};
@@ -41,16 +40,16 @@ impl Walk<'_, '_> {
         Ok(now.is_some_and(|row| row.state == ObjectState::Local))
     }
 
-    /// Confirms all that is forgotten.
+    /// Confirms all that was met and is still forgotten.
     pub(super) async fn confirm_all(&mut self) -> Going<()> {
-        for subject in self.subjects {
-            for kind in [ObjectKind::Segment, ObjectKind::Blob] {
-                let mut rows = Rows::default();
-                while let Some((object, row)) = rows.next(self, subject.shard, kind)? {
-                    if self.is_forgotten(subject.shard, object, &row)? {
-                        self.confirm(subject.shard, object).await?;
-                    }
-                }
+        for (shard, object) in std::mem::take(&mut self.forgotten) {
+            let row = self.row_now(shard, object)?;
+            let is_forgotten = match row {
+                Some(row) => self.is_forgotten(shard, object, &row)?,
+                None => true,
+            };
+            if is_forgotten {
+                self.confirm(shard, object).await?;
             }
         }
         Ok(())
@@ -110,7 +109,7 @@ impl Walk<'_, '_> {
     }
 
     /// Whether an object is what its name says, by itself and by what the hot tier knows; else why not.
-    async fn look_at(
+    pub(super) async fn look_at(
         &mut self,
         copy: &ColdStore,
         shard: ShardNo,
@@ -118,7 +117,12 @@ impl Walk<'_, '_> {
         size: u64,
     ) -> Going<std::result::Result<(Stored, Bytes), String>> {
         let key = Key::of(shard, &object);
-        let bytes = answered(&key.to_string(), copy.get_whole(&key, size, CALLER).await)?;
+        let bytes = match copy.get_whole(&key, size, CALLER).await {
+            Err(e) if *e.kind() == coldpost_tiers::Kind::NotFound => {
+                return Ok(Err("it is missing".to_owned()));
+            }
+            got => answered(&key.to_string(), got)?,
+        };
         let digest = *blake3::hash(&bytes).as_bytes();
         let last = match object.kind {
             ObjectKind::Blob => match self.blob_made(shard, object)? {

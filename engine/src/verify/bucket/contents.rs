@@ -6,6 +6,7 @@ use coldpost_tiers::address::{ObjectId, ObjectKind};
 use coldpost_tiers::cold::Key;
 use coldpost_tiers::hot::row::ObjectState;
 
+use super::lost::Lack;
 use super::rows::{FOLDERS, Known, kinds, some};
 use super::{CALLER, Going, Stop, Walk};
 use crate::error::Result;
@@ -72,29 +73,24 @@ impl Walk<'_, '_> {
         let Some(row) = self.stored_now(shard, object)? else {
             return Ok(());
         };
-        let url = self.copies[copy].url();
-        let what = format!("its bytes are not those that were put there ({url})");
-        if let Some(why) = self.mend(copy, shard, object, &what).await? {
-            let what =
-                format!("{what}, and cannot be mended: {why}; coldpost verify names the messages");
-            self.told.insert((copy, shard, object));
-            self.damage(Key::of(shard, &object).to_string(), what, Vec::new());
-        } else {
-            self.progress(row.bytes);
-        }
+        let bytes = row.bytes;
+        let what = "its bytes are not those that were put there".to_owned();
+        self.found(copy, shard, (object, row), (Lack::Other, what))
+            .await?;
+        self.progress(bytes);
         Ok(())
     }
 }
 
 /// The rows of a folder, some at a time.
 #[derive(Default)]
-pub(super) struct Rows {
+struct Rows {
     rows: VecDeque<([u8; 16], Known)>,
     after: Option<[u8; 16]>,
 }
 
 impl Rows {
-    pub(super) fn next(
+    fn next(
         &mut self,
         walk: &Walk<'_, '_>,
         shard: ShardNo,

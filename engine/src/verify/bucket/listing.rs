@@ -7,6 +7,7 @@ use coldpost_tiers::cold::{Key, Listed};
 use coldpost_tiers::hot::row::{ObjectRow, ObjectState};
 use futures::TryStreamExt;
 
+use super::lost::Lack;
 use super::merge::{Id, Merge};
 use super::rows::{FOLDERS, Known, kinds, some};
 use super::{CALLER, Event, Going, Object, State, Stop, Totals, Walk, answered};
@@ -190,6 +191,11 @@ impl Walk<'_, '_> {
         }
         match met {
             Some(known) => self.both(copy, listed, shard, known).await,
+            None if object.kind == ObjectKind::Segment
+                && self.is_of_journal(copy, listed, shard, object).await? =>
+            {
+                Ok(Counted::Referenced)
+            }
             None => {
                 let what = self.why_unknown(&listed.key, shard);
                 self.unknown(copy, listed, &what).await
@@ -210,15 +216,47 @@ impl Walk<'_, '_> {
                 self.lacks(copy, shard, object).await?;
             }
             ObjectState::Local if self.is_forgotten(shard, object, &row)? => {
-                let what = "it is there, nothing says so, and no local file is left that would be sent again; --repair confirms it";
-                // What mends says how that ended.
-                if self.engine.is_none() {
-                    self.tell(self.told_of(copy, listed, State::Unconfirmed, what));
-                }
+                self.forgotten(copy, listed, shard, object);
             }
             _ => {}
         }
         Ok(Counted::Referenced)
+    }
+
+    /// Whether a segment without a row is one of this journal. One without mail gets its row when it is confirmed: until then its file is
+    /// here, but where a disk was lost.
+    async fn is_of_journal(
+        &mut self,
+        copy: usize,
+        listed: &Listed,
+        shard: ShardNo,
+        object: ObjectId,
+    ) -> Going<bool> {
+        let is_here = self.bench.local.path_of(shard, &object).is_some();
+        if is_here || self.row_now(shard, object)?.is_some() {
+            return Ok(true);
+        }
+        let epoch = object.as_segment().map(|(epoch, _)| epoch);
+        if epoch != self.epoch_of(shard) {
+            return Ok(false);
+        }
+        let store = self.copies[copy].clone();
+        let promised = self.subject(shard).map(|subject| subject.promised);
+        let looked = self.look_at(&store, shard, object, listed.size).await?;
+        let is_ours = looked.is_ok_and(|(stored, _)| Some(stored.last) <= promised);
+        if is_ours {
+            self.forgotten(copy, listed, shard, object);
+        }
+        Ok(is_ours)
+    }
+
+    /// It is there, and nobody will say so; of two copies that is told once.
+    fn forgotten(&mut self, copy: usize, listed: &Listed, shard: ShardNo, object: ObjectId) {
+        // What mends says how that ended.
+        if self.forgotten.insert((shard, object)) && self.engine.is_none() {
+            let what = "it is there, the journal does not say so, and no local file is left that would be sent again; --repair confirms it";
+            self.tell(self.told_of(copy, listed, State::Unconfirmed, what));
+        }
     }
 
     /// There is a row, and the listing lacks its object.
@@ -226,7 +264,29 @@ impl Walk<'_, '_> {
         let (object, row): (ObjectId, ObjectRow) = known;
         match row.state {
             ObjectState::Stored => self.lacks(copy, shard, object).await,
+            // Of two copies the second says no more than the first.
+            ObjectState::Local if copy == 0 && self.is_forgotten(shard, object, &row)? => {
+                self.is_nowhere(shard, object).await
+            }
             ObjectState::Local | ObjectState::Condemned => Ok(()),
+        }
+    }
+
+    /// Mail that was never sent, and whose file is gone: lost where no copy has it either.
+    async fn is_nowhere(&mut self, shard: ShardNo, object: ObjectId) -> Going<()> {
+        let key = Key::of(shard, &object);
+        for store in &self.copies {
+            let head = answered(&key.to_string(), store.head(&key, CALLER).await)?;
+            if head.is_some() {
+                return Ok(());
+            }
+        }
+        match self.row_now(shard, object)? {
+            Some(row) if self.is_forgotten(shard, object, &row)? => {
+                let what = "it is neither on local disk nor in the store";
+                self.nobody_has(shard, object, what.to_owned())
+            }
+            _ => Ok(()),
         }
     }
 
@@ -240,8 +300,11 @@ impl Walk<'_, '_> {
         };
         let what = match head {
             Some(meta) if meta.size == row.bytes => return Ok(()),
-            Some(meta) => format!("it has {} bytes, {} expected", meta.size, row.bytes),
-            None => "it is missing".to_owned(),
+            Some(meta) => {
+                let what = format!("it has {} bytes, {} expected", meta.size, row.bytes);
+                (Lack::Other, what)
+            }
+            None => (Lack::Gone, "it is missing".to_owned()),
         };
         self.found(copy, shard, (object, row), what).await
     }

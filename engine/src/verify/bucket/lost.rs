@@ -13,6 +13,15 @@ use crate::limits::VERIFY_LOST_AT_ONCE;
 use crate::verify::objects::{Messages, messages_by_object};
 use crate::verify::victims;
 
+/// How an object is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lack {
+    /// Not at all.
+    Gone,
+    /// With other bytes: some messages in it may be readable.
+    Other,
+}
+
 /// An object that nobody has.
 pub(super) struct Lost {
     shard: ShardNo,
@@ -27,7 +36,7 @@ impl Walk<'_, '_> {
         copy: usize,
         shard: ShardNo,
         (object, row): Known,
-        what: String,
+        (lack, what): (Lack, String),
     ) -> Going<()> {
         let url = self.copies[copy].url().to_owned();
         let mut what = format!("{what} in {url}");
@@ -58,6 +67,21 @@ impl Walk<'_, '_> {
             self.damage(key.to_string(), what, Vec::new());
             return Ok(());
         }
+        if lack == Lack::Other {
+            let what = format!("{what}; coldpost verify names the messages in it");
+            self.damage(key.to_string(), what, Vec::new());
+            return Ok(());
+        }
+        self.nobody_has(shard, object, what)
+    }
+
+    /// Victims are looked for later, of many objects at once.
+    pub(super) fn nobody_has(
+        &mut self,
+        shard: ShardNo,
+        object: ObjectId,
+        what: String,
+    ) -> Going<()> {
         self.lost.push(Lost {
             shard,
             object,
