@@ -19,31 +19,35 @@ use store::*;
 const FOLDERS: [&str; 5] = ["segments", "blocks", "blobs", "snapshots", "ranges"];
 
 #[test]
-fn what_is_missing_cut_short_unknown_or_foreign_is_said_and_nothing_else() {
-    let place = scratch("verify-bucket");
+fn of_a_whole_store_every_object_is_counted_and_nothing_is_found() {
+    let place = scratch("verify-whole");
     let (data, cold) = (place.path().join("data"), place.path().join("cold"));
-    let mut daemon = Daemon::start(options(&data, &cold, None));
+    let daemon = Daemon::start(options(&data, &cold, None));
     fill(&daemon);
     for folder in FOLDERS {
         assert!(!objects(&cold, folder).is_empty(), "nothing in {folder}");
     }
     let told = Told::by(&daemon, &[]);
     told.is_clean();
-    let listed = coldpost_testkit::place::files(&cold).len() as u64;
+    let listed = coldpost_testkit::place::files(&cold).len();
+    let listed = u64::try_from(listed).must("a count");
     assert_eq!(told.count("objects"), listed, "{told:#?}");
-    let kinds: Vec<_> = told
-        .lines
-        .iter()
-        .filter(|l| l["event"] == "totals")
-        .collect();
-    for totals in &kinds {
+    let kinds = told.lines.iter().filter(|l| l["event"] == "totals");
+    for totals in kinds.clone() {
         assert_eq!(totals["objects"], totals["referenced"], "{totals}");
     }
-    assert_eq!(kinds.len(), FOLDERS.len() + 1, "and the claims: {told:#?}");
+    let kinds = kinds.count();
+    assert_eq!(kinds, FOLDERS.len() + 1, "and the claims: {told:#?}");
     let gets = told.lines.last().must("an end")["requests"]["get"].as_u64();
     assert!(gets <= Some(4), "it reads claims alone: {told:#?}");
+}
 
-    // What is not there, and what is there in part.
+#[test]
+fn what_is_missing_or_cut_short_is_said_with_whose_mail_is_gone() {
+    let place = scratch("verify-missing");
+    let (data, cold) = (place.path().join("data"), place.path().join("cold"));
+    let mut daemon = Daemon::start(options(&data, &cold, None));
+    fill(&daemon);
     let away = place.path().join("away");
     let missing = objects(&cold, "segments/0001").pop().must("a segment");
     let cut = objects(&cold, "blocks").remove(0);
@@ -55,10 +59,31 @@ fn what_is_missing_cut_short_unknown_or_foreign_is_said_and_nothing_else() {
     daemon.restart();
     let victims = unreadable(&daemon);
     assert!(victims.len() > 5, "{victims:?}");
+    // Some of what is in it may be readable: who reads it says which.
     truncate(&cut);
     let lacking: BTreeSet<String> = [&missing, &cut, &blob].map(|o| name(&cold, o)).into();
+    for how in ["running", "stopped"] {
+        let told = Told::by(&daemon, &[]);
+        assert_eq!(told.code, Some(DAMAGED), "{how}: {told:#?}");
+        assert_eq!(told.of("damage"), lacking, "{how}");
+        assert_eq!(told.victims(), victims, "{how}");
+        assert_eq!(told.count("unchecked"), 0, "{how}: {told:#?}");
+        daemon.stop();
+    }
+    fs::rename(&away, &missing).must("bringing it back");
+    fs::write(&cut, whole).must("writing it again");
+    fs::write(&blob, taken).must("writing it again");
+    daemon.restart();
+    Told::by(&daemon, &[]).is_clean();
+    assert_eq!(unreadable(&daemon), Victims::new());
+}
 
-    // What nobody refers to, and what is none of ours.
+#[test]
+fn what_nobody_refers_to_and_what_is_not_ours_is_named_and_left_alone() {
+    let place = scratch("verify-unknown");
+    let (data, cold) = (place.path().join("data"), place.path().join("cold"));
+    let mut daemon = Daemon::start(options(&data, &cold, None));
+    fill(&daemon);
     let id = "00000000000000aa00000000000000bb";
     let unknown = [
         format!("blocks/0001/{id}"),
@@ -74,21 +99,18 @@ fn what_is_missing_cut_short_unknown_or_foreign_is_said_and_nothing_else() {
         put(&cold.join(name), b"something");
     }
     let hours = SystemTime::now() - Duration::from_secs(7_200);
-    let probe = File::options()
-        .write(true)
-        .open(cold.join(format!("probes/{id}")));
-    probe
-        .must("a probe")
-        .set_modified(hours)
-        .must("making it old");
+    let probe = cold.join(format!("probes/{id}"));
+    let probe = File::options().write(true).open(probe).must("a probe");
+    probe.set_modified(hours).must("making it old");
     // A check is at work.
     put(&cold.join("probes/00000000000000cc00000000000000dd"), b"x");
-
-    for how in ["running", "stopped"] {
-        let told = Told::by(&daemon, &[]);
-        assert_eq!(told.code, Some(DAMAGED), "{how}: {told:#?}");
-        assert_eq!(told.of("damage"), lacking, "{how}");
-        assert_eq!(told.victims(), victims, "{how}");
+    for (how, more) in [
+        ("running", &[][..]),
+        ("stopped", &[]),
+        ("mended", &["--repair"]),
+    ] {
+        let told = Told::by(&daemon, more);
+        assert_eq!(told.code, Some(0), "{how}: {told:#?}");
         assert_eq!(
             told.of("unknown"),
             unknown.iter().cloned().collect(),
@@ -99,21 +121,16 @@ fn what_is_missing_cut_short_unknown_or_foreign_is_said_and_nothing_else() {
             foreign.iter().cloned().collect(),
             "{how}"
         );
-        assert_eq!(told.count("unchecked"), 0, "{how}: {told:#?}");
+        for key in ["damaged", "unchecked", "unconfirmed", "mended"] {
+            assert_eq!(told.count(key), 0, "{how}, {key}: {told:#?}");
+        }
+        let bytes = u64::try_from(unknown.len() * "something".len()).must("a number");
+        assert_eq!(told.count("unknown_bytes"), bytes, "{how}");
         daemon.stop();
     }
-
-    // As it was, nothing is said; what is nobody's is left alone by who mends.
-    fs::rename(&away, &missing).must("bringing it back");
-    fs::write(&cut, whole).must("writing it again");
-    fs::write(&blob, taken).must("writing it again");
-    daemon.restart();
-    let told = Told::by(&daemon, &["--repair"]);
-    assert_eq!((told.code, told.count("mended")), (Some(0), 0), "{told:#?}");
     for name in unknown.iter().chain(&foreign) {
         assert!(cold.join(name).exists(), "{name}");
     }
-    assert_eq!(unreadable(&daemon), Victims::new());
 }
 
 fn put(path: &Path, bytes: &[u8]) {
@@ -126,8 +143,7 @@ fn spoil(store: &Path) -> BTreeSet<String> {
     let mut spoilt = BTreeSet::new();
     for (at, folder) in FOLDERS.iter().enumerate() {
         let objects = objects(store, folder);
-        for way in 0..objects.len().min(3) {
-            let object = &objects[way];
+        for (way, object) in objects.iter().enumerate().take(3) {
             match (way + at) % 3 {
                 0 => fs::remove_file(object).must("removing an object"),
                 1 => truncate(object),
@@ -230,8 +246,8 @@ fn a_mirror_that_is_added_later_is_filled_and_then_gives_all_mail_alone() {
     );
     let told = Told::by(&daemon, &["--repair"]);
     told.is_clean();
-    let there = coldpost_testkit::place::files(&cold);
-    assert_eq!(told.count("mended"), there.len() as u64, "{told:#?}");
+    let there = u64::try_from(contents(&cold).len()).must("a count");
+    assert_eq!(told.count("mended"), there, "{told:#?}");
     Told::by(&daemon, &[]).is_clean();
 
     // Objects that S3 loses come back from the directory.
@@ -255,7 +271,7 @@ fn beside_deliveries_compaction_and_deletion_nothing_is_found() {
     let options = options(&data, &cold, None)
         .text("cold", "grace", "0s")
         .text("cold", "retention", "0s");
-    let daemon = Daemon::start(options);
+    let mut daemon = Daemon::start(options);
     fill(&daemon);
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -283,8 +299,76 @@ fn beside_deliveries_compaction_and_deletion_nothing_is_found() {
         assert!(work.join().is_ok(), "the work failed");
         assert!(looks >= 3, "{looks} looks");
     });
+    Told::by(&daemon, &[]).is_clean();
+    // What the hot tier had not applied yet counts too.
+    deliver(&daemon, 0..MESSAGES / 2);
+    daemon.kill();
+    Told::by(&daemon, &[]).is_clean();
+}
+
+/// Files of a store with what is in them, but for the probes of checks.
+fn contents(store: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut files = coldpost_testkit::place::files(store);
+    files.retain(|path| !path.starts_with(store.join("probes")));
+    files.sort();
+    let read = |path: PathBuf| (path.clone(), fs::read(path).must("an object"));
+    files.into_iter().map(read).collect()
+}
+
+#[test]
+fn a_store_that_is_empty_or_somebody_elses_is_said_to_be_and_not_written_to() {
+    let place = scratch("verify-whose");
+    let [data, cold, other_data, other, empty] =
+        ["data", "cold", "other-data", "other", "empty"].map(|name| place.path().join(name));
+    let mut daemon = Daemon::start(options(&other_data, &other, None));
+    fill(&daemon);
+    daemon.stop();
+    let theirs = contents(&other);
+    let mut daemon = Daemon::start(options(&data, &cold, None));
+    fill(&daemon);
+    daemon.stop();
+    fs::create_dir(&empty).must("an empty directory");
+    let url = |path: &Path| format!("file://{}", path.display());
+
+    // It may be one that is not mounted: nothing in it is called missing one by one, nothing is put there.
+    daemon.reconfigure(|options| options.environment("COLDPOST_COLD__URL", &url(&empty)));
+    for more in [&[][..], &["--repair"]] {
+        let told = Told::by(&daemon, more);
+        assert_eq!(told.code, Some(DAMAGED), "{told:#?}");
+        assert!(
+            told.of("damage")
+                .iter()
+                .all(|name| name.starts_with("epochs/")),
+            "{told:#?}"
+        );
+        assert_eq!(told.count("unchecked"), 1, "{told:#?}");
+    }
+    assert_eq!(contents(&empty), vec![]);
+
+    // Another store as ours, and as a mirror of ours.
+    daemon.reconfigure(|options| options.environment("COLDPOST_COLD__URL", &url(&other)));
     let told = Told::by(&daemon, &[]);
-    told.is_clean();
+    assert_eq!(
+        (told.code, told.count("objects")),
+        (Some(DAMAGED), 0),
+        "{told:#?}"
+    );
+    daemon.reconfigure(|options| {
+        let ours = options.environment("COLDPOST_COLD__URL", &url(&cold));
+        ours.environment("COLDPOST_COLD__MIRROR", &url(&other))
+    });
+    for more in [&[][..], &["--repair"]] {
+        let told = Told::by(&daemon, more);
+        assert_eq!(
+            (told.code, told.count("mended")),
+            (Some(DAMAGED), 0),
+            "{told:#?}"
+        );
+        let ours = u64::try_from(contents(&cold).len()).must("a count");
+        assert_eq!(told.count("objects"), ours, "{told:#?}");
+        assert_eq!(told.count("unknown"), 0, "{told:#?}");
+    }
+    assert_eq!(contents(&other), theirs);
 }
 
 /// All files below a directory.
