@@ -37,7 +37,14 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Account(Account),
     /// Read everything and compare it with its checksums; damage gives exit code 3, what could not be read gives 1
-    Verify,
+    Verify {
+        /// Instead, list the object store (each copy of it) and compare that with what is referred to, both ways, by presence and size
+        #[arg(long)]
+        bucket: bool,
+        /// Then read every object of each copy, and put again what is missing or damaged, from the other copy or a local file
+        #[arg(long, requires = "bucket")]
+        repair: bool,
+    },
     /// Rewrite what was delivered into small objects that are cheap to keep; the daemon does it by itself later
     Compact,
     /// Delete what nobody needs any more; without --apply only say what, how many bytes and why

@@ -161,6 +161,14 @@ pub const SNAPSHOT_RETRY_LOOKS: u32 = 10;
 pub const SNAPSHOT_STALLED_MS: u64 = 30_000;
 /// Bytes of a copy that `verify` reads at once.
 pub const VERIFY_PIECE_MAX: u64 = 8 * 1024 * 1024;
+/// Rows of objects that a comparison with the store's listing has in memory.
+pub const VERIFY_ROWS_AT_ONCE: usize = 1_024;
+/// Objects that nobody has, collected before the messages in them are looked for.
+pub const VERIFY_LOST_AT_ONCE: usize = 16_384;
+/// Objects in the store that are not ours, told by name; the others are counted.
+pub const FOREIGN_TOLD_MAX: u64 = 100;
+/// Seconds after which a probe in the store belongs to no check that is running.
+pub const PROBE_LIFE_SECONDS: i64 = 3_600;
 /// Bytes of local segments that are worth a run of compaction; a quarter of `[hot] local_bodies` where that is less.
 pub const COMPACT_BATCH_BYTES: u64 = 256 * 1024 * 1024;
 /// Bytes of local segments below which no run is worth it, however little stays on local disk.

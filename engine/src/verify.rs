@@ -3,6 +3,7 @@
 //! Promises: every damaged range is reported once, with every message that it touches.
 //! Never: repairs anything.
 
+pub mod bucket;
 mod compacted;
 mod copy;
 mod coverage;
@@ -57,6 +58,10 @@ pub enum Event {
     Damage(Damage),
     /// Something could not be looked at.
     Unchecked(Unchecked),
+    /// An object of the store that is no damage and is told of.
+    Object(bucket::Object),
+    /// What a store has of one kind.
+    Totals(bucket::Totals),
 }
 
 /// What could not be looked at: nobody knows whether it is whole.
@@ -164,6 +169,19 @@ pub(crate) struct Bench<'a> {
     pub(crate) store: Option<StoreId>,
 }
 
+impl<'a> Whose<'a> {
+    /// What all checks of it share.
+    fn bench(self) -> Bench<'a> {
+        Bench {
+            disk: Arc::new(ReadOnlyDisk),
+            settings: self.settings,
+            cold: self.cold,
+            local: LocalStore::new(&self.settings.data),
+            store: self.identity.store,
+        }
+    }
+}
+
 impl Bench<'_> {
     /// A path as damage names it.
     fn relative(&self, path: &Path) -> String {
@@ -179,44 +197,56 @@ impl Bench<'_> {
 /// # Errors
 /// `Conflict` when another process has the data directory; `Unavailable` when nothing can be verified at all.
 pub async fn verify(target: Target<'_>, report: &mut (dyn FnMut(Event) + Send)) -> Result<Summary> {
+    let mut summary = Summary::default();
     match target {
         Target::Running(engine) => {
-            let subject = |s: &Arc<crate::shard::Shard>| Subject {
-                shard: s.no,
-                hot: Arc::clone(&s.hot),
-                promised: s.durable(),
-                is_running: true,
-                is_made: false,
-            };
-            let subjects = engine.inner.shards.iter().map(subject).collect();
-            let settings = engine.settings();
-            let mut summary = Summary::default();
-            let identity = stopped::identity(settings, &mut summary, report)?;
-            let whose = Whose {
-                settings,
-                identity,
-                cold: engine.inner.cold.clone(),
-            };
+            let (whose, subjects) = running(engine, &mut summary, report)?;
             run(whose, subjects, summary, report).await
         }
         Target::Stopped(settings) => {
-            let mut summary = Summary::default();
-            let identity = stopped::identity(settings, &mut summary, report)?;
-            let lock = stopped::lock(&settings.data)?;
-            let whose = Whose {
-                settings,
-                identity,
-                cold: ColdStore::open(&settings.cold)?,
-            };
-            let mut subjects = Vec::new();
-            for shard in (0..=whose.identity.shards).map(ShardNo) {
-                subjects.push(stopped::subject(&whose, shard, &mut summary, report).await?);
-            }
+            let (whose, lock) = stopped::whose(settings, &mut summary, report)?;
+            let subjects = subjects(&whose, &mut summary, report).await?;
             run(whose, subjects, summary, report)
                 .await
                 .inspect(|_| drop(lock))
         }
     }
+}
+
+/// The store of this process.
+fn running<'e>(
+    engine: &'e Engine,
+    summary: &mut Summary,
+    report: &mut (dyn FnMut(Event) + Send),
+) -> Result<(Whose<'e>, Vec<Subject>)> {
+    let subject = |s: &Arc<crate::shard::Shard>| Subject {
+        shard: s.no,
+        hot: Arc::clone(&s.hot),
+        promised: s.durable(),
+        is_running: true,
+        is_made: false,
+    };
+    let subjects = engine.inner.shards.iter().map(subject).collect();
+    let settings = engine.settings();
+    let whose = Whose {
+        settings,
+        identity: stopped::identity(settings, summary, report)?,
+        cold: engine.inner.cold.clone(),
+    };
+    Ok((whose, subjects))
+}
+
+/// The shards of a stopped store.
+async fn subjects(
+    whose: &Whose<'_>,
+    summary: &mut Summary,
+    report: &mut (dyn FnMut(Event) + Send),
+) -> Result<Vec<Subject>> {
+    let mut subjects = Vec::new();
+    for shard in (0..=whose.identity.shards).map(ShardNo) {
+        subjects.push(stopped::subject(whose, shard, summary, report).await?);
+    }
+    Ok(subjects)
 }
 
 fn hot_name(shard: ShardNo) -> String {
@@ -264,16 +294,10 @@ async fn run(
     mut summary: Summary,
     report: &mut (dyn FnMut(Event) + Send),
 ) -> Result<Summary> {
-    let settings = whose.settings;
-    let bench = Bench {
-        disk: Arc::new(ReadOnlyDisk),
-        settings,
-        cold: whose.cold,
-        local: LocalStore::new(&settings.data),
-        store: whose.identity.store,
-    };
+    let identity = whose.identity;
+    let bench = whose.bench();
     for subject in &subjects {
-        epochs::check(&bench, &whose.identity, subject.shard, &mut summary, report).await;
+        epochs::check(&bench, &identity, subject.shard, &mut summary, report).await;
         journal::check(&bench, subject, &mut summary, report);
         // What the rest of a damaged hot tier still tells is looked at all the same.
         for part in [

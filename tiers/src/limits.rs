@@ -44,6 +44,10 @@ pub const COLD_FETCH_SHARE: u32 = 512 * 1024;
 pub const COLD_GET_MAX: u64 = 64 * 1024 * 1024;
 /// Bytes of objects on their way to the store, all uploads together; a larger one goes alone.
 pub const UPLOAD_MEMORY: u32 = 52 * 1024 * 1024;
+/// Names of a `file://` store that a listing of it has in memory.
+pub const DIRECTORY_PAGE: usize = 10_000;
+/// Directories of a `file://` store in one another; what is deeper is not listed.
+pub const DIRECTORY_DEPTH_MAX: u32 = 16;
 /// Uploads at a time.
 pub const UPLOADS_MAX: usize = 2;
 /// Uploads that wait.

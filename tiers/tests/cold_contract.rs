@@ -78,6 +78,7 @@ async fn contract(settings: &ColdSettings, scratch: &Path) {
     what_is_not_there_is_not_found(&store).await;
     a_file_becomes_an_object_once(&store, scratch).await;
     a_listing_shows_sizes_and_keys(&store).await;
+    only_a_copy_that_is_mended_is_overwritten(&store).await;
     of_many_writers_one_wins(&store).await;
     the_uploader_stops_at_the_next_epoch(&store, scratch).await;
 }
@@ -181,6 +182,30 @@ async fn a_listing_shows_sizes_and_keys(store: &ColdStore) {
     assert_eq!(listed(&key::epochs(ShardNo(2))).await, [(Some(other), 5)]);
     assert_eq!(listed(&key::epochs(ShardNo(3))).await, []);
     assert_eq!(listed("").await.len(), 3, "the probe of the check is gone");
+}
+
+async fn only_a_copy_that_is_mended_is_overwritten(store: &ColdStore) {
+    let (bytes, key) = (signed(9), segment(9).1);
+    let before = now_s();
+    for again in 0..2 {
+        let put = store.put_again(&key, bytes.clone(), Caller::Verify).await;
+        put.unwrap_or_else(|e| panic!("{again}: {e}"));
+        let size = u64::try_from(bytes.len()).unwrap();
+        let got = store.get_whole(&key, size, Caller::Verify).await;
+        assert_eq!(got.unwrap(), bytes);
+        let wrong = store.get_whole(&key, size + 1, Caller::Verify).await;
+        assert_eq!(*wrong.unwrap_err().kind(), Kind::Unavailable);
+    }
+    let listing = store.list(&key::segments(SHARD), Caller::Verify);
+    let listed: Vec<_> = listing.try_collect().await.unwrap();
+    let written = listed.iter().find(|l| l.key == Some(key)).unwrap().modified;
+    // The store's clock is another one, and tells whole seconds.
+    assert!((written - before).abs() < 120, "{written} and {before}");
+    let names: Vec<_> = listed.into_iter().map(|l| l.name).collect();
+    assert!(names.is_sorted(), "{names:?}");
+    let conflict = store.put_new(&key, signed(8), Caller::Upload).await;
+    assert_eq!(*conflict.unwrap_err().kind(), Kind::Conflict);
+    store.delete(&key, Caller::Collect).await.unwrap();
 }
 
 async fn of_many_writers_one_wins(store: &ColdStore) {

@@ -33,7 +33,14 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<ExitCode, Failure> {
         Command::Serve => serve::run(&config, checked, *output)?,
         Command::Status => status::run(&checked, *output)?,
         Command::Account(what) => account::run(&checked, what, *output)?,
-        Command::Verify => return verify::run(&checked, *output),
+        Command::Verify { bucket, repair } => {
+            let what = match (bucket, repair) {
+                (false, _) => verify::What::Contents,
+                (true, false) => verify::What::Bucket,
+                (true, true) => verify::What::Repair,
+            };
+            return verify::run(&checked, what, *output);
+        }
         Command::Gc { apply } => gc::run(&checked, *apply, *output)?,
         Command::Compact => compact::run(&checked, *output)?,
         Command::Cold(what) => return cold::run(&checked, what, *output),

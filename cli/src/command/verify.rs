@@ -1,26 +1,41 @@
 //! `coldpost verify`: names every damaged range and every message that it touches, and what it could not look at.
 //!
+//! With `--bucket` what the store lists and what is referred to, both ways, and with `--repair` that is mended.
+//!
 //! Exit codes: 3 when something is damaged; 1 when nothing is, but something could not be looked at.
+
+mod bucket;
 
 use std::process::ExitCode;
 
 use coldpost_engine::verify;
-use coldpost_server::http::wire::VerifyLine;
+use coldpost_server::http::wire::{BucketCompared, VerifyLine};
 
 use crate::config::Checked;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::progress::Progress;
-use crate::reach::{Reach, must_exist, runtime};
+use crate::reach::{Reach, must_exist, runtime, with_engine};
 
 /// Exit code of a store with damage.
 const DAMAGED: u8 = 3;
+
+/// What is verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    /// Everything, by reading it.
+    Contents,
+    /// The store's listing against what is referred to.
+    Bucket,
+    /// The same, and every object read and mended.
+    Repair,
+}
 
 /// Verifies through the daemon or on the stopped data.
 ///
 /// # Errors
 /// When it cannot be verified to its end.
-pub(crate) fn run(checked: &Checked, output: Output) -> Result<ExitCode, Failure> {
+pub(crate) fn run(checked: &Checked, what: What, output: Output) -> Result<ExitCode, Failure> {
     let mut seen = Seen {
         output,
         progress: Progress::new(),
@@ -28,33 +43,59 @@ pub(crate) fn run(checked: &Checked, output: Output) -> Result<ExitCode, Failure
         unsaid: Ok(()),
     };
     match Reach::find(checked)? {
-        Reach::Running(daemon) => daemon.lines("/admin/verify", |line| seen.take(line))?,
+        Reach::Running(daemon) => {
+            let path = match what {
+                What::Contents => "/admin/verify",
+                What::Bucket => "/admin/verify?bucket=true",
+                What::Repair => "/admin/verify?bucket=true&repair=true",
+            };
+            daemon.lines(path, |line| seen.take(line))?;
+        }
         Reach::Stopped => {
             must_exist(&checked.engine.data)?;
-            let end = runtime()?.block_on(async {
-                let target = verify::Target::Stopped(&checked.engine);
-                verify::verify(target, &mut |event| seen.take(event.into())).await
-            });
-            seen.take(end.into());
+            let end = stopped(checked, what, &mut seen)?;
+            seen.take(end);
         }
     }
     seen.unsaid?;
+    let code = |damaged, unchecked| match (damaged, unchecked) {
+        (0, 0) => ExitCode::SUCCESS,
+        (0, _) => ExitCode::FAILURE,
+        _ => ExitCode::from(DAMAGED),
+    };
     match seen.end {
         Some(VerifyLine::Summary {
             damaged,
             unchecked,
             unchecked_entries,
             ..
-        }) => Ok(match (damaged, unchecked, unchecked_entries) {
-            (0, 0, 0) => ExitCode::SUCCESS,
-            (0, ..) => ExitCode::FAILURE,
-            _ => ExitCode::from(DAMAGED),
-        }),
+        }) => Ok(code(damaged, unchecked.saturating_add(unchecked_entries))),
+        Some(VerifyLine::Bucket(BucketCompared {
+            damaged, unchecked, ..
+        })) => Ok(code(damaged, unchecked)),
         Some(VerifyLine::Failed { error }) => Err(Failure::Failed(error)),
         _ => Err(Failure::Failed(
             "the verification broke off before its end".to_owned(),
         )),
     }
+}
+
+/// Mending needs a store that starts: whose it is and who else writes it is asked there.
+fn stopped(checked: &Checked, what: What, seen: &mut Seen) -> Result<VerifyLine, Failure> {
+    let settings = &checked.engine;
+    let mut report = |event: verify::Event| seen.take(event.into());
+    if what == What::Repair {
+        return with_engine(settings, async |engine| {
+            Ok(verify::bucket::repair(engine, &mut report).await.into())
+        });
+    }
+    let target = verify::Target::Stopped(settings);
+    runtime()?.block_on(async {
+        Ok(match what {
+            What::Contents => verify::verify(target, &mut report).await.into(),
+            _ => verify::bucket::compare(target, &mut report).await.into(),
+        })
+    })
 }
 
 struct Seen {
@@ -69,8 +110,14 @@ impl Seen {
     fn take(&mut self, line: VerifyLine) {
         match &line {
             VerifyLine::Progress { done, total } => self.progress.at(*done, *total),
-            VerifyLine::Damage { .. } | VerifyLine::Unchecked { .. } => self.say(&line),
-            VerifyLine::Summary { .. } => {
+            VerifyLine::Damage { .. }
+            | VerifyLine::Unchecked { .. }
+            | VerifyLine::Unknown(_)
+            | VerifyLine::Foreign(_)
+            | VerifyLine::Unconfirmed(_)
+            | VerifyLine::Mended(_)
+            | VerifyLine::Totals(_) => self.say(&line),
+            VerifyLine::Summary { .. } | VerifyLine::Bucket(_) => {
                 self.say(&line);
                 self.end = Some(line);
             }
@@ -109,6 +156,12 @@ fn text(line: &VerifyLine) -> String {
             text
         }
         VerifyLine::Unchecked { object, what, .. } => format!("{object} was not checked: {what}"),
+        VerifyLine::Unknown(listed) => bucket::object("is unknown", listed),
+        VerifyLine::Foreign(listed) => bucket::object("is foreign", listed),
+        VerifyLine::Unconfirmed(listed) => bucket::object("is not confirmed", listed),
+        VerifyLine::Mended(listed) => bucket::object("was mended", listed),
+        VerifyLine::Totals(totals) => bucket::totals(totals),
+        VerifyLine::Bucket(end) => bucket::end(end),
         VerifyLine::Summary { .. } => summary(line),
         VerifyLine::Progress { .. } | VerifyLine::Failed { .. } => String::new(),
     }

@@ -318,12 +318,7 @@ impl Place {
             Place::File(ref path) => ReadOnlyDisk.open(path).map_err(|e| failed("open", path, e)),
             Place::Object(ref cold, key, length, ref handle) => {
                 let (cold, handle) = (cold.clone(), handle.clone());
-                Ok(Arc::new(Object {
-                    cold,
-                    key,
-                    length,
-                    handle,
-                }))
+                Ok(Arc::new(StoredFile::new(cold, key, length, handle)))
             }
         }
     }
@@ -331,14 +326,25 @@ impl Place {
 
 /// An object of the store as a file. Reads wait: not for async tasks.
 #[derive(Debug)]
-struct Object {
+pub(super) struct StoredFile {
     cold: ColdStore,
     key: Key,
     length: u64,
     handle: Handle,
 }
 
-impl DiskFile for Object {
+impl StoredFile {
+    pub(super) fn new(cold: ColdStore, key: Key, length: u64, handle: Handle) -> StoredFile {
+        StoredFile {
+            cold,
+            key,
+            length,
+            handle,
+        }
+    }
+}
+
+impl DiskFile for StoredFile {
     fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
         if into.is_empty() {
             return Ok(());

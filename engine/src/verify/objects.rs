@@ -86,7 +86,7 @@ impl<'a, 'b> ShardCheck<'a, 'b> {
     }
 
     pub(super) async fn run(mut self) -> Result<()> {
-        let messages = self.messages_by_object()?;
+        let messages = messages_by_object(self.subject, |_| true)?;
         let mut objects = self.rows()?;
         for object in messages.keys() {
             objects.entry(*object).or_insert(0);
@@ -137,40 +137,6 @@ impl<'a, 'b> ShardCheck<'a, 'b> {
             );
         }
         Ok(())
-    }
-
-    fn messages_by_object(&self) -> Result<BTreeMap<ObjectId, Messages>> {
-        let mut by_object: BTreeMap<ObjectId, Messages> = BTreeMap::new();
-        let Ok(state) = self.subject.hot.read() else {
-            return Ok(by_object);
-        };
-        let mut of_blob: BTreeMap<BlobId, ObjectId> = BTreeMap::new();
-        let walked = state.walk(TableName::Places, &[], &[], |place_key, value| {
-            let Ok(place) = Place::decode(place_key, value) else {
-                return Ok(true);
-            };
-            let Some((account, id)) = key::read_message(place_key) else {
-                return Ok(true);
-            };
-            by_object
-                .entry(place.address.object)
-                .or_default()
-                .insert((account, id));
-            for extent in &place.address.extents {
-                if let Extent::Blob { blob, .. } = extent {
-                    let object = *of_blob.entry(*blob).or_insert_with(|| {
-                        let row = state.get(TableName::Blobs, &key::blob(*blob));
-                        let row = row.ok().flatten();
-                        let row = row.and_then(|v| BlobRow::decode("blobs", &v).ok());
-                        row.map_or(ObjectId::blob(*blob), |row| row.object)
-                    });
-                    by_object.entry(object).or_default().insert((account, id));
-                }
-            }
-            Ok(true)
-        });
-        as_far_as_it_goes(walked)?;
-        Ok(by_object)
     }
 
     /// The objects that have a row, and how many bytes the store has of them.
@@ -285,6 +251,45 @@ impl<'a, 'b> ShardCheck<'a, 'b> {
         damage(self.summary, self.report, name, offset, what, named);
         Ok(())
     }
+}
+
+/// The messages of each object that is wanted: those whose frames stand in it, or that name a blob in it.
+pub(super) fn messages_by_object(
+    subject: &Subject,
+    wanted: impl Fn(&ObjectId) -> bool,
+) -> Result<BTreeMap<ObjectId, Messages>> {
+    let mut by_object: BTreeMap<ObjectId, Messages> = BTreeMap::new();
+    let Ok(state) = subject.hot.read() else {
+        return Ok(by_object);
+    };
+    let mut of_blob: BTreeMap<BlobId, ObjectId> = BTreeMap::new();
+    let walked = state.walk(TableName::Places, &[], &[], |place_key, value| {
+        let Ok(place) = Place::decode(place_key, value) else {
+            return Ok(true);
+        };
+        let Some(message) = key::read_message(place_key) else {
+            return Ok(true);
+        };
+        let mut add = |object: ObjectId| {
+            if wanted(&object) {
+                by_object.entry(object).or_default().insert(message);
+            }
+        };
+        add(place.address.object);
+        for extent in &place.address.extents {
+            if let Extent::Blob { blob, .. } = extent {
+                add(*of_blob.entry(*blob).or_insert_with(|| {
+                    let row = state.get(TableName::Blobs, &key::blob(*blob));
+                    let row = row.ok().flatten();
+                    let row = row.and_then(|v| BlobRow::decode("blobs", &v).ok());
+                    row.map_or(ObjectId::blob(*blob), |row| row.object)
+                }));
+            }
+        }
+        Ok(true)
+    });
+    as_far_as_it_goes(walked)?;
+    Ok(by_object)
 }
 
 /// A walk that ends at a damaged page gave what is before it.

@@ -5,6 +5,7 @@ use std::fs::{self, File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
 
+use coldpost_tiers::cold::ColdStore;
 use coldpost_tiers::disk::ReadOnlyDisk;
 use coldpost_tiers::hot::HotTier;
 use coldpost_tiers::segment::{Lineage, SegmentReader};
@@ -67,11 +68,30 @@ fn store_of(data: &Path, shard: ShardNo) -> Option<StoreId> {
     Some(files.iter().find_map(read)?.header().store)
 }
 
+/// The store in a data directory that nobody has, and the lock on it.
+///
+/// # Errors
+/// As [`identity`] and [`lock`]; `Invalid` when the settings name no object store.
+pub(super) fn whose<'s>(
+    settings: &'s Settings,
+    summary: &mut Summary,
+    report: &mut (dyn FnMut(Event) + Send),
+) -> Result<(Whose<'s>, Option<File>)> {
+    let identity = identity(settings, summary, report)?;
+    let lock = lock(&settings.data)?;
+    let whose = Whose {
+        settings,
+        identity,
+        cold: ColdStore::open(&settings.cold)?,
+    };
+    Ok((whose, lock))
+}
+
 /// Keeps a daemon from starting meanwhile. On a disk that is mounted read-only none can: then whatever lock there is will do.
 ///
 /// # Errors
 /// `Conflict` when another process has the data directory.
-pub(super) fn lock(data: &Path) -> Result<Option<File>> {
+fn lock(data: &Path) -> Result<Option<File>> {
     let refused = match take_lock(data) {
         Ok(lock) => return Ok(Some(lock)),
         Err(e) if e.kind() == Kind::Conflict => return Err(e),

@@ -112,6 +112,7 @@ impl Killed {
             Event::Damage(found) => damage.push(found),
             Event::Unchecked(found) => unchecked.push(found),
             Event::Progress { .. } => {}
+            Event::Object(_) | Event::Totals(_) => panic!("nobody asked for a listing: {event:?}"),
         };
         let summary = verify(Target::Stopped(&self.settings), &mut report).await;
         assert!(fs::read(&self.hot).unwrap() == before, "it changed on disk");

@@ -129,8 +129,23 @@ pub(super) async fn delete_account(
     ))
 }
 
-/// `POST /admin/verify`: a JSON object a line, the last is `summary` or `failed`.
-pub(super) async fn verify(State(http): State<Arc<Http>>) -> Result<Response, Failed> {
+/// What a verification is about.
+#[derive(Debug, Deserialize)]
+pub(super) struct Verify {
+    #[serde(default)]
+    bucket: bool,
+    #[serde(default)]
+    repair: bool,
+}
+
+/// `POST /admin/verify?bucket=BOOL&repair=BOOL`: a JSON object a line, the last is `summary`, `bucket` or `failed`.
+pub(super) async fn verify(
+    State(http): State<Arc<Http>>,
+    Query(what): Query<Verify>,
+) -> Result<Response, Failed> {
+    if what.repair && !what.bucket {
+        return Err(Error::new(Kind::Invalid, "repair mends the store: say bucket too").into());
+    }
     let permit = Arc::clone(&http.verifying)
         .try_acquire_owned()
         .map_err(|_| {
@@ -146,13 +161,18 @@ pub(super) async fn verify(State(http): State<Arc<Http>>) -> Result<Response, Fa
             lines: lines.clone(),
             last_progress: None,
         };
-        let end = verify::verify(verify::Target::Running(&engine), &mut |event| {
+        let mut report = |event| {
             let is_progress = matches!(event, verify::Event::Progress { .. });
-            reporter.report(event.into(), is_progress);
-        })
-        .await;
+            reporter.report(VerifyLine::from(event), is_progress);
+        };
+        let target = verify::Target::Running(&engine);
+        let end = match (what.bucket, what.repair) {
+            (false, _) => verify::verify(target, &mut report).await.into(),
+            (true, false) => verify::bucket::compare(target, &mut report).await.into(),
+            (true, true) => verify::bucket::repair(&engine, &mut report).await.into(),
+        };
         // Nobody listens any more: there is nobody to tell.
-        let _ = lines.send(end.into());
+        let _ = lines.send(end);
         drop(permit);
     });
     Ok(Running::response(receiver, task))

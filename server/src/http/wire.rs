@@ -6,8 +6,9 @@ mod account;
 mod bucket;
 mod snapshot;
 mod upkeep;
+mod verify;
 
-use coldpost_engine::{Health, verify};
+use coldpost_engine::Health;
 use jiff::tz::{Offset, TimeZone};
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,7 @@ pub use account::{
 pub use bucket::{Bucket, Requests};
 pub use snapshot::{Snapshot, SnapshotLine, Snapshots};
 pub use upkeep::{Collected, CompactLine, Garbage, Object};
+pub use verify::{Bucket as BucketCompared, Listed, Totals, VerifyLine, Victim};
 
 /// `GET /admin/status`, `coldpost status --json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,159 +103,6 @@ pub struct Failure {
     pub error: String,
 }
 
-/// A line of `POST /admin/verify` and `coldpost verify --json`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "lowercase")]
-pub enum VerifyLine {
-    /// How far it is, bytes.
-    Progress {
-        /// Verified.
-        done: u64,
-        /// To verify, as far as known.
-        total: u64,
-    },
-    /// A damaged range.
-    Damage {
-        /// Key of the object or path of the file.
-        object: String,
-        /// Where in it, bytes.
-        offset: u64,
-        /// What is wrong.
-        what: String,
-        /// The messages that cannot be read because of it.
-        victims: Vec<Victim>,
-    },
-    /// Something that could not be looked at.
-    Unchecked {
-        /// Key of the object or path of the file: the first of them.
-        object: String,
-        /// Why.
-        what: String,
-        /// Objects and files.
-        objects: u64,
-        /// Messages that are in nothing else.
-        messages: u64,
-        /// Entries of the journal.
-        entries: u64,
-    },
-    /// The end: everything that can be looked at was.
-    Summary {
-        /// Objects and files read.
-        objects: u64,
-        /// Bytes read.
-        bytes: u64,
-        /// Messages compared.
-        messages: u64,
-        /// Damaged ranges.
-        damaged: u64,
-        /// Messages that cannot be read.
-        victims: u64,
-        /// Objects and files that could not be looked at.
-        unchecked: u64,
-        /// Messages that are in nothing else.
-        unchecked_messages: u64,
-        /// Entries of the journal that could not be looked at.
-        unchecked_entries: u64,
-    },
-    /// The end: it could not go on.
-    Failed {
-        /// What happened and what to do.
-        error: String,
-    },
-}
-
-/// A message that cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Victim {
-    /// Name of the account.
-    pub account: String,
-    /// Name of the mailbox.
-    pub mailbox: String,
-    /// Its UID there.
-    pub uid: u32,
-    /// INTERNALDATE (RFC 3339).
-    pub internal_date: String,
-}
-
-impl From<verify::Event> for VerifyLine {
-    fn from(event: verify::Event) -> VerifyLine {
-        match event {
-            verify::Event::Progress { done, total } => VerifyLine::Progress { done, total },
-            verify::Event::Damage(verify::Damage {
-                object,
-                offset,
-                what,
-                victims,
-            }) => {
-                let victims = victims.into_iter().map(Victim::from).collect();
-                VerifyLine::Damage {
-                    object,
-                    offset,
-                    what,
-                    victims,
-                }
-            }
-            verify::Event::Unchecked(verify::Unchecked {
-                object,
-                what,
-                objects,
-                messages,
-                entries,
-            }) => VerifyLine::Unchecked {
-                object,
-                what,
-                objects,
-                messages,
-                entries,
-            },
-        }
-    }
-}
-
-impl From<coldpost_engine::Result<verify::Summary>> for VerifyLine {
-    fn from(end: coldpost_engine::Result<verify::Summary>) -> VerifyLine {
-        match end {
-            Ok(verify::Summary {
-                objects,
-                bytes,
-                messages,
-                damaged,
-                victims,
-                unchecked,
-            }) => VerifyLine::Summary {
-                objects,
-                bytes,
-                messages,
-                damaged,
-                victims,
-                unchecked: unchecked.objects,
-                unchecked_messages: unchecked.messages,
-                unchecked_entries: unchecked.entries,
-            },
-            Err(error) => VerifyLine::Failed {
-                error: in_full(&error),
-            },
-        }
-    }
-}
-
-impl From<verify::Victim> for Victim {
-    fn from(victim: verify::Victim) -> Victim {
-        let verify::Victim {
-            account,
-            mailbox,
-            uid,
-            internal_date,
-        } = victim;
-        Victim {
-            account,
-            mailbox,
-            uid,
-            internal_date: date(internal_date),
-        }
-    }
-}
-
 /// An error with its causes, in one line.
 pub fn in_full(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
@@ -291,14 +140,5 @@ mod tests {
         assert_eq!(date((880_127_706, -480)), "1997-11-21T07:55:06-08:00");
         assert_eq!(date((i64::MAX, 0)), "9223372036854775807 s after 1970");
         assert_eq!(date((0, i16::MAX)), "0 s after 1970");
-    }
-
-    #[test]
-    fn a_verification_is_one_json_object_a_line() {
-        let line = VerifyLine::from(verify::Event::Progress { done: 1, total: 2 });
-        assert_eq!(
-            serde_json::to_string(&line).expect("plain"),
-            r#"{"event":"progress","done":1,"total":2}"#
-        );
     }
 }

@@ -35,11 +35,22 @@ pub(crate) struct Body {
     pub(crate) pieces: BoxStream<'static, Result<Bytes, Failure>>,
 }
 
+/// An object as a listing shows it.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    /// Below the prefix.
+    pub(crate) name: String,
+    /// Bytes.
+    pub(crate) size: u64,
+    /// When it was written, by the store's clock: seconds since 1970.
+    pub(crate) modified: i64,
+}
+
 /// What one request for a listing gives.
 #[derive(Debug, Default)]
 pub(crate) struct Page {
-    /// Names and sizes.
-    pub(crate) objects: Vec<(String, u64)>,
+    /// In the order of their names.
+    pub(crate) objects: Vec<Shown>,
     /// Leads to the next page; none behind the last.
     pub(crate) next: Option<String>,
 }
@@ -62,6 +73,9 @@ pub(crate) trait Backend: Send + Sync + fmt::Debug {
 
     /// Makes an object that must not exist; durable when it returns.
     fn put_new<'a>(&'a self, name: &'a str, bytes: Bytes) -> BoxFuture<'a, Result<(), Failure>>;
+
+    /// Writes an object in the place of whatever is there; durable when it returns. To mend, and for nothing else.
+    fn put_over<'a>(&'a self, name: &'a str, bytes: Bytes) -> BoxFuture<'a, Result<(), Failure>>;
 
     /// Whether `link_new` is worth asking.
     fn links(&self) -> bool {
@@ -115,8 +129,8 @@ pub(crate) trait Backend: Send + Sync + fmt::Debug {
     /// Bytes of an object.
     fn size<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<u64, Failure>>;
 
-    /// A page of the names and sizes below a folder (or of everything, for ""), in any order; only those behind a name when one is
-    /// given. `token` is the one of the page before.
+    /// A page of what lies below a folder (or of everything, for ""); only what is behind a name when one is given. `token` is the one of
+    /// the page before. Names within a directory ascend; of the directories no order is promised.
     fn list_page<'a>(
         &'a self,
         folder: &'a str,

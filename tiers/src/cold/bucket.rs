@@ -17,7 +17,7 @@ use object_store::{
     PutOptions, RetryConfig,
 };
 
-use super::backend::{Backend, Body, Failure, Linked, Page};
+use super::backend::{Backend, Body, Failure, Linked, Page, Shown};
 use super::patience::{ATTEMPT_MAX, CONNECT};
 use super::question::{Answer, Asker, Question};
 use super::store::ColdSettings;
@@ -27,7 +27,7 @@ use crate::error::{Error, Kind, Result};
 #[derive(Debug)]
 pub(crate) struct Bucket {
     store: Arc<dyn ObjectStore>,
-    /// The same store, asked page by page; `None` where a listing is no request.
+    /// The same store, asked page by page; `None` where its directory lists it.
     pages: Option<Arc<AmazonS3>>,
     asker: Option<Asker>,
     prefix: Location,
@@ -116,10 +116,14 @@ impl Bucket {
             .collect()
     }
 
-    fn named(&self, item: ObjectMeta) -> (String, u64) {
+    fn shown(&self, item: ObjectMeta) -> Shown {
         let below = item.location.prefix_match(&self.prefix);
         let name: Option<Location> = below.map(Iterator::collect);
-        (name.unwrap_or(item.location).to_string(), item.size)
+        Shown {
+            name: name.unwrap_or(item.location).to_string(),
+            size: item.size,
+            modified: item.last_modified.timestamp(),
+        }
     }
 }
 
@@ -139,6 +143,14 @@ impl Backend for Bucket {
                     | object_store::Error::Precondition { .. } => Failure::Exists,
                     error => failure(error),
                 })
+        }
+        .boxed()
+    }
+
+    fn put_over<'a>(&'a self, name: &'a str, bytes: Bytes) -> BoxFuture<'a, Result<(), Failure>> {
+        async move {
+            let put = self.store.put(&self.location(name), bytes.into()).await;
+            put.map(drop).map_err(failure)
         }
         .boxed()
     }
@@ -200,29 +212,23 @@ impl Backend for Bucket {
         async move {
             let folder = self.location(folder);
             let after = after.map(|name| self.location(name));
-            let (found, next) = match &self.pages {
-                Some(pages) => {
-                    // What begins with the folder's name may be another folder.
-                    let below = Some(format!("{folder}/")).filter(|folder| folder.len() > 1);
-                    let options = PaginatedListOptions {
-                        offset: after.map(String::from),
-                        page_token: token.map(str::to_owned),
-                        ..PaginatedListOptions::default()
-                    };
-                    let page = pages.list_paginated(below.as_deref(), options).await;
-                    let page = page.map_err(list_failure)?;
-                    (page.result.objects, page.page_token)
-                }
-                None => {
-                    let found = match after {
-                        Some(after) => self.store.list_with_offset(Some(&folder), &after),
-                        None => self.store.list(Some(&folder)),
-                    };
-                    (found.try_collect().await.map_err(failure)?, None)
-                }
+            let Some(pages) = &self.pages else {
+                return Err(Failure::Refused("it gives no pages".into()));
             };
-            let objects = found.into_iter().map(|item| self.named(item)).collect();
-            Ok(Page { objects, next })
+            // What begins with the folder's name may be another folder.
+            let below = Some(format!("{folder}/")).filter(|folder| folder.len() > 1);
+            let options = PaginatedListOptions {
+                offset: after.map(String::from),
+                page_token: token.map(str::to_owned),
+                ..PaginatedListOptions::default()
+            };
+            let page = pages.list_paginated(below.as_deref(), options).await;
+            let page = page.map_err(list_failure)?;
+            let found = page.result.objects.into_iter();
+            Ok(Page {
+                objects: found.map(|item| self.shown(item)).collect(),
+                next: page.page_token,
+            })
         }
         .boxed()
     }

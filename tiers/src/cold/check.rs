@@ -305,7 +305,7 @@ impl Check<'_> {
         let Some(page) = self.settle("list", "s3:ListBucket", page)? else {
             return Ok(());
         };
-        if page.next.is_none() && !page.objects.iter().any(|(found, _)| found == name) {
+        if page.next.is_none() && !page.objects.iter().any(|shown| shown.name == name) {
             self.found.pop();
             self.tell(
                 "list",

@@ -1,12 +1,13 @@
 //! A directory as a store (`file://`): for one machine, tests and the first hour. It protects against no lost disk.
 //!
-//! Promises: an object is on disk with every directory above it when a put returns. A local file on the same file system becomes an
+//! Promises: an object is on disk with every directory above it when a put returns. A listing is in the order of names. A local file on the same file system becomes an
 //! object by a hard link: segments are moved, not copied. A crash leaves: a staged file `name#n` that no listing shows.
 
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,10 +16,11 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use object_store::local::LocalFileSystem;
 
-use super::backend::{Backend, Body, Failure, Linked, Page};
+use super::backend::{Backend, Body, Failure, Linked, Page, Shown};
 use super::bucket::Bucket;
 use crate::disk::{Disk, RealDisk};
 use crate::error::{Error, Kind, Result};
+use crate::limits::{DIRECTORY_DEPTH_MAX, DIRECTORY_PAGE};
 use crate::pool;
 
 /// A directory.
@@ -81,6 +83,15 @@ impl Backend for Directory {
         .boxed()
     }
 
+    fn put_over<'a>(&'a self, name: &'a str, bytes: Bytes) -> BoxFuture<'a, Result<(), Failure>> {
+        async move {
+            self.is_there().await?;
+            self.files.put_over(name, bytes).await?;
+            self.sync(name).await
+        }
+        .boxed()
+    }
+
     fn prepare(&self) -> BoxFuture<'_, Result<(), Failure>> {
         let root = self.root.clone();
         let make = move || {
@@ -133,7 +144,13 @@ impl Backend for Directory {
         after: Option<&'a str>,
         token: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Page, Failure>> {
-        self.files.list_page(folder, after, token)
+        let after = token.or(after).unwrap_or_default().to_owned();
+        let (root, folder) = (self.root.clone(), folder.to_owned());
+        async move {
+            let list = move || Ok(page(&root, &folder, after, DIRECTORY_PAGE));
+            pool::run(list).await.map_err(away)?.map_err(away)
+        }
+        .boxed()
     }
 
     fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Failure>> {
@@ -180,6 +197,96 @@ fn link(file: &Path, path: &Path, root: &Path) -> Result<Linked, Failure> {
     }
 }
 
+/// The names that come next behind one, in order: a directory of any size is gone through with few of them in memory.
+fn page(root: &Path, folder: &str, after: String, names_max: usize) -> io::Result<Page> {
+    let mut pass = Pass {
+        after,
+        names_max,
+        next: BTreeSet::new(),
+        is_cut: false,
+    };
+    pass.walk(&root.join(folder), folder, 0)?;
+    let mut objects = Vec::with_capacity(pass.next.len());
+    let last = pass.next.last().cloned();
+    for name in pass.next {
+        let meta = match fs::metadata(root.join(&name)) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+            meta => meta?,
+        };
+        objects.push(Shown {
+            size: meta.len(),
+            modified: meta.mtime(),
+            name,
+        });
+    }
+    let next = last.filter(|_| pass.is_cut);
+    Ok(Page { objects, next })
+}
+
+/// One pass over a tree.
+struct Pass {
+    after: String,
+    names_max: usize,
+    /// The first names behind `after`.
+    next: BTreeSet<String>,
+    /// There were more.
+    is_cut: bool,
+}
+
+impl Pass {
+    /// `below`: its name, empty for the root.
+    fn walk(&mut self, dir: &Path, below: &str, depth: u32) -> io::Result<()> {
+        let entries = match fs::read_dir(dir) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            let file = entry.file_name();
+            let file = file.to_string_lossy();
+            let name = match below {
+                "" => file.into_owned(),
+                _ => format!("{below}/{file}"),
+            };
+            let is_dir = match entry.file_type()? {
+                kind if kind.is_symlink() => fs::metadata(entry.path()).is_ok_and(|m| m.is_dir()),
+                kind => kind.is_dir(),
+            };
+            if !is_dir && !is_staged(&name) {
+                self.take(name);
+            } else if is_dir && depth < DIRECTORY_DEPTH_MAX && self.wants(&name) {
+                self.walk(&entry.path(), &name, depth + 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether anything in a directory may be among the next.
+    fn wants(&self, dir: &str) -> bool {
+        let first = format!("{dir}/");
+        let is_behind = first >= self.after || self.after.starts_with(&first);
+        let last = self.next.last().filter(|_| self.is_cut);
+        is_behind && last.is_none_or(|last| first < *last)
+    }
+
+    fn take(&mut self, name: String) {
+        if name <= self.after {
+            return;
+        }
+        self.next.insert(name);
+        if self.next.len() > self.names_max {
+            self.next.pop_last();
+            self.is_cut = true;
+        }
+    }
+}
+
+/// What a put that was broken off left.
+fn is_staged(name: &str) -> bool {
+    let number = name.rsplit_once('#').map(|(_, number)| number);
+    number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+}
+
 fn sync_above(path: &Path, root: &Path) -> io::Result<()> {
     path.ancestors()
         .skip(1)
@@ -189,4 +296,64 @@ fn sync_above(path: &Path, root: &Path) -> io::Result<()> {
 
 fn away(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
     Failure::Away(error.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn names(root: &Path, folder: &str, names_max: usize) -> Vec<String> {
+        let (mut after, mut names) = (String::new(), Vec::new());
+        loop {
+            let page = page(root, folder, after, names_max).unwrap();
+            assert!(page.objects.len() <= names_max);
+            names.extend(page.objects.into_iter().map(|shown| shown.name));
+            match page.next {
+                Some(next) => after = next,
+                None => return names,
+            }
+        }
+    }
+
+    #[test]
+    fn pages_of_any_size_give_every_name_once_and_in_order() {
+        let scratch = tempfile::tempdir().unwrap();
+        let root = scratch.path();
+        let mut all = Vec::new();
+        for dir in ["a/1", "a/10", "a-b", "a", "b/c/d", ""] {
+            fs::create_dir_all(root.join(dir)).unwrap();
+            for number in [1, 9, 10, 2] {
+                let name = format!("{dir}/x{number}");
+                let name = name.trim_start_matches('/').to_owned();
+                fs::write(root.join(&name), "x").unwrap();
+                all.push(name);
+            }
+        }
+        fs::write(root.join("a/x1#77"), "what a kill left").unwrap();
+        symlink(root.join("b/c"), root.join("z")).unwrap();
+        all.extend([1, 9, 10, 2].map(|n| format!("z/d/x{n}")));
+        all.sort();
+        for names_max in [1, 2, 3, 7, 100] {
+            assert_eq!(names(root, "", names_max), all, "{names_max}");
+            let below: Vec<_> = all
+                .iter()
+                .filter(|n| n.starts_with("a/"))
+                .cloned()
+                .collect();
+            assert_eq!(names(root, "a", names_max), below, "{names_max}");
+            assert!(names(root, "nothing", names_max).is_empty());
+        }
+    }
+
+    #[test]
+    fn directories_that_go_in_a_circle_end_a_listing_all_the_same() {
+        let scratch = tempfile::tempdir().unwrap();
+        let root = scratch.path();
+        fs::write(root.join("x"), "x").unwrap();
+        symlink(root, root.join("circle")).unwrap();
+        let depth = usize::try_from(DIRECTORY_DEPTH_MAX).unwrap();
+        assert_eq!(names(root, "", 100).len(), depth + 1);
+    }
 }

@@ -203,6 +203,11 @@ impl Backend for Faulty {
         under(fault, self.backend.link_new(name, file)).boxed()
     }
 
+    fn put_over<'a>(&'a self, name: &'a str, bytes: Bytes) -> BoxFuture<'a, Result<(), Failure>> {
+        let fault = self.faults.meet(Operation::Put, name, None);
+        under(fault, self.backend.put_over(name, bytes)).boxed()
+    }
+
     fn read<'a>(
         &'a self,
         name: &'a str,

@@ -214,6 +214,15 @@ impl Backend for Mirror {
         .boxed()
     }
 
+    fn put_over<'a>(&'a self, name: &'a str, bytes: Bytes) -> BoxFuture<'a, Result<(), Failure>> {
+        async move {
+            let put = |side: &'a Side| side.backend.put_over(name, bytes.clone());
+            let (first, second) = self.both(Verb::Put, put).await;
+            first.and(second)
+        }
+        .boxed()
+    }
+
     fn link_new<'a>(&'a self, _: &'a str, _: &'a Path) -> BoxFuture<'a, Result<Linked, Failure>> {
         std::future::ready(Ok(Linked::Impossible)).boxed()
     }

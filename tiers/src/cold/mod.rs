@@ -1,6 +1,6 @@
 //! The cold tier: one bucket (or directory) of immutable objects that are named by what they are.
 //!
-//! Promises: nothing that exists is overwritten; an answer that was lost is found out by comparing bytes; every request has a
+//! Promises: nothing that exists is overwritten, but a damaged copy by what it was; an answer that was lost is found out by comparing bytes; every request has a
 //! caller, a time limit and an end. Never: knows what is inside an object.
 
 mod backend;

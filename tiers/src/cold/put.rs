@@ -1,4 +1,4 @@
-//! Puts: an object is made, or an equal one is found; never overwritten.
+//! Puts: an object is made, or an equal one is found; never overwritten, but where a copy that is not what was put is put again.
 
 use std::path::{Path, PathBuf};
 
@@ -66,6 +66,31 @@ impl ColdStore {
                 self.url()
             ),
         ))
+    }
+
+    /// Writes an object in the place of a copy that is missing or is not what was put there, and looks whether it is there. Whoever asks
+    /// compared `bytes` with the object's digest: nothing else may ever be overwritten.
+    ///
+    /// # Errors
+    /// `Unavailable`: it may or may not have been written; ask again.
+    pub async fn put_again(&self, key: &Key, bytes: Bytes, caller: Caller) -> Result<()> {
+        let name = key.to_string();
+        let size = u64::try_from(bytes.len()).expect("a length fits 64 bits");
+        let put = || self.inner.backend.put_over(&name, bytes.clone());
+        let put = self.request(Verb::Put, caller, (&name, size), put).await;
+        put.map_err(|f| self.put_error(f, &name))?;
+        self.inner.ledger.bytes_out(caller, size);
+        match self.head(key, caller).await? {
+            Some(found) if found.size == size => Ok(()),
+            found => {
+                let found = found.map_or(0, |meta| meta.size);
+                let words = format!(
+                    "{}: `{name}` was written and is not there whole ({found} bytes of {size})",
+                    self.url()
+                );
+                Err(Error::new(Kind::Unavailable, words))
+            }
+        }
     }
 
     /// Makes an object out of a local file that is durable and that nobody changes any more: by a hard link where the store is a

@@ -13,7 +13,7 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::Semaphore;
 
-use super::backend::{Backend, Failure};
+use super::backend::{Backend, Failure, Shown};
 use super::breaker::Breaker;
 use super::bucket::Bucket;
 use super::directory::Directory;
@@ -62,6 +62,8 @@ pub struct Listed {
     pub key: Option<Key>,
     /// Bytes.
     pub size: u64,
+    /// When it was written, by the store's clock: seconds since 1970.
+    pub modified: i64,
 }
 
 /// The store. Cheap to clone.
@@ -186,6 +188,16 @@ impl ColdStore {
         self.inner.backend.copies()
     }
 
+    /// Each of the stores that this one is made of, as a store of its own: nobody speaks for another there.
+    pub fn each_copy(&self) -> Vec<ColdStore> {
+        let sides = self.inner.backend.sides().into_iter();
+        let copies: Vec<_> = sides.map(|(url, side)| self.side(url, side)).collect();
+        if copies.is_empty() {
+            return vec![self.clone()];
+        }
+        copies
+    }
+
     /// A range of one copy, for who found that the other gives wrong bytes.
     ///
     /// # Errors
@@ -301,8 +313,28 @@ impl ColdStore {
             .map_err(|f| self.error(f, "read", &name))
     }
 
-    /// Everything below a folder as `key::epochs` and its sisters name it, or below the prefix for "". No order is promised. After an
-    /// error the listing is over and has to be begun again. For start and `verify`, never while serving.
+    /// A whole object of `size` bytes, however large: for who mends one.
+    ///
+    /// # Errors
+    /// `NotFound`; `Unavailable`: away, or it has another size.
+    pub async fn get_whole(&self, key: &Key, size: u64, caller: Caller) -> Result<Bytes> {
+        let name = key.to_string();
+        let get = || async {
+            let body = self.inner.backend.read(&name, None).await?;
+            if body.object_bytes != size {
+                return Err(truncated(body.object_bytes, size));
+            }
+            collect(body, size).await
+        };
+        let got = self.request(Verb::Get, caller, (&name, size), get).await;
+        let bytes = got.map_err(|f| self.error(f, "read", &name))?;
+        self.inner.ledger.bytes_in(caller, size);
+        Ok(bytes)
+    }
+
+    /// Everything below a folder as `key::epochs` and its sisters name it, or below the prefix for "". Names within a directory
+    /// ascend; of the directories no order is promised. After an error the listing is over and has to be begun again. For start and
+    /// `verify`, never while serving.
     pub fn list(&self, folder: &str, caller: Caller) -> BoxStream<'static, Result<Listed>> {
         self.list_behind(folder, None, caller)
     }
@@ -337,9 +369,19 @@ impl ColdStore {
                     let circle = Failure::Away("its listing goes in a circle".into());
                     return Err(store.error(circle, "list", &folder));
                 }
-                let objects = page.objects.into_iter().map(|(name, size)| {
+                let objects = page.objects.into_iter().map(|shown| {
+                    let Shown {
+                        name,
+                        size,
+                        modified,
+                    } = shown;
                     let key = Key::parse(&name);
-                    Ok(Listed { name, key, size })
+                    Ok(Listed {
+                        name,
+                        key,
+                        size,
+                        modified,
+                    })
                 });
                 Ok(Some((futures::stream::iter(objects), page.next.map(Some))))
             }

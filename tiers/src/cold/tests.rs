@@ -236,6 +236,10 @@ impl Backend for Overwriter {
         ready(Ok(())).boxed()
     }
 
+    fn put_over<'a>(&'a self, name: &'a str, bytes: Bytes) -> BoxFuture<'a, Result<(), Failure>> {
+        self.put_new(name, bytes)
+    }
+
     fn link_new<'a>(&'a self, _: &'a str, _: &'a Path) -> BoxFuture<'a, Result<Linked, Failure>> {
         ready(Ok(Linked::Impossible)).boxed()
     }
