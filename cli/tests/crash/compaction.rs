@@ -49,6 +49,21 @@ fn settle(daemon: &Daemon) {
     }
 }
 
+/// The bucket has what is referred to, and nothing else.
+fn nothing_unknown(daemon: &Daemon) {
+    let compared = command(daemon, &["verify", "--bucket", "--json"]).output();
+    let compared = compared.must("coldpost verify --bucket");
+    let said = String::from_utf8_lossy(&compared.stdout).into_owned();
+    assert!(compared.status.success(), "{said}");
+    let end: serde_json::Value =
+        serde_json::from_str(said.lines().last().must("a line")).must("JSON");
+    assert_eq!(
+        (&end["unknown"], &end["missing"]),
+        (&0.into(), &0.into()),
+        "{said}"
+    );
+}
+
 #[test]
 fn what_was_acknowledged_survives_kill_9_in_compaction_snapshots_and_collection() {
     let mut dice = Dice::from_env();
@@ -87,6 +102,7 @@ fn what_was_acknowledged_survives_kill_9_in_compaction_snapshots_and_collection(
         "the kills hit other things: {cut:?}"
     );
     settle(&daemon);
+    nothing_unknown(&daemon);
     daemon.stop();
     // From the bucket alone.
     for kind in ["blocks", "packs", "blobs", "journal"] {
