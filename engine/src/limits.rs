@@ -18,6 +18,10 @@ pub const ENVELOPE_ADDRESSES_MAX: usize = 4_096;
 pub const RECIPIENTS_MAX: usize = 2_000;
 /// Messages that one op touches.
 pub const OP_MESSAGES_MAX: usize = 4_096;
+/// Messages that one `expunge` of a large set takes: deliveries to the shard wait while it is applied, which takes about 5 microseconds a message.
+pub const EXPUNGE_MESSAGES_MAX: usize = 1_024;
+/// Messages that one `purge` drops, for the same reason; it takes about 20 microseconds a message.
+pub const PURGE_MESSAGES_MAX: usize = 256;
 /// Keywords of one mailbox.
 pub const KEYWORDS_MAX: usize = 128;
 /// Bytes of a keyword.
@@ -65,6 +69,10 @@ const _: () = assert!(
         + 20 * 1024
         <= DESCRIPTION_MAX,
     "an encoded description without main fields fits into its bound"
+);
+const _: () = assert!(
+    EXPUNGE_MESSAGES_MAX <= OP_MESSAGES_MAX && PURGE_MESSAGES_MAX <= OP_MESSAGES_MAX,
+    "what is put into an op is within its bound"
 );
 /// Bytes of a kept outcome.
 pub const OUTCOME_MAX: usize = 4 * 1024;

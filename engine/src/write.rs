@@ -6,7 +6,7 @@ use crate::deliver::{refused, unexpected};
 use crate::error::{Error, Result};
 use crate::flags::{FlagAction, Flags};
 use crate::ids::{AccountId, AccountRef, EmailId, MailboxId, ModSeq, ShardNo, Uid};
-use crate::limits::OP_MESSAGES_MAX;
+use crate::limits::{EXPUNGE_MESSAGES_MAX, OP_MESSAGES_MAX};
 use crate::op::{CopyUids, ExpungeUids, GroupId, Op, Outcome, SetFlags};
 use crate::open::Engine;
 use crate::shard::{self, OpenGroup, random_id};
@@ -140,7 +140,7 @@ impl Engine {
         let deleted = deleted_uids(&shard.hot.read()?, account, mailbox)?;
         let wanted = uids.map_or(deleted.clone(), |uids| uids.intersection(&deleted));
         let mut gone = UidSet::new();
-        for uids in pieces(&wanted) {
+        for uids in pieces(&wanted, EXPUNGE_MESSAGES_MAX) {
             let op = ExpungeUids {
                 account: account.number,
                 mailbox,
@@ -266,7 +266,7 @@ impl Engine {
         let state = shard.hot.read()?;
         let row = mailbox_row(&state, account, mailbox)?.ok_or_else(no_mailbox)?;
         let there = uid_set(&shard, &state, account, mailbox, &row)?;
-        Ok(pieces(&uids.intersection(&there)))
+        Ok(pieces(&uids.intersection(&there), OP_MESSAGES_MAX))
     }
 
     pub(crate) async fn begin_group(&self, account: AccountRef) -> Result<OpenGroup> {
@@ -299,7 +299,7 @@ impl Engine {
     ) -> Result<()> {
         let shard = self.shard(shard)?;
         for (mailbox, uids) in shard::group_rows(&shard, account, group)? {
-            for uids in pieces(&uids) {
+            for uids in pieces(&uids, EXPUNGE_MESSAGES_MAX) {
                 let op = ExpungeUids {
                     account,
                     mailbox,
@@ -324,9 +324,9 @@ fn no_mailbox() -> Error {
     )
 }
 
-/// A set in pieces of at most 4,096 members.
-pub(crate) fn pieces(set: &UidSet) -> Vec<UidSet> {
-    let most = u32::try_from(OP_MESSAGES_MAX).unwrap_or(u32::MAX);
+/// A set in pieces of at most so many members.
+fn pieces(set: &UidSet, most: usize) -> Vec<UidSet> {
+    let most = u32::try_from(most).unwrap_or(u32::MAX);
     let mut pieces = Vec::new();
     let mut piece = UidSet::new();
     for &(first, last) in set.ranges() {

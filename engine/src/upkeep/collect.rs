@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::{Notice, tick};
 use crate::error::{Error, Kind, Result};
 use crate::ids::{AccountId, MailboxId, Uid};
-use crate::limits::OP_MESSAGES_MAX;
+use crate::limits::{OP_MESSAGES_MAX, PURGE_MESSAGES_MAX};
 use crate::op::Op;
 use crate::open::Engine;
 use crate::shard::Shard;
@@ -79,7 +79,11 @@ async fn purge(shard: &Arc<Shard>) -> Result<bool> {
         let Some((account, entries)) = due else {
             return Ok(shown);
         };
-        shard.change(Op::Purge { account, entries }).await?;
+        // In small pieces: whoever delivers meanwhile waits for one of them, not for all.
+        for some in entries.chunks(PURGE_MESSAGES_MAX) {
+            let entries = some.to_vec();
+            shard.change(Op::Purge { account, entries }).await?;
+        }
     }
 }
 
