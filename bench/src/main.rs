@@ -5,13 +5,18 @@
 
 mod binary;
 mod bytes;
+mod cold;
+mod compaction;
 mod compare;
+mod expunge;
 mod idle;
 mod large;
 mod load;
 mod mails;
 mod measure;
 mod memory;
+mod operator;
+mod paced;
 mod page;
 mod peer;
 mod report;
@@ -43,6 +48,12 @@ enum Command {
     Memory(Memory),
     /// Bytes kept for the corpus, against Dovecot's mdbox with zstd.
     Bytes(Bytes),
+    /// Deliveries and reading beside compaction and deletion, and what compaction costs.
+    Compaction(Compaction),
+    /// A mailbox of many messages is emptied: every step of it, and what other accounts notice.
+    Expunge(Expunge),
+    /// Bodies that are in the bucket alone, against one object for each mail (SeaweedFS).
+    Cold(Cold),
     /// Sessions in IDLE: memory of each, and how soon all hear of a delivery.
     Idle(Idle),
     /// Honest clients beside many that send one byte a second.
@@ -128,6 +139,48 @@ struct Bytes {
     everywhere: Everywhere,
 }
 
+/// Arguments of `compaction`.
+#[derive(Debug, clap::Args)]
+struct Compaction {
+    /// Messages of the store, the corpus over and over.
+    #[arg(long, default_value_t = 60_000)]
+    messages: usize,
+    /// Runs; the tables have medians.
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+    /// Seconds for which the load is measured each time.
+    #[arg(long, default_value_t = 15)]
+    seconds: u64,
+    #[command(flatten)]
+    everywhere: Everywhere,
+}
+
+/// Arguments of `expunge`.
+#[derive(Debug, clap::Args)]
+struct Expunge {
+    /// Messages of the mailbox.
+    #[arg(long, default_value_t = 200_000)]
+    messages: usize,
+    #[command(flatten)]
+    everywhere: Everywhere,
+}
+
+/// Arguments of `cold`.
+#[derive(Debug, clap::Args)]
+struct Cold {
+    /// Messages of the corpus, at most 6,046.
+    #[arg(long, default_value_t = 6_046)]
+    messages: usize,
+    /// Runs; the table has medians.
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+    /// Milliseconds for which each answer to a reader is held back: a store that is not next door.
+    #[arg(long, default_value_t = 0)]
+    delay: u64,
+    #[command(flatten)]
+    everywhere: Everywhere,
+}
+
 /// Arguments of `idle`.
 #[derive(Debug, clap::Args)]
 struct Idle {
@@ -164,6 +217,9 @@ fn main() {
         Command::Large(arguments) => large::run(&arguments),
         Command::Memory(arguments) => memory::run(&arguments),
         Command::Bytes(arguments) => bytes::run(&arguments),
+        Command::Compaction(arguments) => compaction::run(&arguments),
+        Command::Expunge(arguments) => expunge::run(&arguments),
+        Command::Cold(arguments) => cold::run(&arguments),
         Command::Idle(arguments) => idle::run(&arguments),
         Command::Slow(arguments) => slow::run(&arguments),
     }

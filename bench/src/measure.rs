@@ -1,4 +1,4 @@
-//! A measurement: work done, time on the clock, our own processor time; and what several of them say.
+//! A measurement: work done, time on the clock, our own processor time; how long each of many took; and what several of them say.
 
 use std::time::{Duration, Instant};
 
@@ -50,6 +50,45 @@ pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     }
 }
 
+/// How long each of many took, shortest first.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Took(Vec<Duration>);
+
+impl From<Vec<Duration>> for Took {
+    fn from(mut took: Vec<Duration>) -> Took {
+        took.sort_unstable();
+        Took(took)
+    }
+}
+
+impl Took {
+    /// How many there were.
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The 50th percentile, in milliseconds.
+    pub(crate) fn p50(&self) -> f64 {
+        self.at(50)
+    }
+
+    /// The 99th percentile, in milliseconds.
+    pub(crate) fn p99(&self) -> f64 {
+        self.at(99)
+    }
+
+    /// The longest, in milliseconds.
+    pub(crate) fn longest(&self) -> f64 {
+        self.at(100)
+    }
+
+    /// 0 for none.
+    fn at(&self, hundredths: usize) -> f64 {
+        let at = self.0.len().saturating_sub(1) * hundredths / 100;
+        self.0.get(at).map_or(0.0, |took| took.as_secs_f64() * 1e3)
+    }
+}
+
 fn processor_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
@@ -60,6 +99,19 @@ fn processor_time() -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_longest_is_not_hidden_by_a_percentile() {
+        let mut took = vec![Duration::from_millis(2); 199];
+        took.push(Duration::from_secs(1));
+        took.rotate_right(7);
+        let took = Took::from(took);
+        assert_eq!(
+            (took.p50(), took.p99(), took.longest()),
+            (2.0, 2.0, 1_000.0)
+        );
+        assert_eq!((took.count(), Took::default().p99()), (200, 0.0));
+    }
 
     #[test]
     fn the_median_does_not_follow_one_bad_run() {

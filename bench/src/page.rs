@@ -1,6 +1,6 @@
 //! The page that the tables stand in, and how numbers and machines are written there.
 //!
-//! Promises: a table is put between its own two markers; everything else on the page stays.
+//! Promises: a table is put between its own two markers, or with them at the end of a page that has none for it; everything else on the page stays.
 
 use std::fs;
 use std::path::Path;
@@ -23,8 +23,10 @@ fn with_table(text: &str, command: &str, table: &str) -> String {
     let parts = text
         .split_once(&begin)
         .and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
-    let (before, after) = parts.must(&format!("the markers for the table of {command}"));
-    format!("{before}{begin}{table}{END}{after}")
+    match parts {
+        Some((before, after)) => format!("{before}{begin}{table}{END}{after}"),
+        None => format!("{text}\n### `{command}`\n\n{begin}{table}{END}\n"),
+    }
 }
 
 /// Processor and memory of this machine.
@@ -84,6 +86,14 @@ mod tests {
             <!-- table of `coldpost-bench two` -->\nkept\n<!-- end of table -->\nc\n";
         let wanted = page.replace("before", "after");
         assert_eq!(with_table(page, "one", "after\n"), wanted);
+    }
+
+    #[test]
+    fn a_table_that_the_page_does_not_know_is_put_at_its_end() {
+        let with = with_table("a\n", "new", "one\n");
+        assert!(with.starts_with("a\n\n### `new`\n"), "{with}");
+        let again = with_table(&with, "new", "two\n");
+        assert_eq!(again, with.replace("one", "two"));
     }
 
     #[test]

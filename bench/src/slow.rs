@@ -7,7 +7,7 @@ use coldpost_testkit::sluggards::{Sluggards, Target};
 use coldpost_testkit::tool::{NPM, TAR};
 use coldpost_testkit::{Daemon, Must, Options, have};
 
-use crate::measure::median;
+use crate::measure::{Took, median};
 use crate::page::{machine, number, whole};
 use crate::{Slow, binary, mails, page};
 
@@ -17,13 +17,6 @@ const HONEST: usize = 8;
 const HONEST_WORK: usize = 2_000;
 /// Whose mail it is.
 const USER: &str = "reader@example.org";
-
-/// The 99th and 50th percentile of one run, in milliseconds.
-#[derive(Clone, Copy)]
-struct Took {
-    p99: f64,
-    p50: f64,
-}
 
 /// What was measured: deliveries and FETCHes, each without and with the slow ones.
 #[derive(Default)]
@@ -114,12 +107,7 @@ fn at_once(work: impl Fn(usize) -> Vec<Duration> + Sync) -> Took {
             }
         }
     });
-    took.sort_unstable();
-    let at = |hundredths: usize| took[(took.len() - 1) * hundredths / 100].as_secs_f64() * 1e3;
-    Took {
-        p99: at(99),
-        p50: at(50),
-    }
+    Took::from(took)
 }
 
 fn table(found: &Found, arguments: &Slow, again: usize) -> String {
@@ -135,10 +123,10 @@ fn table(found: &Found, arguments: &Slow, again: usize) -> String {
     for (name, row) in ["LMTP", "FETCH"].iter().zip(&found.rows) {
         let p99 = row
             .each_ref()
-            .map(|runs| median(runs.iter().map(|took| took.p99)));
+            .map(|runs| median(runs.iter().map(|took| took.p99())));
         let p50 = row
             .each_ref()
-            .map(|runs| median(runs.iter().map(|took| took.p50)));
+            .map(|runs| median(runs.iter().map(|took| took.p50())));
         text.push_str(&format!(
             "| {name} | {:.2} ms | {:.2} ms | {:.2} | {:.2} ms | {:.2} ms |\n",
             p99[0],

@@ -1,9 +1,10 @@
-//! What a process has used, as the kernel counts it in `/proc`: memory and bytes written.
+//! What a process has used, as the kernel counts it in `/proc`: memory, processor time and bytes written.
 //!
 //! Never: guesses. A process that is gone, or a kernel without these files, ends the test with a sentence.
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::must::Must;
 
@@ -59,6 +60,27 @@ pub fn written(pid: u32) -> Written {
     }
 }
 
+/// Processor time of a process since it began, all its threads together.
+///
+/// # Panics
+/// When it is gone.
+pub fn processor(pid: u32) -> Duration {
+    Duration::from_secs_f64(ticks(&read(pid, "stat")) / ticks_a_second())
+}
+
+/// User and system time in `/proc/PID/stat`; the name before them is in brackets and may have blanks.
+fn ticks(stat: &str) -> f64 {
+    let fields = stat.rsplit_once(") ").map(|(_, rest)| rest);
+    let mut fields = fields.must("a name in /proc/PID/stat").split(' ').skip(11);
+    let mut next = || fields.next().and_then(|field| field.parse::<f64>().ok());
+    next().must("user time") + next().must("system time")
+}
+
+fn ticks_a_second() -> f64 {
+    // 100 on all of Linux.
+    rustix::param::clock_ticks_per_second() as f64
+}
+
 /// Bytes of all files below a directory; a file with several names counts once.
 ///
 /// # Panics
@@ -111,6 +133,18 @@ mod tests {
         let io =
             "rchar: 1\nwchar: 70\nread_bytes: 3\nwrite_bytes: 4096\ncancelled_write_bytes: 5\n";
         assert_eq!((field(io, "wchar"), field(io, "write_bytes")), (70, 4096));
+    }
+
+    #[test]
+    fn processor_time_is_that_of_user_and_system_whatever_the_name_is() {
+        let stat = "7 (a) b) S 1 2 3 4 5 6 7 8 9 10 30 12 99 98 20\n";
+        assert_eq!(ticks(stat), 42.0);
+        let before = processor(std::process::id());
+        let worked = std::time::Instant::now();
+        while worked.elapsed() < Duration::from_millis(100) {
+            std::hint::spin_loop();
+        }
+        assert!(processor(std::process::id()) > before);
     }
 
     #[test]

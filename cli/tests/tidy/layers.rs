@@ -71,10 +71,13 @@ const SIBLINGS: &str = "hot, segment, block, blob and cold are siblings; combine
 /// A foreign crate, and the paths below which it may be named.
 const HOMES: &[(&str, &[&str])] = &[
     ("redb", &["tiers/src/hot"]),
-    ("object_store", &["tiers/src/cold"]),
+    ("object_store", &["tiers/src/cold", "bench/src/cold"]),
     ("quick_xml", &["tiers/src/cold"]),
     ("moka", &["tiers/src/cache"]),
-    ("zstd", &["tiers/src/frame", "search/src/text"]),
+    (
+        "zstd",
+        &["tiers/src/frame", "search/src/text", "bench/src/cold"],
+    ),
     ("tantivy", &["search/src/words"]),
     ("mail_parser", &["engine/src/mail"]),
     ("winnow", &["server/src"]),
