@@ -18,6 +18,7 @@ use coldpost_tiers::segment::Lineage;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use crate::cache;
 use crate::error::{Error, Kind, Result};
 use crate::identity::{self, Claim, Identity};
 use crate::ids::{Epoch, Position, ShardNo, StoreId};
@@ -87,9 +88,15 @@ impl Engine {
         }
         let standing = check_claims(&settings, &cold, &claims).await?;
         let local = Arc::new(LocalStore::new(&settings.data));
-        let fetcher = Fetcher::new(settings.frames_cache, Arc::clone(&local) as _, cold.clone());
+        let fetcher = Fetcher::with_disk(
+            settings.frames_cache,
+            Arc::clone(&local) as _,
+            cold.clone(),
+            cache::open(&settings),
+        );
         let (notices, heard) = mpsc::unbounded_channel();
         let (shards, threads) = open_shards(&settings, &disk, &cold, &claims, &notices).await?;
+        local.know(&shards);
         let engine = Engine {
             inner: Arc::new(Inner {
                 settings,
