@@ -11,13 +11,13 @@ use tokio::time::Instant;
 
 use super::sequence::{Manner, Sequences};
 use super::window::{Landing, Window};
-use super::{Inner, Loaded, Run, Wanted, count};
+use super::{Inner, Keep, Loaded, Run, Wanted, count};
 use crate::address::{ObjectId, ShardNo};
 use crate::cache::disk::{Class, DiskCache, StretchFile, read_exact};
 use crate::cache::frames::FrameKey;
 use crate::cold::Key;
 use crate::error::{Error, Kind, Result};
-use crate::limits::{CACHE_LARGE_MIN, CACHE_WINDOW};
+use crate::limits::{CACHE_LARGE_MIN, CACHE_WINDOW, SEQUENCE_GAP_MAX};
 use crate::pool;
 
 /// Where bytes of an object are, or will be in a moment.
@@ -147,10 +147,16 @@ impl Inner {
         self: &Arc<Self>,
         disk: &Arc<DiskCache>,
         run: Arc<Run>,
+        keep: Keep,
     ) -> Result<Vec<Loaded>> {
         let FrameKey { shard, object, .. } = run.first().key;
         let now = Instant::now();
-        let manner = self.sequences().read(shard, object, &run.span, now);
+        // A batch is some way ahead of who sends the one before it.
+        let gap = match keep {
+            Keep::InFreeRoom => CACHE_WINDOW,
+            Keep::Always | Keep::Never => SEQUENCE_GAP_MAX,
+        };
+        let manner = self.sequences().read(shard, object, &run.span, gap, now);
         if let Some(window) = self.window_for(disk, (shard, object), &run.span, manner) {
             let source = Source::Window(window);
             if let Some(frames) = self.load_from(disk, &source, &run).await? {
@@ -232,7 +238,7 @@ impl Inner {
             return false;
         };
         let mut sequences = self.sequences();
-        sequences.read(shard, object, first, Instant::now());
+        sequences.read(shard, object, first, SEQUENCE_GAP_MAX, Instant::now());
         sequences.reaches(shard, object, window.span.end, false);
         true
     }

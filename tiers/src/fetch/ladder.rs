@@ -57,7 +57,7 @@ impl Inner {
             loaded.extend(match keep {
                 // Who leaves the caches alone leaves this one alone too.
                 Keep::Never => self.load_exactly(&run).await?.0,
-                Keep::Always | Keep::InFreeRoom => self.load_cold(disk, run).await?,
+                Keep::Always | Keep::InFreeRoom => self.load_cold(disk, run, keep).await?,
             });
         }
         Ok(loaded)

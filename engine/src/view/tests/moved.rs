@@ -66,6 +66,22 @@ async fn move_away(engine: &Engine, message: &Message) {
     block_in_place(|| wait::until("its old object is gone", Duration::from_secs(60), is_gone));
 }
 
+async fn expunge(engine: &Engine, account: AccountRef, uid: u32) {
+    let mailbox = engine.select(account, "INBOX", true).unwrap().mailbox();
+    let store = Store {
+        mailbox,
+        uids: [uid].into_iter().collect(),
+        action: FlagAction::Add,
+        flags: Flags {
+            system: SystemFlags::DELETED,
+            ..Flags::default()
+        },
+        unchanged_since: None,
+    };
+    engine.store(account, store).await.unwrap();
+    engine.expunge(account, mailbox, None).await.unwrap();
+}
+
 /// Reads on from the bytes that are there.
 async fn read_on(reader: &BodyReader, read: &mut Vec<u8>, until: usize) {
     while read.len() < until {
@@ -117,20 +133,7 @@ async fn a_reader_goes_on_where_its_message_was_moved_to_in_the_middle_of_a_part
         }
         if round == 1 {
             // Half of the block dies, so that it is rewritten.
-            let mailbox = engine.select(ann, "INBOX", true).unwrap().mailbox();
-            let flags = Flags {
-                system: SystemFlags::DELETED,
-                ..Flags::default()
-            };
-            let store = Store {
-                mailbox,
-                uids: [2].into_iter().collect(),
-                action: FlagAction::Add,
-                flags,
-                unchanged_since: None,
-            };
-            engine.store(ann, store).await.unwrap();
-            engine.expunge(ann, mailbox, None).await.unwrap();
+            expunge(&engine, ann, 2).await;
         }
         move_away(&engine, &before).await;
         for ((reader, _), read) in readers.iter().zip(&mut read) {

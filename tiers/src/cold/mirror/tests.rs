@@ -73,7 +73,8 @@ impl Bench {
     /// All that comes of a range, and how it ends.
     async fn stream(&self, first: u64) -> crate::Result<Vec<u8>> {
         let range = 0..u64::try_from(MAIL.len()).unwrap();
-        let begun = self.store.stream(&segment(first), range, Caller::Read);
+        let key = segment(first);
+        let begun = self.store.stream(&key, range, Caller::Read);
         let mut pieces = begun.await?;
         let mut all = Vec::new();
         while let Some(piece) = pieces.next().await? {
