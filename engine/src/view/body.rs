@@ -9,6 +9,7 @@ use coldpost_tiers::address::{Extent, FrameRef, ObjectId, Recode};
 use coldpost_tiers::fetch::{Fetcher, Held};
 
 use crate::error::{Error, Kind, Result};
+use crate::ids::{AccountRef, MessageId};
 use crate::limits::{MOVES_FOLLOWED_MAX, READ_AHEAD_FRAMES, RECODED_AT_ONCE};
 use crate::mail::base64_text::Shape;
 use crate::shard::Shard;
@@ -36,7 +37,8 @@ pub struct BodyReader {
     /// What was read ahead of a batch of messages.
     batch: Option<Arc<BatchAhead>>,
     shard: Arc<Shard>,
-    message: Message,
+    message: (AccountRef, MessageId),
+    size: u64,
     /// Another one when the message was moved.
     place: Mutex<Arc<Place>>,
 }
@@ -55,17 +57,15 @@ impl BodyReader {
             ahead: Mutex::default(),
             batch: message.ahead.clone(),
             shard: Arc::clone(shard),
-            message: Message {
-                ahead: None,
-                ..message.clone()
-            },
+            message: (message.account, message.id),
+            size: message.size,
             place: Mutex::new(Arc::new(place)),
         })
     }
 
     /// Octets of the message.
     pub fn size(&self) -> u64 {
-        self.message.size
+        self.size
     }
 
     /// Reads the first bytes of every object that holds some of `start..end`: then all of them are there, as far as anybody can know.
@@ -103,7 +103,7 @@ impl BodyReader {
                 read => return read,
             };
             // It may have been compacted since its row was read, and its old object deleted. The bytes are the same.
-            match place.moved(&self.shard, &self.message) {
+            match place.moved(&self.shard, self.message) {
                 Ok(Some(moved)) => *locked(&self.place) = Arc::new(moved),
                 Ok(None) | Err(_) => return Err(error),
             }

@@ -5,6 +5,7 @@ use coldpost_tiers::hot::row::{self, BlobRow, Row};
 use coldpost_tiers::hot::{Snapshot, TableName, key};
 
 use crate::error::{Error, Kind, Result};
+use crate::ids::{AccountRef, MessageId};
 use crate::shard::Shard;
 use crate::view::Message;
 use crate::view::frames::OwnFrames;
@@ -46,7 +47,7 @@ impl Place {
         let state = shard.hot.read()?;
         match Place::at(&state, address.clone()) {
             // The block that it stood in may be gone by now.
-            Err(error) => match current(&state, message)? {
+            Err(error) => match current(&state, (message.account, message.id))? {
                 Some(moved) if moved != *address => Place::at(&state, moved),
                 _ => Err(error),
             },
@@ -58,7 +59,11 @@ impl Place {
     ///
     /// # Errors
     /// As [`Place::of`].
-    pub(super) fn moved(&self, shard: &Shard, message: &Message) -> Result<Option<Place>> {
+    pub(super) fn moved(
+        &self,
+        shard: &Shard,
+        message: (AccountRef, MessageId),
+    ) -> Result<Option<Place>> {
         let state = shard.hot.read()?;
         let Some(address) = current(&state, message)? else {
             return Ok(None);
@@ -119,8 +124,8 @@ impl Place {
 }
 
 /// The address of a message as its row says it now; `None`: it has none any more.
-fn current(state: &Snapshot, message: &Message) -> Result<Option<Address>> {
-    let key = key::message(message.account.number, message.id);
+fn current(state: &Snapshot, (account, id): (AccountRef, MessageId)) -> Result<Option<Address>> {
+    let key = key::message(account.number, id);
     let value = state.get(TableName::Places, &key)?;
     let place = value.map(|value| row::Place::decode(&key, &value));
     Ok(place.transpose()?.map(|place| place.address))

@@ -232,8 +232,12 @@ impl Runway {
             let key = Key::of(self.window.shard, &self.window.object);
             tracing::warn!(object = %key, "what came of it for the disk cache is wrong and is dropped");
         } else if let Some(part) = Arc::into_inner(part) {
+            let finish = move || {
+                part.finish(file);
+                Ok(())
+            };
             // What could not be renamed is not kept.
-            drop(pool::run(move || Ok(part.finish(file))).await);
+            drop(pool::run(finish).await);
         }
         end
     }
