@@ -194,7 +194,7 @@ impl Bucket<'_> {
             access_key_id: Some(name.to_owned()),
             secret_access_key: Some(secret.to_owned()),
             allow_http: true,
-            mirror: None,
+            ..ColdSettings::default()
         };
         ColdStore::open(&settings).must("a store")
     }

@@ -62,6 +62,8 @@ const SHOWN: &[&str] = &[
     "coldpost_refused_total",
     "coldpost_log_lines_lost_total",
     "coldpost_local_bytes",
+    "coldpost_cache_bytes",
+    "coldpost_cache_dropped_total",
     "coldpost_deliveries_total{outcome=\"not_now\"}",
     "coldpost_cold_away{store=\"main\"}",
     "coldpost_compacted_messages_total",

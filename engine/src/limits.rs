@@ -114,6 +114,10 @@ pub const READ_AHEAD_FRAMES: usize = 32;
 pub const RECODED_AT_ONCE: u64 = 256 * 1024;
 /// Raw bytes of bodies that a FETCH reads ahead for a batch of messages.
 pub const BATCH_AHEAD_BYTES: usize = 2 * 1024 * 1024;
+/// Bytes of disk that the disk cache leaves free beyond what mail needs.
+pub const CACHE_FREE_SLACK: u64 = 64 * 1024 * 1024;
+/// Times that one read follows a message to where it was moved.
+pub const MOVES_FOLLOWED_MAX: usize = 4;
 /// Frames that all readers together hold ahead of themselves: 16 MiB of mail.
 pub const READ_AHEAD_HELD: usize = 64;
 /// Mailboxes of a shard whose last changes are kept for all their sessions.
@@ -134,6 +138,7 @@ pub const MEMORY_BOUNDS: usize = SEARCH_MEMORY
     + 2 * READ_AHEAD_HELD * FRAME_MAX
     + BATCH_BYTES_MAX
     + coldpost_tiers::limits::COLD_FETCH_MEMORY as usize
+    + coldpost_tiers::limits::CACHE_INDEX_MEMORY
     + coldpost_tiers::limits::UPLOAD_MEMORY as usize;
 /// A message over this many bytes is searched alone: smaller ones never wait behind two of them.
 pub const SEARCH_LARGE: usize = SEARCH_MEMORY / 8;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use coldpost_tiers::address::{BlobId, ObjectId, ObjectKind};
 use coldpost_tiers::blob::blob_path;
@@ -13,6 +13,8 @@ use coldpost_tiers::segment::{FileState, file_path};
 use crate::clock;
 use crate::error::Result;
 use crate::ids::ShardNo;
+use crate::objects::object_row;
+use crate::shard::Shard;
 
 /// Where blocks, packs and blobs lie in a shard's directory.
 pub(crate) struct ObjectPaths {
@@ -79,6 +81,8 @@ impl ObjectPaths {
 pub(crate) struct LocalStore {
     data: PathBuf,
     used: Mutex<HashMap<(ShardNo, ObjectId), u64>>,
+    /// By number, once they are open.
+    shards: OnceLock<Vec<Arc<Shard>>>,
 }
 
 /// `DIR/shards/<n>`.
@@ -92,7 +96,14 @@ impl LocalStore {
         LocalStore {
             data: data.to_owned(),
             used: Mutex::default(),
+            shards: OnceLock::new(),
         }
+    }
+
+    /// The shards are open, and say what the store has.
+    pub(crate) fn know(&self, shards: &[Arc<Shard>]) {
+        // Known already: they are the same.
+        let _ = self.shards.set(shards.to_vec());
     }
 
     /// The file that an object has when it is sealed or whole.
@@ -153,5 +164,11 @@ impl LocalFiles for LocalStore {
             used.insert((shard, *object), clock::now_ms());
         }
         there
+    }
+
+    fn stored_bytes(&self, shard: ShardNo, object: &ObjectId) -> Option<u64> {
+        let shard = self.shards.get()?.get(usize::from(shard.0))?;
+        let row = object_row(&shard.hot.read().ok()?, *object).ok()??;
+        Some(row.bytes).filter(|bytes| *bytes > 0)
     }
 }

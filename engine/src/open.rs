@@ -159,6 +159,12 @@ impl Engine {
         let away = inner.cold.away().into_iter();
         let away = away.map(|url| format!("the object store {url} does not answer; {alone}"));
         health.problems.extend(away);
+        if let Some(cache) = inner.fetcher.disk() {
+            let bytes = cache.bytes().to_string();
+            health
+                .figures
+                .push(("bytes of the disk cache".to_owned(), bytes));
+        }
         if let Some(upkeep) = inner
             .upkeep
             .lock()
@@ -181,7 +187,7 @@ impl Engine {
     /// # Errors
     /// `Unavailable`: says how much is free and how much must be.
     pub fn room(&self) -> Result<()> {
-        let Some(Space { free, wanted, who }) = self.space() else {
+        let Some(Space { free, wanted, who }) = Space::of(self.settings()) else {
             return Ok(());
         };
         if free >= wanted {
@@ -197,26 +203,7 @@ impl Engine {
     /// Bytes of the data disk that mail may take before it is refused; all there are when the disk cannot say.
     pub fn room_left(&self) -> u64 {
         let left = |space: Space| space.free.saturating_sub(space.wanted);
-        self.space().map_or(u64::MAX, left)
-    }
-
-    fn space(&self) -> Option<Space> {
-        let stat = rustix::fs::statvfs(&self.inner.settings.data).ok()?;
-        let total = stat.f_blocks.saturating_mul(stat.f_frsize);
-        let set = match self.inner.settings.min_free {
-            MinFree::Bytes(bytes) => bytes,
-            MinFree::Percent(percent) => share(total, percent),
-        };
-        let reserve = MAIL_RESERVE.min(total / MAIL_RESERVE_SHARE);
-        Some(Space {
-            free: stat.f_bavail.saturating_mul(stat.f_frsize),
-            wanted: set.max(reserve),
-            who: if set >= reserve {
-                "[hot] min_free wants"
-            } else {
-                "its journal needs"
-            },
-        })
+        Space::of(self.settings()).map_or(u64::MAX, left)
     }
 
     /// Whether upkeep uploads what there is.
@@ -397,12 +384,34 @@ impl Engine {
 }
 
 /// The data disk, in bytes.
-struct Space {
-    free: u64,
+pub(crate) struct Space {
+    pub(crate) free: u64,
     /// What must be free for mail to be taken.
-    wanted: u64,
+    pub(crate) wanted: u64,
     /// Who wants that.
     who: &'static str,
+}
+
+impl Space {
+    /// As the settings want it; `None`: the disk cannot say.
+    pub(crate) fn of(settings: &Settings) -> Option<Space> {
+        let stat = rustix::fs::statvfs(&settings.data).ok()?;
+        let total = stat.f_blocks.saturating_mul(stat.f_frsize);
+        let set = match settings.min_free {
+            MinFree::Bytes(bytes) => bytes,
+            MinFree::Percent(percent) => share(total, percent),
+        };
+        let reserve = MAIL_RESERVE.min(total / MAIL_RESERVE_SHARE);
+        Some(Space {
+            free: stat.f_bavail.saturating_mul(stat.f_frsize),
+            wanted: set.max(reserve),
+            who: if set >= reserve {
+                "[hot] min_free wants"
+            } else {
+                "its journal needs"
+            },
+        })
+    }
 }
 
 /// Two sizes that differ, in the largest unit that shows it.

@@ -18,6 +18,7 @@ use coldpost_tiers::segment::Lineage;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use crate::cache;
 use crate::error::{Error, Kind, Result};
 use crate::identity::{self, Claim, Identity};
 use crate::ids::{Epoch, Position, ShardNo, StoreId};
@@ -62,11 +63,8 @@ impl Engine {
     async fn open_once(settings: Settings) -> Result<Engine> {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let failed = |what: &str, e| {
-            Error::with_source(
-                Kind::Unavailable,
-                format!("cannot {what} {}", settings.data.display()),
-                e,
-            )
+            let text = format!("cannot {what} {}", settings.data.display());
+            Error::with_source(Kind::Unavailable, text, e)
         };
         disk.create_dir(&settings.data)
             .map_err(|e| failed("make", e))?;
@@ -87,9 +85,10 @@ impl Engine {
         }
         let standing = check_claims(&settings, &cold, &claims).await?;
         let local = Arc::new(LocalStore::new(&settings.data));
-        let fetcher = Fetcher::new(settings.frames_cache, Arc::clone(&local) as _, cold.clone());
+        let fetcher = fetcher(&settings, &local, &cold);
         let (notices, heard) = mpsc::unbounded_channel();
         let (shards, threads) = open_shards(&settings, &disk, &cold, &claims, &notices).await?;
+        local.know(&shards);
         let engine = Engine {
             inner: Arc::new(Inner {
                 settings,
@@ -200,6 +199,11 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+fn fetcher(settings: &Settings, local: &Arc<LocalStore>, cold: &ColdStore) -> Fetcher {
+    let (local, cold) = (Arc::clone(local) as _, cold.clone());
+    Fetcher::with_disk(settings.frames_cache, local, cold, cache::open(settings))
 }
 
 fn tell_shards(settings: &Settings, identity: &Identity) {

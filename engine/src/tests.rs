@@ -34,6 +34,7 @@ pub(crate) fn settings(dir: &Path) -> Settings {
             access_key_id: None,
             secret_access_key: None,
             allow_http: false,
+            cache: 0,
             mirror: None,
         },
         segment_size: 8 << 20,

@@ -28,12 +28,7 @@ impl Place {
             data: self.path().join("data"),
             cold: ColdSettings {
                 url: format!("file://{}", self.path().join("cold").display()),
-                endpoint: None,
-                region: None,
-                access_key_id: None,
-                secret_access_key: None,
-                allow_http: false,
-                mirror: None,
+                ..ColdSettings::default()
             },
             segment_size: 1 << 20,
             shards: 1,

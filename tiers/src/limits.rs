@@ -40,6 +40,32 @@ pub const FETCH_GAP_MAX: u64 = 256 * 1024;
 pub const COLD_FETCH_MEMORY: u32 = 16 * 1024 * 1024;
 /// What the smallest fetch takes of that, so that their number is bounded too.
 pub const COLD_FETCH_SHARE: u32 = 512 * 1024;
+/// Bytes of an object that are read ahead at once for who reads it from one end to the other, into the disk cache.
+pub const CACHE_WINDOW: u64 = 8 * 1024 * 1024;
+/// Such reads at a time; what is over is read exactly as asked for.
+pub const CACHE_WINDOWS_MAX: usize = 4;
+/// Bytes of one such read: of what is longer the rest is asked for again.
+pub const CACHE_WINDOW_MAX: u64 = 64 * 1024 * 1024;
+/// Bytes of it that are written at once, and that its readers see then.
+pub const CACHE_PIECE: usize = 256 * 1024;
+/// Bytes of a file of the disk cache from which on a read ahead of what lies before it ends there.
+pub const CACHE_LARGE_MIN: u32 = 1024 * 1024;
+/// Of the disk cache one part in so many is for what was read in passing.
+pub const CACHE_PASSING_SHARE: u64 = 4;
+/// Files of the disk cache.
+pub const CACHE_FILES_MAX: usize = 48 * 1024;
+/// Bytes of memory that know them.
+pub const CACHE_INDEX_MEMORY: usize = CACHE_FILES_MAX * 72;
+/// Objects of which it is known how they were read last.
+pub const SEQUENCES_MAX: usize = 256;
+/// Bytes that may lie between two reads of who reads on and on.
+pub const SEQUENCE_GAP_MAX: u64 = 1024 * 1024;
+/// Reads of an object at different places that make one of all of it.
+pub const SEQUENCE_READS: u32 = 4;
+/// Seconds in which they are made.
+pub const SEQUENCE_SECONDS: u64 = 60;
+/// Frames that a reader is given at once of what is still on its way to the disk cache.
+pub const LANDING_FRAMES: usize = 4;
 /// Bytes of an object that is read whole into memory.
 pub const COLD_GET_MAX: u64 = 64 * 1024 * 1024;
 /// Bytes of objects on their way to the store, all uploads together; a larger one goes alone.

@@ -63,7 +63,7 @@ pub(crate) static COLD_AWAY: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     .expect(ONCE)
 });
 
-/// Frames given to readers, by `rung` (memory, local, bucket).
+/// Frames given to readers, by `rung` (memory, local, disk, bucket).
 pub(crate) static FRAMES: LazyLock<IntCounterVec> = LazyLock::new(|| {
     register_int_counter_vec!(
         "coldpost_frames_total",
@@ -78,6 +78,24 @@ pub(crate) static LOCAL_DAMAGED: LazyLock<IntCounter> = LazyLock::new(|| {
     register_int_counter!(
         "coldpost_local_damaged_total",
         "Reads of local segments and blobs that gave wrong bytes or too few."
+    )
+    .expect(ONCE)
+});
+
+/// Bytes of the disk cache.
+pub(crate) static CACHE_BYTES: LazyLock<IntGauge> = LazyLock::new(|| {
+    register_int_gauge!(
+        "coldpost_cache_bytes",
+        "Bytes of disk that the cache of the object store takes."
+    )
+    .expect(ONCE)
+});
+
+/// Files of the disk cache that were found wrong.
+pub(crate) static CACHE_DROPPED: LazyLock<IntCounter> = LazyLock::new(|| {
+    register_int_counter!(
+        "coldpost_cache_dropped_total",
+        "Files of the disk cache that gave wrong bytes or too few, and were removed."
     )
     .expect(ONCE)
 });

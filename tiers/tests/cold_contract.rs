@@ -47,7 +47,7 @@ fn s3(weed: &SeaweedFs, prefix: &str) -> ColdSettings {
         access_key_id: Some(ACCESS_KEY.to_owned()),
         secret_access_key: Some(SECRET_KEY.to_owned()),
         allow_http: true,
-        mirror: None,
+        ..ColdSettings::default()
     }
 }
 

@@ -29,6 +29,7 @@ impl Cold {
             access_key_id: self.access_key_id.clone(),
             secret_access_key: plain(self.secret_access_key.as_ref()),
             allow_http: is_true(self.allow_http.as_ref()),
+            cache: self.cache.0.0,
             mirror: self.mirror()?.map(Box::new),
         })
     }
@@ -58,7 +59,7 @@ impl Cold {
             access_key_id: self.mirror_access_key_id.clone(),
             secret_access_key: plain(self.mirror_secret_access_key.as_ref()),
             allow_http: is_true(self.mirror_allow_http.as_ref()),
-            mirror: None,
+            ..ColdSettings::default()
         }))
     }
 }

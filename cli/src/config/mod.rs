@@ -28,6 +28,8 @@ use word::{Accounts, Dedup, Network, Truth};
 const HOT_CACHE: Size = Size::mib(64);
 /// Of decoded frames, where nothing else is said.
 const FRAMES: Size = Size::mib(24);
+/// Of local disk for what was read from the store, where nothing else is said.
+const COLD_CACHE: Size = Size::mib(10 * 1024);
 /// Of message bytes in flight, where nothing else is said.
 const MAIL_MEMORY: Size = Size::mib(64);
 /// What the defaults and all bounds may add up to; the rest of what a process takes is its own: code, stacks, buffers of sockets.
@@ -226,6 +228,8 @@ struct Cold {
     allow_http: Option<Value<Truth>>,
     /// For whom attachments of the same content are stored once.
     dedup: Option<Value<Dedup>>,
+    /// Local disk for what was read from the store.
+    cache: Value<Size>,
     /// A second store that has everything too, as `url`.
     mirror: Option<String>,
     /// Of the mirror.
@@ -256,6 +260,7 @@ impl Default for Cold {
             secret_access_key: None,
             allow_http: None,
             dedup: None,
+            cache: Value(COLD_CACHE),
             mirror: None,
             mirror_endpoint: None,
             mirror_region: None,

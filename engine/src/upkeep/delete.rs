@@ -179,6 +179,7 @@ impl Engine {
         }
         let key = Key::of(shard.no, &object);
         self.inner.cold.delete(&key, Caller::Collect).await?;
+        self.inner.fetcher.forget(shard.no, &object);
         let blobs = match object.kind {
             ObjectKind::Blob => vec![BlobId(object.id)],
             _ => blobs.cloned().unwrap_or_default(),

@@ -1,4 +1,5 @@
-//! Evicts local files of objects that the journal calls stored, beyond `[hot] local_bodies`; and at the start, blobs that no entry names.
+//! Evicts local files of objects that the journal calls stored, beyond `[hot] local_bodies`; lets the disk cache go where it must; and at the
+//! start, blobs that no entry names.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -28,6 +29,9 @@ pub(super) async fn run(
         match tidy(&engine, &progress) {
             Ok(()) => {}
             Err(e) => tracing::warn!("local files are looked at later: {e}"),
+        }
+        if let Err(e) = crate::cache::tidy(&engine) {
+            tracing::warn!("the disk cache is looked at later: {e}");
         }
         undo_left_groups(&engine).await;
         match tokio::time::timeout(tick() * 10, queue.recv()).await {

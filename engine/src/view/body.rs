@@ -5,28 +5,19 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use coldpost_tiers::address::{Address, BlobId, Extent, FrameRef, ObjectId, Recode, ShardNo};
+use coldpost_tiers::address::{Extent, FrameRef, ObjectId, Recode};
 use coldpost_tiers::fetch::{Fetcher, Held};
-use coldpost_tiers::hot::row::{BlobRow, Row};
-use coldpost_tiers::hot::{Snapshot, TableName, key};
 
 use crate::error::{Error, Kind, Result};
-use crate::limits::{READ_AHEAD_FRAMES, RECODED_AT_ONCE};
+use crate::ids::{AccountRef, MessageId};
+use crate::limits::{MOVES_FOLLOWED_MAX, READ_AHEAD_FRAMES, RECODED_AT_ONCE};
 use crate::mail::base64_text::Shape;
 use crate::shard::Shard;
 use crate::view::Message;
 use crate::view::ahead::Ahead as BatchAhead;
 use crate::view::budget::{Budget, Loan};
 use crate::view::frames::OwnFrames;
-
-/// A blob that the message names, as the hot tier knew it when the reader was made.
-struct BlobPlace {
-    blob: BlobId,
-    object: ObjectId,
-    /// Offset of its first frame in the object.
-    offset: u64,
-    frames: Vec<FrameRef>,
-}
+use crate::view::place::{BlobPlace, Place, unknown_blob};
 
 /// Frames that were read ahead of the reader, kept until it came past them.
 struct Ahead {
@@ -45,43 +36,30 @@ pub struct BodyReader {
     ahead: Mutex<VecDeque<Ahead>>,
     /// What was read ahead of a batch of messages.
     batch: Option<Arc<BatchAhead>>,
-    shard: ShardNo,
-    address: Address,
+    shard: Arc<Shard>,
+    message: (AccountRef, MessageId),
     size: u64,
-    own: OwnFrames,
-    blobs: Vec<BlobPlace>,
+    /// Another one when the message was moved.
+    place: Mutex<Arc<Place>>,
 }
 
 impl BodyReader {
     pub(crate) fn new(
         fetcher: Fetcher,
         budget: Arc<Budget>,
-        shard: &Shard,
+        shard: &Arc<Shard>,
         message: &Message,
     ) -> Result<BodyReader> {
-        let address = message.address.clone();
-        let mut own = OwnFrames::in_segment(&address);
-        let mut blobs = Vec::new();
-        // What lies in a segment is read without a look at the hot tier.
-        if own.frames.len() < address.extents.len() {
-            let state = shard.hot.read()?;
-            own = OwnFrames::of(&state, &address)?;
-            for extent in &address.extents {
-                if let Extent::Blob { blob, .. } = extent {
-                    blobs.push(blob_place(&state, *blob)?);
-                }
-            }
-        }
+        let place = Place::of(shard, message)?;
         Ok(BodyReader {
             fetcher,
             budget,
             ahead: Mutex::default(),
             batch: message.ahead.clone(),
-            shard: shard.no,
-            address,
+            shard: Arc::clone(shard),
+            message: (message.account, message.id),
             size: message.size,
-            own,
-            blobs,
+            place: Mutex::new(Arc::new(place)),
         })
     }
 
@@ -97,7 +75,7 @@ impl BodyReader {
     pub async fn prove(&self, start: u64, end: u64) -> Result<()> {
         let mut seen = Vec::new();
         let mut at = 0;
-        for extent in &self.address.extents {
+        for extent in &self.place().address.extents {
             let length = extent.raw_len();
             let first = at.max(start);
             let object = match extent {
@@ -118,25 +96,47 @@ impl BodyReader {
     /// # Errors
     /// `Unavailable` when the bytes are away now, `Corrupt` when no copy of them is right. Nothing may be concluded from either.
     pub async fn read(&self, start: u64, end: u64) -> Result<Bytes> {
+        for _ in 0..MOVES_FOLLOWED_MAX {
+            let place = self.place();
+            let error = match self.read_at(&place, start, end).await {
+                Err(error) if error.kind() != Kind::Internal => error,
+                read => return read,
+            };
+            // It may have been compacted since its row was read, and its old object deleted. The bytes are the same.
+            match place.moved(&self.shard, self.message) {
+                Ok(Some(moved)) => *locked(&self.place) = Arc::new(moved),
+                Ok(None) | Err(_) => return Err(error),
+            }
+        }
+        let text = "the message is moved again and again; try again";
+        Err(Error::new(Kind::Unavailable, text))
+    }
+
+    fn place(&self) -> Arc<Place> {
+        Arc::clone(&locked(&self.place))
+    }
+
+    async fn read_at(&self, place: &Place, start: u64, end: u64) -> Result<Bytes> {
         let outside = || {
             Error::new(
                 Kind::Internal,
-                format!("bytes {start}..{end} of a message of {}", self.size),
+                format!("bytes {start}..{end} of a message of {}", self.size()),
             )
         };
         let mut at = 0;
-        let mut frame_index = 0;
-        for extent in &self.address.extents {
+        let mut index = 0;
+        for extent in &place.address.extents {
             let length = extent.raw_len();
             if start < at + length {
                 let within = start - at..(end - at).min(length);
-                return match extent {
-                    Extent::Frame(_) => self.frame(frame_index, within).await,
+                let until = place.frames_until(end);
+                return match *extent {
+                    Extent::Frame(_) => self.frame(place, index, within, until).await,
                     Extent::Slice { frame, skip, .. } => {
-                        let skip = u64::from(*skip);
-                        let index = self.own.index(*frame).unwrap_or(usize::MAX);
-                        self.frame(index, within.start + skip..within.end + skip)
-                            .await
+                        let skip = u64::from(skip);
+                        let index = place.own.index(frame).unwrap_or(usize::MAX);
+                        let within = within.start + skip..within.end + skip;
+                        self.frame(place, index, within, until).await
                     }
                     Extent::Blob {
                         blob,
@@ -144,38 +144,50 @@ impl BodyReader {
                         recode: Recode::Same,
                         ..
                     } => {
-                        self.blob(*blob, within.start + offset..within.end + offset)
-                            .await
+                        let range = within.start + offset..within.end + offset;
+                        self.blob(place.blob(blob)?, range.clone(), range.end).await
                     }
-                    Extent::Blob { blob, recode, .. } => self.recoded(*blob, *recode, within).await,
+                    Extent::Blob { blob, recode, .. } => {
+                        self.recoded(place.blob(blob)?, recode, within).await
+                    }
                 };
             }
             at += length;
-            frame_index += usize::from(matches!(extent, Extent::Frame(_)));
+            index += usize::from(matches!(extent, Extent::Frame(_)));
         }
         Err(outside())
     }
 
-    async fn frame(&self, index: usize, within: Range<u64>) -> Result<Bytes> {
-        let OwnFrames { offset, frames, .. } = &self.own;
-        let got = self
-            .fetch(self.address.object, *offset, frames, index)
-            .await?;
+    async fn frame(
+        &self,
+        place: &Place,
+        index: usize,
+        within: Range<u64>,
+        until: usize,
+    ) -> Result<Bytes> {
+        let OwnFrames { offset, frames, .. } = &place.own;
+        let of = (place.address.object, *offset);
+        let got = self.fetch(of, frames, index, until).await?;
         slice(&got, within)
     }
 
     /// Bytes of a part that is stored decoded, as many of `within` as a frame of the blob gives.
-    async fn recoded(&self, blob: BlobId, recode: Recode, within: Range<u64>) -> Result<Bytes> {
-        let place = self.place_of(blob)?;
+    async fn recoded(
+        &self,
+        place: &BlobPlace,
+        recode: Recode,
+        within: Range<u64>,
+    ) -> Result<Bytes> {
         let raw = place.frames.iter().map(|frame| u64::from(frame.raw)).sum();
         let wrong = || Error::new(Kind::Corrupt, "a part is stored in a way that is not known");
         let shape = Shape::of(recode, raw).ok_or_else(wrong)?;
+        let until = shape.source(within.clone()).end;
         let range = within.start..within.end.min(within.start + RECODED_AT_ONCE);
         let source = shape.source(range.clone());
         let mut decoded = Vec::new();
         let mut at = source.start;
         while at < source.end {
-            let piece = self.blob(blob, at..source.end).await?;
+            let piece = self.blob(place, at..source.end, until).await?;
             at += u64::try_from(piece.len()).unwrap_or(u64::MAX);
             decoded.extend_from_slice(&piece);
         }
@@ -183,59 +195,58 @@ impl BodyReader {
         slice(&text, 0..range.end - range.start)
     }
 
-    fn place_of(&self, blob: BlobId) -> Result<&BlobPlace> {
-        let found = self.blobs.iter().find(|place| place.blob == blob);
-        found.ok_or_else(unknown_blob)
-    }
-
-    async fn blob(&self, blob: BlobId, range: Range<u64>) -> Result<Bytes> {
-        let place = self.place_of(blob)?;
+    /// Bytes of a blob, as many as stand in one frame, for who goes on to `until`.
+    async fn blob(&self, place: &BlobPlace, range: Range<u64>, until: u64) -> Result<Bytes> {
         let mut at = 0;
+        let mut found = None;
         for (index, frame) in place.frames.iter().enumerate() {
             let raw = u64::from(frame.raw);
-            if range.start < at + raw {
-                let got = self
-                    .fetch(place.object, place.offset, &place.frames, index)
-                    .await?;
-                return slice(&got, range.start - at..(range.end - at).min(raw));
+            if found.is_none() && range.start < at + raw {
+                found = Some((index, range.start - at..(range.end - at).min(raw)));
             }
             at += raw;
+            if let Some((first, within)) = &found
+                && (at >= until || index + 1 == place.frames.len())
+            {
+                let of = (place.object, place.offset);
+                let got = self.fetch(of, &place.frames, *first, index + 1).await?;
+                return slice(&got, within.clone());
+            }
         }
         Err(unknown_blob())
     }
 
-    /// One frame; those behind it come along, so that a body of up to [`READ_AHEAD_FRAMES`] is one request to the store.
+    /// One frame, for who needs those before `until` as well; of those behind it so many come along that a body of up to
+    /// [`READ_AHEAD_FRAMES`] is one request to the store, and with a disk cache a longer one too.
     async fn fetch(
         &self,
-        object: ObjectId,
-        offset: u64,
+        of: (ObjectId, u64),
         frames: &[FrameRef],
         index: usize,
+        until: usize,
     ) -> Result<Bytes> {
-        if let Some(frame) = self
-            .ahead()
-            .iter()
-            .find_map(|a| a.frame((object, offset), index))
-        {
+        let (object, offset) = of;
+        if let Some(frame) = self.ahead().iter().find_map(|a| a.frame(of, index)) {
             return Ok(frame);
         }
-        let get = |held: &Held| held.get(self.shard, object, offset, frames, index);
+        let get = |held: &Held| held.get(self.shard.no, object, offset, frames, index);
         if let Some(held) = self.batch.as_ref().and_then(|batch| batch.look(get))
             && let Some(frame) = held.map_err(away)?
         {
             return Ok(frame);
         }
         // The reader came past what it held of this object, or had to give it back.
-        self.ahead().retain(|a| a.of != (object, offset));
+        self.ahead().retain(|a| a.of != of);
         // Where much is held already it is fewer frames: half of what is left, and in the end this one alone.
         let wanted = frames.len().saturating_sub(index).min(READ_AHEAD_FRAMES);
         let held = wanted.min(self.budget.free(2 * wanted) / 2);
         let place = self.budget.take(held).filter(|_| held > 1);
         let held = place.as_ref().map_or(1, |_| held);
-        let until = frames.len().min(index + held);
+        let want = index..frames.len().min(index + held);
+        let shard = self.shard.no;
         let got = self
             .fetcher
-            .frames(self.shard, object, offset, frames, index..until)
+            .frames_toward(shard, object, offset, frames, want, until)
             .await
             .map_err(away)?;
         let frame = got.first().cloned().ok_or_else(|| {
@@ -246,7 +257,7 @@ impl BodyReader {
             let mut ahead = self.ahead();
             ahead.truncate(1);
             ahead.push_front(Ahead {
-                of: (object, offset),
+                of,
                 first: index,
                 frames,
             });
@@ -255,8 +266,12 @@ impl BodyReader {
     }
 
     fn ahead(&self) -> MutexGuard<'_, VecDeque<Ahead>> {
-        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.ahead)
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Ahead {
@@ -295,32 +310,6 @@ fn slice(bytes: &Bytes, range: Range<u64>) -> Result<Bytes> {
         return Err(wrong());
     }
     Ok(bytes.slice(start..end))
-}
-
-/// Offset of a blob's first frame in its object.
-pub(crate) fn blob_offset(row: &BlobRow) -> u64 {
-    if row.object == ObjectId::blob(row.record.blob) {
-        row.record.object_bytes.saturating_sub(row.stored_bytes())
-    } else {
-        row.offset
-    }
-}
-
-fn unknown_blob() -> Error {
-    Error::new(Kind::Corrupt, "a blob that this message names is not known")
-}
-
-fn blob_place(state: &Snapshot, blob: BlobId) -> Result<BlobPlace> {
-    let value = state
-        .get(TableName::Blobs, &key::blob(blob))?
-        .ok_or_else(unknown_blob)?;
-    let row = BlobRow::decode("blobs", &value)?;
-    Ok(BlobPlace {
-        blob,
-        object: row.object,
-        offset: blob_offset(&row),
-        frames: row.record.frames,
-    })
 }
 
 /// A section of a message with its exact length known before the first byte is sent (an IMAP literal needs it).

@@ -10,16 +10,17 @@ pub(crate) mod frames;
 mod kinds;
 pub(crate) mod mailbox;
 pub(crate) mod message;
+mod place;
 mod shared;
 mod vanished;
 
 pub use ahead::Reach;
-pub(crate) use body::blob_offset;
 pub use body::{BodyReader, SectionReader};
 pub use decoded::{Decoded, DecodedReader};
 pub use kinds::{Changes, Entry, MailboxInfo, MailboxStatus, SpecialUse};
 pub use mailbox::MailboxView;
 pub use message::Message;
+pub(crate) use place::blob_offset;
 pub(crate) use shared::SharedChanges;
 pub use vanished::Vanished;
 

@@ -22,6 +22,8 @@ use crate::tests::settings;
 use crate::uidset::UidSet;
 use crate::write::{Append, Store};
 
+mod moved;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_unseen_message_is_found_wherever_it_is() {
     let scratch = place::scratch("unseen");

@@ -88,12 +88,7 @@ pub(crate) mod tests {
             data: directory.join("data"),
             cold: ColdSettings {
                 url: format!("file://{}/cold", directory.display()),
-                endpoint: None,
-                region: None,
-                access_key_id: None,
-                secret_access_key: None,
-                allow_http: false,
-                mirror: None,
+                ..ColdSettings::default()
             },
             segment_size: 1 << 20,
             shards: 1,

@@ -194,12 +194,7 @@ fn settings(data: &Path, keep_local: bool) -> Settings {
         data: data.join("data"),
         cold: ColdSettings {
             url: format!("file://{}", data.join("cold").display()),
-            endpoint: None,
-            region: None,
-            access_key_id: None,
-            secret_access_key: None,
-            allow_http: false,
-            mirror: None,
+            ..ColdSettings::default()
         },
         segment_size: 8 << 20,
         shards: 1,

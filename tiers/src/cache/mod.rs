@@ -1,5 +1,6 @@
-//! What is kept near: decoded frames in memory, segments and blobs on local disk.
+//! What is kept near: decoded frames in memory, whole objects on local disk, stretches of those that are in the bucket alone.
 
+pub mod disk;
 pub mod frames;
 pub mod local;
 pub mod texts;

@@ -96,6 +96,15 @@ pub(crate) trait Backend: Send + Sync + fmt::Debug {
         range: Option<Range<u64>>,
     ) -> BoxFuture<'a, Result<Body, Failure>>;
 
+    /// The same as [`Backend::read`] of a range, whose bytes are handed on as they come.
+    fn stream<'a>(
+        &'a self,
+        name: &'a str,
+        range: Range<u64>,
+    ) -> BoxFuture<'a, Result<Body, Failure>> {
+        self.read(name, Some(range))
+    }
+
     /// In how many stores each object is.
     fn copies(&self) -> usize {
         1

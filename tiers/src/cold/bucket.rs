@@ -13,8 +13,8 @@ use object_store::aws::{AmazonS3, AmazonS3Builder, S3ConditionalPut};
 use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::path::Path as Location;
 use object_store::{
-    ClientOptions, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode,
-    PutOptions, RetryConfig,
+    ClientOptions, GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt,
+    PutMode, PutOptions, RetryConfig,
 };
 
 use super::backend::{Backend, Body, Failure, Linked, Page, Shown};
@@ -116,6 +116,21 @@ impl Bucket {
             .collect()
     }
 
+    /// Asks for bytes of an object; with the answer goes how many the whole object has.
+    async fn get(
+        &self,
+        name: &str,
+        range: Option<Range<u64>>,
+    ) -> Result<(u64, GetResult), Failure> {
+        let options = GetOptions {
+            range: range.map(GetRange::Bounded),
+            ..GetOptions::default()
+        };
+        let answer = self.store.get_opts(&self.location(name), options).await;
+        let answer = answer.map_err(failure)?;
+        Ok((answer.meta.size, answer))
+    }
+
     fn shown(&self, item: ObjectMeta) -> Shown {
         let below = item.location.prefix_match(&self.prefix);
         let name: Option<Location> = below.map(Iterator::collect);
@@ -166,16 +181,7 @@ impl Backend for Bucket {
     ) -> BoxFuture<'a, Result<Body, Failure>> {
         async move {
             let ranged = range.is_some();
-            let options = GetOptions {
-                range: range.map(GetRange::Bounded),
-                ..GetOptions::default()
-            };
-            let answer = self
-                .store
-                .get_opts(&self.location(name), options)
-                .await
-                .map_err(failure)?;
-            let object_bytes = answer.meta.size;
+            let (object_bytes, answer) = self.get(name, range).await?;
             // A range is small: one read of it, where a stream of a file would come in crumbs.
             let pieces = match ranged {
                 true => futures::stream::once(answer.bytes())
@@ -183,6 +189,22 @@ impl Backend for Bucket {
                     .boxed(),
                 false => answer.into_stream().map_err(failure).boxed(),
             };
+            Ok(Body {
+                object_bytes,
+                pieces,
+            })
+        }
+        .boxed()
+    }
+
+    fn stream<'a>(
+        &'a self,
+        name: &'a str,
+        range: Range<u64>,
+    ) -> BoxFuture<'a, Result<Body, Failure>> {
+        async move {
+            let (object_bytes, answer) = self.get(name, Some(range)).await?;
+            let pieces = answer.into_stream().map_err(failure).boxed();
             Ok(Body {
                 object_bytes,
                 pieces,

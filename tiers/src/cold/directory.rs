@@ -134,6 +134,14 @@ impl Backend for Directory {
         self.files.read(name, range)
     }
 
+    fn stream<'a>(
+        &'a self,
+        name: &'a str,
+        range: Range<u64>,
+    ) -> BoxFuture<'a, Result<Body, Failure>> {
+        self.files.stream(name, range)
+    }
+
     fn size<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<u64, Failure>> {
         self.files.size(name)
     }

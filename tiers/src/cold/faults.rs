@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt};
+use tokio::sync::Notify;
 
 use super::backend::{Backend, Body, Failure, Linked, Page};
 use super::question::{Answer, Question};
@@ -24,6 +25,8 @@ pub enum Fault {
     Delay(Duration),
     /// The answer stops after so many bytes (reads).
     Truncate(usize),
+    /// The answer goes on after so many bytes when it is allowed to ([`Faults::go_on`]; reads).
+    Hold(usize),
     /// One bit of this byte of the answer is wrong (reads).
     Flip(usize),
     /// It happens, and an error says that it did not.
@@ -66,6 +69,8 @@ pub struct Call {
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
     state: Arc<Mutex<State>>,
+    /// Answers that are held.
+    held: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -86,6 +91,11 @@ impl Faults {
         self.state()
             .orders
             .extend(std::iter::repeat_n((operation, fault), times));
+    }
+
+    /// One answer that is held, or the next one to be, goes on.
+    pub fn go_on(&self) {
+        self.held.notify_one();
     }
 
     /// From now on everything fails, or nothing that is not ordered.
@@ -147,7 +157,9 @@ async fn under<T>(
             tokio::time::sleep(time).await;
             work.await
         }
-        Some(Fault::Truncate(_) | Fault::Flip(_) | Fault::Discard) | None => work.await,
+        Some(Fault::Truncate(_) | Fault::Hold(_) | Fault::Flip(_) | Fault::Discard) | None => {
+            work.await
+        }
     }
 }
 
@@ -156,8 +168,9 @@ fn ordered(what: &str) -> Failure {
 }
 
 /// The bytes of an answer under a fault.
-async fn spoil(body: Body, fault: Option<Fault>) -> Result<Body, Failure> {
-    let (Some(Fault::Truncate(_) | Fault::Flip(_)), object_bytes) = (fault, body.object_bytes)
+async fn spoil(body: Body, fault: Option<Fault>, held: Arc<Notify>) -> Result<Body, Failure> {
+    let (Some(Fault::Truncate(_) | Fault::Hold(_) | Fault::Flip(_)), object_bytes) =
+        (fault, body.object_bytes)
     else {
         return Ok(body);
     };
@@ -167,6 +180,18 @@ async fn spoil(body: Body, fault: Option<Fault>) -> Result<Body, Failure> {
         .try_concat()
         .await?;
     match fault {
+        Some(Fault::Hold(first)) => {
+            let rest = Bytes::from(bytes.split_off(first.min(bytes.len())));
+            let rest = async move {
+                held.notified().await;
+                Ok(rest)
+            };
+            let pieces = [std::future::ready(Ok(bytes.into())).boxed(), rest.boxed()];
+            return Ok(Body {
+                object_bytes,
+                pieces: futures::stream::iter(pieces).then(|piece| piece).boxed(),
+            });
+        }
         Some(Fault::Truncate(keep)) => bytes.truncate(keep),
         Some(Fault::Flip(at)) => bytes.get_mut(at).into_iter().for_each(|byte| *byte ^= 1),
         _ => {}
@@ -214,8 +239,27 @@ impl Backend for Faulty {
         range: Option<Range<u64>>,
     ) -> BoxFuture<'a, Result<Body, Failure>> {
         let fault = self.faults.meet(Operation::Get, name, range.as_ref());
-        async move { spoil(under(fault, self.backend.read(name, range)).await?, fault).await }
-            .boxed()
+        let held = Arc::clone(&self.faults.held);
+        async move {
+            spoil(
+                under(fault, self.backend.read(name, range)).await?,
+                fault,
+                held,
+            )
+            .await
+        }
+        .boxed()
+    }
+
+    fn stream<'a>(
+        &'a self,
+        name: &'a str,
+        range: Range<u64>,
+    ) -> BoxFuture<'a, Result<Body, Failure>> {
+        let fault = self.faults.meet(Operation::Get, name, Some(&range));
+        let held = Arc::clone(&self.faults.held);
+        let read = self.backend.stream(name, range);
+        async move { spoil(under(fault, read).await?, fault, held).await }.boxed()
     }
 
     fn size<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<u64, Failure>> {

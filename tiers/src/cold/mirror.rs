@@ -236,6 +236,15 @@ impl Backend for Mirror {
         async move { self.either(Verb::Get, name, read).await }.boxed()
     }
 
+    fn stream<'a>(
+        &'a self,
+        name: &'a str,
+        range: Range<u64>,
+    ) -> BoxFuture<'a, Result<Body, Failure>> {
+        let read = move |side: &'a Side| side.backend.stream(name, range.clone());
+        async move { self.either(Verb::Get, name, read).await }.boxed()
+    }
+
     fn copies(&self) -> usize {
         self.sides.len()
     }

@@ -20,6 +20,7 @@ mod question;
 pub mod request;
 mod rules;
 pub mod store;
+mod stream;
 pub mod upload;
 
 pub use check::{Finding, Severity};
@@ -28,6 +29,7 @@ pub use ledger::{Requests, Usage};
 pub use put::Put;
 pub use request::Caller;
 pub use store::{ColdSettings, ColdStore, Listed, Meta};
+pub(crate) use stream::Pieces;
 pub use upload::{Upload, UploadEvent, Uploader};
 
 #[cfg(test)]

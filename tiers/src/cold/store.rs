@@ -42,6 +42,8 @@ pub struct ColdSettings {
     pub secret_access_key: Option<String>,
     /// Plain http to the endpoint.
     pub allow_http: bool,
+    /// Bytes of local disk for what was read from it; 0 for none.
+    pub cache: u64,
     /// A second store that has everything too.
     pub mirror: Option<Box<ColdSettings>>,
 }
@@ -81,6 +83,13 @@ pub(super) struct Inner {
     /// Bytes that puts may hold in memory.
     pub(super) memory: Semaphore,
     pub(super) ledger: Arc<Ledger>,
+}
+
+impl ColdSettings {
+    /// Whether it is a directory.
+    pub fn is_local(&self) -> bool {
+        self.url.starts_with("file://")
+    }
 }
 
 impl ColdStore {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Fetcher, Wanted, count, runs, wanted};
+use super::{Fetcher, Keep, Loaded, Wanted, count, runs, wanted};
 use crate::address::{FrameRef, ObjectId, ShardNo};
 use crate::cache::frames::FrameKey;
 use crate::error::{Error, Kind, Result};
@@ -75,44 +75,59 @@ impl Fetcher {
     /// Reads `stretches`, whose caller has bounded them, as far as they can be read now.
     pub async fn ahead(&self, shard: ShardNo, stretches: &[Stretch]) -> Held {
         let mut held = Held::default();
+        let mut found = HashMap::new();
         let mut missing: Vec<Wanted> = Vec::new();
         for stretch in stretches {
             let all = 0..stretch.frames.len();
             let named = wanted(shard, stretch.object, stretch.offset, &stretch.frames, all);
             for wanted in named.unwrap_or_default() {
                 match self.inner.cache.get(&wanted.key) {
-                    Some(bytes) => drop(held.frames.insert(wanted.key, Ok(bytes))),
+                    Some(bytes) => drop(found.insert(wanted.key, bytes)),
                     None => missing.push(wanted),
                 }
             }
         }
-        count("memory", held.frames.len());
+        count("memory", found.len());
         missing.sort_unstable_by_key(|wanted| (wanted.key.object, wanted.key.offset));
         missing.dedup_by_key(|wanted| wanted.key);
         for of_object in missing.chunk_by(|a, b| a.key.object == b.key.object) {
             for run in runs(of_object) {
-                let keys: Vec<FrameKey> = run.wanted.iter().map(|w| w.key).collect();
                 let object = run.first().key.object;
-                match self.inner.load(run).await {
-                    Ok(loaded) => {
-                        let kept = loaded.iter().map(|(key, bytes)| (key, bytes));
-                        self.inner.cache.keep_in_free_room(kept);
-                        let loaded = loaded.into_iter().map(|(key, bytes)| (key, Ok(bytes)));
-                        held.frames.extend(loaded);
-                    }
-                    // Where there is a local file, one frame of it is damaged, and the store, which was asked for all of them, is away.
-                    Err(error)
-                        if *error.kind() == Kind::Unavailable
-                            && self.inner.local.path(shard, &object).is_none() =>
-                    {
-                        let error = Arc::new(error);
-                        let away = keys.into_iter().map(|key| (key, Err(Arc::clone(&error))));
-                        held.frames.extend(away);
-                    }
-                    Err(error) => tracing::debug!(%error, "read ahead in vain"),
+                let mut arrived = HashMap::new();
+                for (flight, keys) in self.board(run.wanted, &mut arrived, Keep::InFreeRoom) {
+                    self.take(&mut held, (shard, object), keys, flight.await);
                 }
+                found.extend(arrived);
             }
         }
+        let found = found.into_iter().map(|(key, bytes)| (key, Ok(bytes)));
+        held.frames.extend(found);
         held
+    }
+
+    /// Takes what a read gave of the frames `keys`.
+    fn take(
+        &self,
+        held: &mut Held,
+        (shard, object): (ShardNo, ObjectId),
+        keys: Vec<FrameKey>,
+        read: Result<Arc<Vec<Loaded>>, Arc<Error>>,
+    ) {
+        match read {
+            Ok(loaded) => {
+                let loaded = loaded.iter().filter(|(key, _)| keys.contains(key));
+                let loaded = loaded.map(|(key, bytes)| (*key, Ok(bytes.clone())));
+                held.frames.extend(loaded);
+            }
+            // Where there is a local file, one frame of it is damaged, and the store, which was asked for all of them, is away.
+            Err(error)
+                if *error.kind() == Kind::Unavailable
+                    && self.inner.local.path(shard, &object).is_none() =>
+            {
+                let away = keys.into_iter().map(|key| (key, Err(Arc::clone(&error))));
+                held.frames.extend(away);
+            }
+            Err(error) => tracing::debug!(%error, "read ahead in vain"),
+        }
     }
 }

@@ -8,10 +8,12 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::address::{Epoch, Position};
-use crate::cold::ColdSettings;
 use crate::cold::faults::{Fault, Faults, Operation};
+use crate::cold::{Caller, ColdSettings, Key};
+use crate::limits::FETCH_GAP_MAX;
 
 mod ahead;
+mod kept;
 
 const SHARD: ShardNo = ShardNo(1);
 const HEADER: u64 = 100;
@@ -19,7 +21,10 @@ const FRAMES: usize = 8;
 
 /// Local files as a test places them; those asked for are handed out in order, the last one for ever.
 #[derive(Default)]
-struct Files(Mutex<HashMap<(ShardNo, ObjectId), Vec<PathBuf>>>);
+struct Files(
+    Mutex<HashMap<(ShardNo, ObjectId), Vec<PathBuf>>>,
+    Mutex<HashMap<ObjectId, u64>>,
+);
 
 impl LocalFiles for Files {
     fn path(&self, shard: ShardNo, object: &ObjectId) -> Option<PathBuf> {
@@ -30,6 +35,10 @@ impl LocalFiles for Files {
         } else {
             paths.first().cloned()
         }
+    }
+
+    fn stored_bytes(&self, _: ShardNo, object: &ObjectId) -> Option<u64> {
+        self.1.lock().unwrap().get(object).copied()
     }
 }
 
@@ -43,12 +52,14 @@ struct Object {
 
 impl Object {
     fn new(first: u64, text: &str) -> Object {
+        let raw = |number| format!("{text}, frame {number}\r\n").repeat(number * 100 + 1);
+        Object::of(first, (0..FRAMES).map(|number| raw(number).into_bytes()))
+    }
+
+    fn of(first: u64, raws: impl Iterator<Item = Vec<u8>>) -> Object {
         let mut bytes = vec![0xEE; usize::try_from(HEADER).unwrap()];
-        let (mut frames, mut raws) = (Vec::new(), Vec::new());
-        for number in 0..FRAMES {
-            let raw = format!("{text}, frame {number}\r\n")
-                .repeat(number * 100 + 1)
-                .into_bytes();
+        let (mut frames, mut all) = (Vec::new(), Vec::new());
+        for raw in raws {
             let stored = zstd::bulk::compress(&raw, 3).unwrap();
             let size = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap();
             frames.push(FrameRef {
@@ -57,13 +68,13 @@ impl Object {
                 crc: crc32c::crc32c(&stored),
             });
             bytes.extend_from_slice(&stored);
-            raws.push(raw);
+            all.push(raw);
         }
         Object {
             id: ObjectId::segment(Epoch(1), Position(first)),
             bytes,
             frames,
-            raw: raws,
+            raw: all,
         }
     }
 
@@ -112,6 +123,8 @@ impl Bench {
 
     async fn put(&self, object: &Object) {
         let bytes = Bytes::from(object.bytes.clone());
+        let length = u64::try_from(bytes.len()).unwrap();
+        self.files.1.lock().unwrap().insert(object.id, length);
         self.store
             .put_new(&object.key(), bytes, Caller::Upload)
             .await

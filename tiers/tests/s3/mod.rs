@@ -18,7 +18,7 @@ pub(crate) fn store(endpoint: std::net::SocketAddr) -> ColdStore {
         access_key_id: Some(ACCESS_KEY.to_owned()),
         secret_access_key: Some(SECRET_KEY.to_owned()),
         allow_http: true,
-        mirror: None,
+        ..ColdSettings::default()
     };
     ColdStore::open(&settings).unwrap()
 }

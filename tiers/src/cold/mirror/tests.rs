@@ -70,6 +70,19 @@ impl Bench {
             .await
     }
 
+    /// All that comes of a range, and how it ends.
+    async fn stream(&self, first: u64) -> crate::Result<Vec<u8>> {
+        let range = 0..u64::try_from(MAIL.len()).unwrap();
+        let key = segment(first);
+        let begun = self.store.stream(&key, range, Caller::Read);
+        let mut pieces = begun.await?;
+        let mut all = Vec::new();
+        while let Some(piece) = pieces.next().await? {
+            all.extend_from_slice(&piece);
+        }
+        Ok(all)
+    }
+
     /// Takes the second store away, or brings it back.
     fn unmount_second(&self, away: bool) {
         let (there, gone) = ("second", "unmounted");
@@ -144,6 +157,23 @@ async fn a_read_goes_to_the_other_when_one_fails_hangs_breaks_off_or_lacks_it() 
     tokio::time::advance(Duration::from_secs(1)).await;
     assert_eq!(bench.read(1).await.unwrap(), MAIL);
     assert!(bench.store.away().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_read_begins_with_the_other_when_one_fails_and_says_when_it_breaks_off() {
+    let bench = Bench::new().await;
+    bench.put(1).await.unwrap();
+    assert_eq!(bench.stream(1).await.unwrap(), MAIL);
+    for fault in [Fault::Fail, Fault::NotFound] {
+        bench.faults.order(Operation::Get, fault, 1);
+        assert_eq!(bench.stream(1).await.unwrap(), MAIL, "{fault:?}");
+    }
+    for fault in [Fault::Truncate(5), Fault::Hold(5)] {
+        bench.faults.order(Operation::Get, fault, 1);
+        let error = bench.stream(1).await.unwrap_err();
+        assert_eq!(*error.kind(), Kind::Unavailable, "{fault:?}: {error}");
+    }
+    assert_eq!(bench.stream(1).await.unwrap(), MAIL);
 }
 
 #[tokio::test(start_paused = true)]
