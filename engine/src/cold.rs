@@ -34,11 +34,37 @@ pub fn policy(settings: &ColdSettings, role: Role) -> Result<Vec<Statement>> {
 /// # Errors
 /// `Unavailable` when it does not, or does not answer.
 pub(crate) async fn holds(cold: &ColdStore, shard: &Shard, caller: Caller) -> Result<()> {
-    if cold.is_claimed(shard.no, shard.epoch, caller).await? {
+    let claimant = cold.claimant(shard.no, shard.epoch, caller).await?;
+    if claimant == Some(shard.store) {
         return Ok(());
     }
-    let text = format!("{} does not hold this store now", cold.url());
+    let has = match claimant {
+        Some(_) => "holds another store, not this one,",
+        None => "does not hold this store",
+    };
+    let text = format!("{} {has} now", cold.url());
     Err(Error::new(Kind::Unavailable, text))
+}
+
+/// Whether all that is deleted in the store now is ours: each copy holds the shard, and nobody took it over.
+///
+/// # Errors
+/// `Unavailable` when one does not, or does not answer. `Conflict`: a later writer has the shard, which is down then.
+pub(crate) async fn is_ours(cold: &ColdStore, shard: &Shard, caller: Caller) -> Result<()> {
+    for copy in cold.each_copy() {
+        holds(&copy, shard, caller).await?;
+    }
+    not_taken_over(cold, shard, caller).await
+}
+
+async fn not_taken_over(cold: &ColdStore, shard: &Shard, caller: Caller) -> Result<()> {
+    let next = Epoch(shard.epoch.0.saturating_add(1));
+    if cold.is_claimed(shard.no, next, caller).await? {
+        let text = format!("a writer in epoch {} has taken the store over", next.0);
+        shard.set_down(text.clone());
+        return Err(Error::new(Kind::Conflict, text));
+    }
+    Ok(())
 }
 
 /// Looks for a later writer, then puts an object (with its digest) from a file.
@@ -52,12 +78,7 @@ pub(crate) async fn put(
     file: &Path,
     caller: Caller,
 ) -> Result<()> {
-    let next = Epoch(shard.epoch.0.saturating_add(1));
-    if cold.is_claimed(shard.no, next, caller).await? {
-        let text = format!("a writer in epoch {} has taken the store over", next.0);
-        shard.set_down(text.clone());
-        return Err(Error::new(Kind::Conflict, text));
-    }
+    not_taken_over(cold, shard, caller).await?;
     let key = Key::of(shard.no, &object);
     cold.put_file(&key, file, digest, caller).await?;
     Ok(())

@@ -216,6 +216,8 @@ pub const COMPACT_LOOK_SECONDS: u64 = 60;
 pub const DELETE_LOOK_SECONDS: u64 = 3_600;
 /// Rounds of one collection of garbage: what goes frees other things.
 pub const DELETE_PASSES_MAX: u32 = 8;
+/// Seconds that the deletion of a segment waits for the durable commit of the hot tier behind it.
+pub const DURABLE_WAIT_SECONDS: u64 = 30;
 /// Objects that may refuse to be deleted before a pass is given up.
 pub const DELETE_FAILURES_MAX: usize = 8;
 /// Seconds that the machine's clock may be behind the time of a shard before nothing is deleted by age any more.

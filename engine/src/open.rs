@@ -92,7 +92,7 @@ impl Engine {
             shard.shut();
         }
         // It ends with its next message; what it wrote and did not confirm is deleted at the next start.
-        drop(self.inner.turns.compacting.lock().await);
+        drop(self.inner.turns.compacting.take().await);
         let threads = std::mem::take(
             &mut *self
                 .inner

@@ -1,20 +1,46 @@
 //! Work of which only one is going on at a time, for all shards together.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use coldpost_tiers::address::ObjectId;
+use tokio::sync::OwnedMutexGuard;
+
+use crate::clock;
 
 /// See the module.
 #[derive(Default)]
 pub(crate) struct Turns {
     /// Held by who takes a snapshot.
-    pub(crate) snapshotting: Arc<tokio::sync::Mutex<()>>,
+    pub(crate) snapshotting: Turn,
     /// Held by who deletes objects.
     pub(crate) deleting: tokio::sync::Mutex<()>,
     /// Held by the compaction that is going on.
-    pub(crate) compacting: Arc<tokio::sync::Mutex<()>>,
+    pub(crate) compacting: Turn,
     /// Objects in which compaction left something, and when.
     pub(crate) uncompacted: Mutex<HashMap<ObjectId, Instant>>,
+}
+
+/// One of them, with when it began.
+#[derive(Default)]
+pub(crate) struct Turn {
+    held: Arc<tokio::sync::Mutex<()>>,
+    since: AtomicI64,
+}
+
+impl Turn {
+    /// Waits for it; it is over when what is given goes.
+    pub(crate) async fn take(&self) -> OwnedMutexGuard<()> {
+        let held = Arc::clone(&self.held).lock_owned().await;
+        self.since.store(clock::now_s(), Ordering::Release);
+        held
+    }
+
+    /// When the one that is going on began, or earlier: seconds since 1970.
+    pub(crate) fn ongoing_since(&self) -> Option<i64> {
+        let is_free = self.held.try_lock().is_ok();
+        (!is_free).then(|| self.since.load(Ordering::Acquire))
+    }
 }

@@ -146,9 +146,7 @@ async fn run(
     tell: &mut (dyn FnMut(&Report) + Send),
 ) -> Result<Option<(Vec<ObjectId>, Report)>> {
     // The thread has the turn: it may go on when who asked goes away.
-    let turn = Arc::clone(&engine.inner.turns.compacting)
-        .lock_owned()
-        .await;
+    let turn = engine.inner.turns.compacting.take().await;
     let (objects, pace) = match asked {
         Asked::ByHand(seen) => (gather::choose_now(engine, shard, true, seen)?, Pace::free()),
         Asked::ByTime => {

@@ -94,9 +94,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::snapshot_now`].
     pub(crate) async fn snapshot_shard(&self, no: ShardNo, report: Report<'_>) -> Result<Snapshot> {
-        let turn = Arc::clone(&self.inner.turns.snapshotting)
-            .lock_owned()
-            .await;
+        let turn = self.inner.turns.snapshotting.take().await;
         let shard = self.shard(no)?;
         self.room()?;
         self.uploads_run()?;

@@ -6,22 +6,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use coldpost_tiers::address::{BlobId, ObjectId, ObjectKind};
 use coldpost_tiers::cold::{Caller, Key};
-use coldpost_tiers::gc::{Known, Rules, Verdict, Why, mark};
+use coldpost_tiers::gc::{Known, Ongoing, Rules, Verdict, Why, mark};
 use coldpost_tiers::hot::row::{BlobRow, ObjectRow, ObjectState, Row};
 use coldpost_tiers::hot::{TableName, key};
 
 use super::{Progress, Wait, tick};
 use crate::clock;
+use crate::cold;
 use crate::error::{Error, Kind, Result};
+use crate::ids::Position;
 use crate::limits::{
     CLOCKS_APART_SECONDS, DELETE_FAILURES_MAX, DELETE_LOOK_SECONDS, DELETE_PASSES_MAX,
+    DURABLE_WAIT_SECONDS,
 };
 use crate::metrics;
-use crate::objects::{horizon, shard_time};
+use crate::objects::{horizon, object_row, shard_time};
 use crate::op::{Op, Outcome};
 use crate::open::Engine;
 use crate::shard::Shard;
@@ -124,12 +127,17 @@ impl Engine {
     }
 
     async fn delete_pass(&self, shard: &Arc<Shard>) -> Result<Deleted> {
+        clocks_agree(shard)?;
         let known = known(self, shard)?;
         let rules = self.rules(shard)?;
         let bytes: BTreeMap<ObjectId, u64> =
             known.iter().map(|k| (k.object, k.row.bytes)).collect();
         let verdicts = mark(&known, &rules);
         let packs = blobs_of(shard, &verdicts)?;
+        if verdicts.iter().any(|(_, v)| *v == Verdict::Delete) {
+            // Where nothing is, a DELETE succeeds too.
+            cold::is_ours(&self.inner.cold, shard, Caller::Collect).await?;
+        }
         let mut done = Deleted::default();
         let mut failed = Vec::new();
         for (object, verdict) in verdicts {
@@ -167,6 +175,9 @@ impl Engine {
         object: ObjectId,
         blobs: Option<&Vec<BlobId>>,
     ) -> Result<()> {
+        if object.kind == ObjectKind::Segment {
+            not_replayed(shard, object).await?;
+        }
         if let Some(path) = self.inner.local.sealed_path(shard.no, &object)
             && path.exists()
         {
@@ -193,19 +204,9 @@ impl Engine {
 
     fn rules(&self, shard: &Shard) -> Result<Rules> {
         let state = shard.hot.read()?;
-        let now = clock::now_s();
-        let shard_s = shard_time(&state)?;
-        if shard_s > now.saturating_add(CLOCKS_APART_SECONDS) {
-            let text = format!(
-                "the clock of this machine is {} s behind the time of shard {}: nothing is deleted by age until it is right",
-                shard_s - now,
-                shard.no.0
-            );
-            return Err(Error::new(Kind::Unavailable, text));
-        }
         let seconds = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
         Ok(Rules {
-            now,
+            now: clock::now_s(),
             horizon: horizon(&state)?,
             retention: seconds(self.settings().retention),
             grace: seconds(self.settings().grace),
@@ -213,11 +214,43 @@ impl Engine {
     }
 }
 
+/// # Errors
+/// `Unavailable` while the clock of this machine is behind the shard's time.
+fn clocks_agree(shard: &Shard) -> Result<()> {
+    let behind = shard_time(&shard.hot.read()?)?.saturating_sub(clock::now_s());
+    if behind <= CLOCKS_APART_SECONDS {
+        return Ok(());
+    }
+    let text = format!(
+        "the clock of this machine is {behind} s behind the time of shard {}: nothing is deleted by age until it has come there (if it is right now, it was ahead once)",
+        shard.no.0
+    );
+    Err(Error::new(Kind::Unavailable, text))
+}
+
+/// Waits until a kill can have no more of a segment read: the hot tier's file has all of it for good.
+async fn not_replayed(shard: &Shard, segment: ObjectId) -> Result<()> {
+    let row = object_row(&shard.hot.read()?, segment)?;
+    let last = row.map_or(Position(0), |row| row.last);
+    let begun = Instant::now();
+    while shard.hot_durable() < last {
+        if begun.elapsed() > Duration::from_secs(DURABLE_WAIT_SECONDS) {
+            let key = Key::of(shard.no, &segment);
+            let text = format!("{key} stays: the hot tier does not become durable");
+            return Err(Error::new(Kind::Unavailable, text));
+        }
+        tokio::time::sleep(tick() / 10).await;
+    }
+    Ok(())
+}
+
 /// All objects of a shard, and which of them are being worked on.
 fn known(engine: &Engine, shard: &Shard) -> Result<Vec<Known>> {
-    // Work that is going on has announced objects that nothing refers to yet.
-    let is_compacting = engine.inner.turns.compacting.try_lock().is_err();
-    let is_snapping = engine.inner.turns.snapshotting.try_lock().is_err();
+    let turns = &engine.inner.turns;
+    let ongoing = Ongoing {
+        compaction: turns.compacting.ongoing_since(),
+        snapshot: turns.snapshotting.ongoing_since(),
+    };
     let state = shard.hot.read()?;
     let mut known = Vec::new();
     state.walk(TableName::Objects, &[], &[], |k, value| {
@@ -230,17 +263,7 @@ fn known(engine: &Engine, shard: &Shard) -> Result<Vec<Known>> {
             && state
                 .look(TableName::Blobs, &key::blob(BlobId(object.id)), |_| ())?
                 .is_some();
-        let is_busy = is_delivered
-            || match object.kind {
-                ObjectKind::Block | ObjectKind::Pack | ObjectKind::Blob => is_compacting,
-                ObjectKind::Snapshot | ObjectKind::SnapshotRange => is_snapping,
-                _ => false,
-            };
-        known.push(Known {
-            object,
-            row,
-            is_busy,
-        });
+        known.push(Known::new(object, row, is_delivered, &ongoing));
         Ok(true)
     })?;
     Ok(known)
@@ -286,6 +309,9 @@ impl DeadObject {
             Why::Outlived => "it is older than cold.retention and not the newest snapshot",
             Why::BehindHorizon => {
                 "nothing refers to it, but no snapshot was taken since; coldpost snapshot now takes one"
+            }
+            Why::OlderSnapshot => {
+                "nothing refers to it but an older snapshot, which cold.retention keeps"
             }
         };
         match &self.verdict {

@@ -21,7 +21,7 @@ use super::key::Key;
 use super::ledger::{Ledger, Usage};
 use super::mirror::{Mirror, Side};
 use super::request::{Caller, Verb, collect, truncated};
-use crate::address::{Epoch, ShardNo};
+use crate::address::{Epoch, ShardNo, StoreId};
 use crate::error::{Error, Kind, Result};
 use crate::limits::{COLD_GET_MAX, UPLOAD_MEMORY};
 use crate::metrics;
@@ -289,9 +289,22 @@ impl ColdStore {
     /// # Errors
     /// `Unavailable`: away, or answers with something else.
     pub async fn is_claimed(&self, shard: ShardNo, epoch: Epoch, caller: Caller) -> Result<bool> {
+        Ok(self.claimant(shard, epoch, caller).await?.is_some())
+    }
+
+    /// The store that claimed an epoch of a shard, if one did.
+    ///
+    /// # Errors
+    /// As `is_claimed`.
+    pub async fn claimant(
+        &self,
+        shard: ShardNo,
+        epoch: Epoch,
+        caller: Caller,
+    ) -> Result<Option<StoreId>> {
         let key = Key::Epoch { shard, epoch };
         if self.head(&key, caller).await?.is_none() {
-            return Ok(false);
+            return Ok(None);
         }
         let bytes = match self.get(&key, caller).await {
             Err(e) if *e.kind() == Kind::NotFound => Bytes::new(),
@@ -299,7 +312,7 @@ impl ColdStore {
         };
         let name = key.to_string();
         match ObjectHeader::decode(&bytes, &name) {
-            Ok((header, _)) if header.key == name => Ok(true),
+            Ok((header, _)) if header.key == name => Ok(Some(header.store)),
             _ => Err(Error::new(
                 Kind::Unavailable,
                 format!(

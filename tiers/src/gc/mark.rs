@@ -17,6 +17,35 @@ pub struct Known {
     pub is_busy: bool,
 }
 
+/// Work that is going on, which has announced objects that nothing refers to yet: when it began, seconds since 1970.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ongoing {
+    /// A run of compaction.
+    pub compaction: Option<i64>,
+    /// A snapshot.
+    pub snapshot: Option<i64>,
+}
+
+/// Seconds by which an entry's time may seem to be before the work that sent it: both are cut to whole ones.
+const ROUNDED: i64 = 1;
+
+impl Known {
+    /// An object with its row; `is_delivered`: a blob that came with an entry, and is not in the store yet.
+    pub fn new(object: ObjectId, row: ObjectRow, is_delivered: bool, ongoing: &Ongoing) -> Known {
+        let began = match object.kind {
+            ObjectKind::Block | ObjectKind::Pack | ObjectKind::Blob => ongoing.compaction,
+            ObjectKind::Snapshot | ObjectKind::SnapshotRange => ongoing.snapshot,
+            _ => None,
+        };
+        let is_of_work = began.is_some_and(|began| row.times.made.saturating_add(ROUNDED) >= began);
+        Known {
+            object,
+            row,
+            is_busy: is_delivered || is_of_work,
+        }
+    }
+}
+
 /// By what is decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
@@ -39,8 +68,10 @@ pub enum Why {
     Unfinished,
     /// A snapshot that is older than `retention`.
     Outlived,
-    /// Nothing refers to it, but an older snapshot may.
+    /// Nothing refers to it, but the rows of that time are in no snapshot yet.
     BehindHorizon,
+    /// Nothing refers to it but an older snapshot.
+    OlderSnapshot,
 }
 
 /// What is next for an object.
@@ -98,7 +129,13 @@ fn verdict(known: &Known, rules: &Rules, newest: Option<Position>) -> Option<Ver
     let ends_behind = kind == ObjectKind::Segment && row.last > horizon;
     // A range is needed by its manifest alone.
     let died_behind = kind != ObjectKind::SnapshotRange && since > horizon;
+    let needed_until = match kind {
+        ObjectKind::Segment => since.max(row.last),
+        _ => since,
+    };
+    let is_in_newest = newest.is_some_and(|newest| newest >= needed_until);
     Some(match (died_behind || ends_behind, is_local) {
+        (true, _) if is_in_newest => Verdict::Kept(Why::OlderSnapshot),
         (true, _) => Verdict::Kept(Why::BehindHorizon),
         (false, true) => Verdict::Condemn(Why::Unfinished),
         (false, false) => Verdict::Condemn(Why::Unreferenced),
@@ -159,6 +196,49 @@ mod tests {
         assert_eq!(one(busy), None);
         let unshipped = known(ObjectKind::Segment, 1, |row| row.state = ObjectState::Local);
         assert_eq!(one(unshipped), None);
+    }
+
+    #[test]
+    fn work_that_goes_on_keeps_what_it_announced_and_nothing_older() {
+        let ongoing = Ongoing {
+            compaction: Some(900),
+            snapshot: None,
+        };
+        let of = |kind, made| {
+            let known = known(kind, 1, |row| row.times.made = made);
+            Known::new(known.object, known.row, false, &ongoing).is_busy
+        };
+        for (kind, made, busy) in [
+            (ObjectKind::Block, 900, true),
+            (ObjectKind::Pack, 899, true),
+            (ObjectKind::Blob, 898, false),
+            (ObjectKind::SnapshotRange, 900, false),
+        ] {
+            assert_eq!(of(kind, made), busy, "{kind:?} {made}");
+        }
+    }
+
+    #[test]
+    fn what_only_an_older_snapshot_needs_is_told_from_what_is_in_none() {
+        let snapshot = |last| {
+            known(ObjectKind::Snapshot, last, |row| {
+                row.last = Position(last);
+                row.count = Counted::Live(0);
+                row.times.stored = 950;
+            })
+        };
+        let dead = |since| {
+            known(ObjectKind::Block, since, |row| {
+                row.count = Counted::DeadSince(Position(since))
+            })
+        };
+        let all = [snapshot(50), snapshot(80), dead(70), dead(90)];
+        let whys = mark(&all, &RULES);
+        let expected = [
+            (all[2].object, Verdict::Kept(Why::OlderSnapshot)),
+            (all[3].object, Verdict::Kept(Why::BehindHorizon)),
+        ];
+        assert_eq!(whys, expected);
     }
 
     #[test]

@@ -2,4 +2,4 @@
 
 mod mark;
 
-pub use mark::{Known, Rules, Verdict, Why, mark};
+pub use mark::{Known, Ongoing, Rules, Verdict, Why, mark};

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use coldpost_tiers::address::{BlobId, ObjectId, ObjectKind};
-use coldpost_tiers::gc::{Known, Rules, Verdict, mark};
+use coldpost_tiers::gc::{Known, Ongoing, Rules, Verdict, mark};
 use coldpost_tiers::hot::row::ObjectState;
 
 use super::store::Away;
@@ -66,6 +66,11 @@ impl World<'_> {
     }
 
     fn decide(&self, compacts: bool, snaps: bool) -> VecDeque<Work> {
+        // As if they had begun before all that there is.
+        let ongoing = Ongoing {
+            compaction: compacts.then_some(0),
+            snapshot: snaps.then_some(0),
+        };
         let known: Vec<Known> = self
             .rows
             .objects()
@@ -74,17 +79,7 @@ impl World<'_> {
                 let is_delivered = object.kind == ObjectKind::Blob
                     && row.state == ObjectState::Local
                     && self.rows.blob(BlobId(object.id)).is_some();
-                let is_busy = is_delivered
-                    || match object.kind {
-                        ObjectKind::Block | ObjectKind::Pack | ObjectKind::Blob => compacts,
-                        ObjectKind::Snapshot | ObjectKind::SnapshotRange => snaps,
-                        _ => false,
-                    };
-                Known {
-                    object,
-                    row,
-                    is_busy,
-                }
+                Known::new(object, row, is_delivered, &ongoing)
             })
             .collect();
         let rules = Rules {

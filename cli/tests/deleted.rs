@@ -1,0 +1,134 @@
+//! What the collection of garbage looks at before it deletes: whose the store is, and whether a kill could still need it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use coldpost_testkit::place::files;
+use coldpost_testkit::{Daemon, Must, Options};
+
+const USER: &str = "ann@example.org";
+
+fn options() -> Options {
+    let options = Options::new(env!("CARGO_BIN_EXE_coldpost"));
+    let now = |options: Options, key| options.text("cold", key, "0s");
+    ["segment_age", "retention", "grace"]
+        .into_iter()
+        .fold(options, now)
+}
+
+fn run(daemon: &Daemon, words: &[&str]) -> Output {
+    let (first, rest) = words.split_first().must("a command");
+    daemon.command(first).args(rest).output().must("running it")
+}
+
+fn ok(daemon: &Daemon, words: &[&str]) -> String {
+    let done = run(daemon, words);
+    assert!(done.status.success(), "{words:?}: {done:?}");
+    String::from_utf8_lossy(&done.stdout).into_owned()
+}
+
+fn deliver(daemon: &Daemon, numbers: std::ops::Range<u64>) {
+    let mut lmtp = daemon.lmtp();
+    for number in numbers {
+        let mail = format!("Subject: {number}\r\n\r\nText.\r\n");
+        lmtp.deliver("a@example.org", USER, mail.as_bytes());
+    }
+}
+
+fn read_all(daemon: &Daemon) -> usize {
+    let mut imap = daemon.imap(USER);
+    imap.command("EXAMINE INBOX").ok();
+    imap.fetch("FETCH 1:* BODY.PEEK[]").len()
+}
+
+fn segments(cold: &Path) -> Vec<PathBuf> {
+    files(&cold.join("segments/0001"))
+}
+
+/// A store whose first segments nobody needs any more.
+fn with_garbage() -> Daemon {
+    let daemon = Daemon::start(options());
+    deliver(&daemon, 0..20);
+    ok(&daemon, &["compact"]);
+    ok(&daemon, &["snapshot", "now"]);
+    daemon
+}
+
+#[test]
+fn nothing_is_deleted_while_the_store_is_away_or_is_another_one() {
+    let other = with_garbage();
+    let daemon = with_garbage();
+    let cold = daemon.data_dir().join("cold");
+    let aside = daemon.data_dir().join("cold.aside");
+    let first = segments(&cold);
+    assert!(!first.is_empty());
+    fs::rename(&cold, &aside).must("moving the store away");
+    let copied = |from: &Path| {
+        let mut cp = std::process::Command::new("cp");
+        let status = cp.arg("-R").arg(from).arg(&cold).status();
+        assert!(status.must("copying a store").success());
+    };
+    let others = other.data_dir().join("cold");
+    for (what, says) in [
+        ("absent", "does not hold this store"),
+        ("empty", "does not hold this store"),
+        ("another", "holds another store"),
+    ] {
+        match what {
+            "empty" => fs::create_dir(&cold).must("an empty store"),
+            "another" => copied(&others),
+            _ => {}
+        }
+        let before = files(&cold);
+        let refused = run(&daemon, &["gc", "--apply"]);
+        let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(
+            !refused.status.success() && words.contains(says),
+            "{what}: {words}"
+        );
+        assert_eq!(files(&cold), before, "{what}");
+        if cold.exists() {
+            fs::remove_dir_all(&cold).must("removing it");
+        }
+    }
+    fs::rename(&aside, &cold).must("putting the store back");
+    ok(&daemon, &["gc", "--apply"]);
+    assert!(!segments(&cold).contains(&first[0]), "{first:?}");
+    assert_eq!(read_all(&daemon), 20);
+}
+
+#[test]
+fn a_kill_right_after_a_collection_leaves_a_store_that_starts() {
+    let mut daemon = Daemon::start(options());
+    for round in 0..5 {
+        deliver(&daemon, round * 10..round * 10 + 10);
+        for words in [&["compact"][..], &["snapshot", "now"], &["gc", "--apply"]] {
+            ok(&daemon, words);
+        }
+        daemon.kill();
+        daemon.restart();
+        let expected = usize::try_from(round * 10 + 10).must("few");
+        assert_eq!(read_all(&daemon), expected);
+    }
+}
+
+#[test]
+fn what_stays_is_told_why() {
+    let mut daemon = with_garbage();
+    daemon.stop();
+    daemon.reconfigure(|options| options.text("cold", "retention", "14d"));
+    daemon.restart();
+    // What dies behind the first snapshot waits for it to go, however many come after it.
+    deliver(&daemon, 20..30);
+    ok(&daemon, &["compact"]);
+    let said = ok(&daemon, &["gc"]);
+    assert!(said.contains("no snapshot was taken since"), "{said}");
+    ok(&daemon, &["snapshot", "now"]);
+    let said = ok(&daemon, &["gc"]);
+    let mut segments = said
+        .lines()
+        .filter(|line| line.starts_with("segments/0001/"));
+    let first = segments.next().must("a dead segment");
+    assert!(first.contains("but an older snapshot"), "{said}");
+}
