@@ -100,6 +100,10 @@ impl Engine {
         let shard = self.shard(no)?;
         self.room()?;
         self.uploads_run()?;
+        if self.upload_trouble().is_some() {
+            // Rows that are packed would wait for nothing where it is away still.
+            cold::holds(&self.inner.cold, &shard, Caller::Snapshot).await?;
+        }
         let (turn, packed) = self.pack_rows(&shard, turn, report).await?;
         let done = self.publish(&shard, &packed, report).await;
         clear(&*self.disk(), &shard.dir)?;
@@ -154,7 +158,7 @@ impl Engine {
         applied(&shard.change(Op::Snapshot(taken)).await?)
     }
 
-    /// Waits until upkeep has shipped what the rows refer to, however long the bucket takes.
+    /// Waits until upkeep has shipped what the rows refer to: for as long as the bucket takes, but not for one that takes nothing.
     async fn wait_for(
         &self,
         shard: &Shard,
@@ -194,8 +198,21 @@ impl Engine {
             };
             if stalled >= SNAPSHOT_STALLED_MS {
                 self.uploads_run()?;
+                self.uploads_succeed()?;
             }
             tokio::time::sleep(Duration::from_millis(UPKEEP_TICK_MS)).await;
+        }
+    }
+
+    fn uploads_succeed(&self) -> Result<()> {
+        match self.upload_trouble() {
+            Some((lasts, why)) if lasts >= Duration::from_millis(SNAPSHOT_STALLED_MS) => {
+                let text = format!(
+                    "the snapshot is given up, for the mail that it refers to cannot be uploaded: {why}"
+                );
+                Err(Error::new(Kind::Unavailable, text))
+            }
+            _ => Ok(()),
         }
     }
 
