@@ -159,7 +159,7 @@ impl Engine {
     }
 
     /// Waits until upkeep has shipped what the rows refer to: for as long as the bucket takes, but not for one that takes nothing.
-    async fn wait_for(
+    pub(super) async fn wait_for(
         &self,
         shard: &Shard,
         mut needed: Vec<ObjectId>,
@@ -172,8 +172,12 @@ impl Engine {
             let state = shard.hot.read()?;
             let mut left = Vec::new();
             for object in needed {
-                let row = object_row(&state, object)?;
-                if row.is_none_or(|row| row.state == ObjectState::Local) {
+                let is_waited_for = match object_row(&state, object)? {
+                    Some(row) => row.state == ObjectState::Local,
+                    // A segment gets its row with its upload at the latest. Without a file it is gone, and nothing refers to it.
+                    None => self.is_here(shard, object),
+                };
+                if is_waited_for {
                     left.push(object);
                 }
             }
@@ -199,6 +203,7 @@ impl Engine {
             if stalled >= SNAPSHOT_STALLED_MS {
                 self.uploads_run()?;
                 self.uploads_succeed()?;
+                self.all_here(shard, &needed)?;
             }
             tokio::time::sleep(Duration::from_millis(UPKEEP_TICK_MS)).await;
         }
@@ -214,6 +219,22 @@ impl Engine {
             }
             _ => Ok(()),
         }
+    }
+
+    fn is_here(&self, shard: &Shard, object: ObjectId) -> bool {
+        self.inner.local.path_of(shard.no, &object).is_some()
+    }
+
+    /// What is to be uploaded must be somewhere.
+    fn all_here(&self, shard: &Shard, needed: &[ObjectId]) -> Result<()> {
+        let Some(lost) = needed.iter().find(|o| !self.is_here(shard, **o)) else {
+            return Ok(());
+        };
+        let text = format!(
+            "the snapshot is given up: {} is not in the bucket and its file is not here; `coldpost verify` says whose mail is in it",
+            Key::of(shard.no, lost)
+        );
+        Err(Error::new(Kind::Corrupt, text))
     }
 
     async fn upload(&self, shard: &Shard, packed: &Packed, report: Report<'_>) -> Result<()> {
