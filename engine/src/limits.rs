@@ -162,7 +162,7 @@ pub const SNAPSHOT_EVERY_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 pub const SNAPSHOT_LOOK_MS: u64 = 60_000;
 /// Looks that are left out after a snapshot that failed.
 pub const SNAPSHOT_RETRY_LOOKS: u32 = 10;
-/// Milliseconds without an upload after which a snapshot that waits for some asks whether they were given up.
+/// Milliseconds without an upload after which a snapshot that waits for some ends when they were given up, or failed for as long.
 pub const SNAPSHOT_STALLED_MS: u64 = 30_000;
 /// Bytes of a copy that `verify` reads at once.
 pub const VERIFY_PIECE_MAX: u64 = 8 * 1024 * 1024;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
 use coldpost_tiers::cache::texts::TextsCache;
@@ -216,6 +217,13 @@ impl Engine {
             Some(upkeep) => upkeep.uploads_run(),
             None => Err(Error::new(Kind::Closed, "the store is shutting down")),
         }
+    }
+
+    /// For how long uploads have failed without one that did not, and why.
+    pub(crate) fn upload_trouble(&self) -> Option<(Duration, String)> {
+        let upkeep = self.inner.upkeep.lock();
+        let upkeep = upkeep.unwrap_or_else(PoisonError::into_inner);
+        upkeep.as_ref()?.upload_trouble()
     }
 
     pub(crate) fn settings(&self) -> &Settings {

@@ -184,6 +184,7 @@ impl Engine {
         }
         crate::upkeep::sweep_blobs(self)?;
         for shard in &self.inner.shards {
+            crate::compaction::sweep_parts(&*self.disk(), &shard.dir)?;
             crate::compaction::sweep_objects(&*self.disk(), &shard.dir, &shard.hot.read()?)?;
         }
         self.finish_changes().await?;

@@ -1,20 +1,57 @@
 //! Sources that are not on local disk come there whole: one object is a few large reads, its messages one by one would be thousands.
 //!
 //! Promises: a file has the name of the object only when it is the object, byte for byte; it is evicted like every other.
-//! A crash leaves: a file that ends in `.part`; the next run over the same object writes it anew.
+//! A crash leaves: a file that ends in `.part`; the next start removes it.
 
 use std::fs::File;
 use std::io::Write;
+use std::path::Path;
 
 use coldpost_tiers::address::ObjectId;
 use coldpost_tiers::cold::{Caller, Key};
-use coldpost_tiers::disk;
+use coldpost_tiers::disk::{self, Disk};
 use coldpost_tiers::hot::row::ObjectState;
+use coldpost_tiers::segment::parse_file_name;
 
 use super::step::Run;
 use crate::error::{Error, Kind, Result};
 use crate::limits::BRING_PIECE_MAX;
 use crate::objects::object_row;
+
+/// The ending of what is not whole yet.
+const PART: &str = "part";
+
+/// Removes what a kill left of objects on their way here. Before anything compacts; names that are not ours stay.
+///
+/// # Errors
+/// `Unavailable` when the disk cannot list.
+pub(crate) fn sweep_parts(disk: &dyn Disk, shard_dir: &Path) -> Result<()> {
+    for folder in ["journal", "blocks", "packs", "blobs"] {
+        let dir = shard_dir.join(folder);
+        let names = match disk.list(&dir) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+            names => names.map_err(|e| disk::failed("list", &dir, e))?,
+        };
+        for name in names.iter().filter(|name| is_part(folder, name)) {
+            let path = dir.join(name);
+            tracing::info!("{} did not come whole; it is deleted", path.display());
+            if let Err(e) = disk.remove(&path) {
+                tracing::warn!("{} stays: {e}", path.display());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_part(folder: &str, name: &str) -> bool {
+    let Some((stem, PART)) = name.rsplit_once('.') else {
+        return false;
+    };
+    match folder {
+        "journal" => parse_file_name(&format!("{stem}.seg")).is_some(),
+        _ => u128::from_str_radix(stem, 16).is_ok_and(|id| format!("{id:032x}") == stem),
+    }
+}
 
 impl Run<'_> {
     /// Brings what is not here. One that cannot be brought is read message by message, as far as that goes.
@@ -40,7 +77,7 @@ impl Run<'_> {
         if path.exists() {
             return Ok(());
         }
-        let part = path.with_extension("part");
+        let part = path.with_extension(PART);
         let failed = |e| disk::failed("write", &part, e);
         let mut file = File::create(&part).map_err(failed)?;
         let mut hasher = blake3::Hasher::new();
@@ -62,11 +99,29 @@ impl Run<'_> {
         };
         settled.map_err(failed)?;
         match is_whole {
-            true => Ok(()),
+            true => self.keep(object, &path),
             false => Err(Error::new(
                 Kind::Corrupt,
                 "the bucket has other bytes than were put there",
             )),
         }
     }
+
+    /// A file that came, unless its object was condemned or is gone meanwhile. Looked at when the file has its name: whoever condemns the
+    /// object after that removes it.
+    fn keep(&self, object: &ObjectId, path: &Path) -> Result<()> {
+        let row = object_row(&self.shard.hot.read()?, *object)?;
+        if row.is_some_and(|row| row.state == ObjectState::Stored) {
+            return Ok(());
+        }
+        match self.shard.disk.remove(path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(disk::failed("remove", path, e).into())
+            }
+            _ => Ok(()),
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,7 @@ use pace::Pace;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
+pub(crate) use bring::sweep_parts;
 pub(crate) use send::sweep_objects;
 
 use crate::error::{Error, Kind, Result};

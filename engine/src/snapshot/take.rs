@@ -98,6 +98,10 @@ impl Engine {
         let shard = self.shard(no)?;
         self.room()?;
         self.uploads_run()?;
+        if self.upload_trouble().is_some() {
+            // Rows that are packed would wait for nothing where it is away still.
+            cold::holds(&self.inner.cold, &shard, Caller::Snapshot).await?;
+        }
         let (turn, packed) = self.pack_rows(&shard, turn, report).await?;
         let done = self.publish(&shard, &packed, report).await;
         clear(&*self.disk(), &shard.dir)?;
@@ -152,8 +156,8 @@ impl Engine {
         applied(&shard.change(Op::Snapshot(taken)).await?)
     }
 
-    /// Waits until upkeep has shipped what the rows refer to, however long the bucket takes.
-    async fn wait_for(
+    /// Waits until upkeep has shipped what the rows refer to: for as long as the bucket takes, but not for one that takes nothing.
+    pub(super) async fn wait_for(
         &self,
         shard: &Shard,
         mut needed: Vec<ObjectId>,
@@ -166,8 +170,12 @@ impl Engine {
             let state = shard.hot.read()?;
             let mut left = Vec::new();
             for object in needed {
-                let row = object_row(&state, object)?;
-                if row.is_none_or(|row| row.state == ObjectState::Local) {
+                let is_waited_for = match object_row(&state, object)? {
+                    Some(row) => row.state == ObjectState::Local,
+                    // A segment gets its row with its upload at the latest. Without a file it is gone, and nothing refers to it.
+                    None => self.is_here(shard, object),
+                };
+                if is_waited_for {
                     left.push(object);
                 }
             }
@@ -192,9 +200,39 @@ impl Engine {
             };
             if stalled >= SNAPSHOT_STALLED_MS {
                 self.uploads_run()?;
+                self.uploads_succeed()?;
+                self.all_here(shard, &needed)?;
             }
             tokio::time::sleep(Duration::from_millis(UPKEEP_TICK_MS)).await;
         }
+    }
+
+    fn uploads_succeed(&self) -> Result<()> {
+        match self.upload_trouble() {
+            Some((lasts, why)) if lasts >= Duration::from_millis(SNAPSHOT_STALLED_MS) => {
+                let text = format!(
+                    "the snapshot is given up, for the mail that it refers to cannot be uploaded: {why}"
+                );
+                Err(Error::new(Kind::Unavailable, text))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn is_here(&self, shard: &Shard, object: ObjectId) -> bool {
+        self.inner.local.path_of(shard.no, &object).is_some()
+    }
+
+    /// What is to be uploaded must be somewhere.
+    fn all_here(&self, shard: &Shard, needed: &[ObjectId]) -> Result<()> {
+        let Some(lost) = needed.iter().find(|o| !self.is_here(shard, **o)) else {
+            return Ok(());
+        };
+        let text = format!(
+            "the snapshot is given up: {} is not in the bucket and its file is not here; `coldpost verify` says whose mail is in it",
+            Key::of(shard.no, lost)
+        );
+        Err(Error::new(Kind::Corrupt, text))
     }
 
     async fn upload(&self, shard: &Shard, packed: &Packed, report: Report<'_>) -> Result<()> {

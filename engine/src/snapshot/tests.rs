@@ -1,10 +1,14 @@
 //! A snapshot that breaks off anywhere leaves nothing in the bucket that nobody knows of.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::Bytes;
+use coldpost_testkit::dice::Dice;
 use coldpost_testkit::place;
+use coldpost_tiers::address::ObjectId;
 use coldpost_tiers::cold::Key;
 use coldpost_tiers::hot::{TableName, key};
 use futures::future::{Either, select};
@@ -14,8 +18,9 @@ use super::{Event, Stage};
 use crate::Engine;
 use crate::account::AccountName;
 use crate::apply::invariants;
+use crate::error::Kind;
 use crate::flags::Flags;
-use crate::ids::ShardNo;
+use crate::ids::{Epoch, Position, ShardNo};
 use crate::tests::settings;
 use crate::write::Append;
 
@@ -23,7 +28,7 @@ const SHARD: ShardNo = ShardNo(1);
 
 fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir).into_iter().flatten() {
+    for entry in fs::read_dir(dir).into_iter().flatten() {
         let path = entry.unwrap().path();
         match path.is_dir() {
             true => found.extend(files(&path)),
@@ -131,4 +136,64 @@ async fn what_a_snapshot_that_broke_off_left_in_the_bucket_is_known_and_the_next
     let again = Engine::open(settings(dir.path())).await.unwrap();
     assert_eq!(again.snapshots().unwrap(), listed);
     again.close().await;
+}
+
+/// It was waited for, for ever.
+#[tokio::test]
+async fn a_snapshot_ends_where_an_attachment_that_it_refers_to_is_nowhere() {
+    let dir = place::scratch("nowhere");
+    let engine = with_mail(dir.path()).await;
+    let (cold, aside) = (dir.path().join("cold"), dir.path().join("aside"));
+    fs::rename(&cold, &aside).unwrap();
+    let name = AccountName::normalise("ann@example.org").unwrap();
+    let account = engine.open_account(&name).await.unwrap();
+    let mut dice = Dice::new(7);
+    // Too large for an entry of the journal, however well it is packed.
+    let lines = (0..30_000).map(|_| {
+        format!(
+            "{:016x}{:016x}{:016x}\r\n",
+            dice.draw(),
+            dice.draw(),
+            dice.draw()
+        )
+    });
+    let text = format!("Subject: a\r\n\r\n{}", lines.collect::<String>());
+    let append = Append {
+        message: Bytes::from(text),
+        flags: Flags::default(),
+        internal_date: None,
+        email_id: None,
+    };
+    engine.append(account, "INBOX", vec![append]).await.unwrap();
+    engine.close().await;
+    fs::rename(&aside, &cold).unwrap();
+    let blobs = files(&dir.path().join("data/shards/0001/blobs"));
+    assert_eq!(blobs.len(), 1);
+    fs::remove_file(&blobs[0]).unwrap();
+    let engine = Engine::open(settings(dir.path())).await.unwrap();
+    tokio::time::pause();
+    let error = engine.snapshot_now(&mut |_| {}).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Corrupt, "{error}");
+    assert!(
+        error.to_string().contains("its file is not here"),
+        "{error}"
+    );
+    tokio::time::resume();
+    engine.close().await;
+}
+
+/// A collection may take an object, its row and its file, between the look at the files and the wait.
+#[tokio::test]
+async fn a_snapshot_does_not_wait_for_what_has_neither_a_row_nor_a_file() {
+    let dir = place::scratch("neither");
+    let engine = with_mail(dir.path()).await;
+    let shard = engine.shard(SHARD).unwrap();
+    tokio::time::pause();
+    let gone = vec![ObjectId::segment(Epoch(1), Position(9_000))];
+    let mut report = |_: Event| {};
+    let waiting = engine.wait_for(&shard, gone, &mut report);
+    let waited = tokio::time::timeout(Duration::from_secs(3_600), waiting).await;
+    waited.expect("it waits").unwrap();
+    tokio::time::resume();
+    engine.close().await;
 }

@@ -28,6 +28,7 @@ use coldpost_tiers::address::BlobId;
 use coldpost_tiers::cold::Finding;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::error::{Error, Kind};
 use crate::identity::{self, Claim};
@@ -82,7 +83,7 @@ pub(crate) struct Progress {
     /// What is wrong with the bucket's permissions and settings.
     pub(crate) findings: std::sync::Mutex<Vec<String>>,
     /// What waits, and why.
-    pub(crate) waits: std::sync::Mutex<BTreeMap<Wait, String>>,
+    pub(crate) waits: std::sync::Mutex<BTreeMap<Wait, Waiting>>,
     /// Why the bucket is not confirmed yet.
     pub(crate) unconfirmed: std::sync::Mutex<String>,
 }
@@ -90,14 +91,22 @@ pub(crate) struct Progress {
 /// What of upkeep can wait for something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Wait {
+    Upload,
     Snapshot(ShardNo),
     Compaction(ShardNo),
     Deletion,
 }
 
+/// Since when something waits, and why now.
+pub(crate) struct Waiting {
+    since: Instant,
+    why: String,
+}
+
 impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Wait::Upload => f.write_str("the upload of mail"),
             Wait::Snapshot(shard) => write!(f, "the snapshot of shard {}", shard.0),
             Wait::Compaction(shard) => write!(f, "the compaction of shard {}", shard.0),
             Wait::Deletion => write!(f, "the deletion of what nobody needs"),
@@ -112,17 +121,23 @@ impl Progress {
 
     /// How a turn of upkeep ended; a failure goes to the log as well.
     fn tell<T>(&self, what: Wait, ended: &crate::Result<T>) {
-        let mut waits = self.waits();
         match ended {
-            Ok(_) => waits.remove(&what),
+            Ok(_) => drop(self.waits().remove(&what)),
             Err(e) => {
                 tracing::warn!("{what} waits: {e}");
-                waits.insert(what, e.to_string())
+                self.waits_for(what, e.to_string());
             }
-        };
+        }
     }
 
-    fn waits(&self) -> std::sync::MutexGuard<'_, BTreeMap<Wait, String>> {
+    /// It waits, since now unless it did before.
+    fn waits_for(&self, what: Wait, why: String) {
+        let mut waits = self.waits();
+        let since = waits.get(&what).map_or_else(Instant::now, |w| w.since);
+        waits.insert(what, Waiting { since, why });
+    }
+
+    fn waits(&self) -> std::sync::MutexGuard<'_, BTreeMap<Wait, Waiting>> {
         self.waits
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -233,6 +248,13 @@ impl Upkeep {
         Err(Error::new(Kind::Unavailable, why))
     }
 
+    /// For how long uploads have failed without one that did not, and how the last one failed.
+    pub(crate) fn upload_trouble(&self) -> Option<(Duration, String)> {
+        let waits = self.progress.waits();
+        let waiting = waits.get(&Wait::Upload)?;
+        Some((waiting.since.elapsed(), waiting.why.clone()))
+    }
+
     /// Ends all tasks, in the middle of whatever they do.
     pub(crate) async fn stop(mut self) {
         self.tasks.shutdown().await;
@@ -249,7 +271,7 @@ impl Upkeep {
         let waits = p.waits();
         let waits = waits
             .iter()
-            .map(|(what, why)| format!("{what} waits: {why}"));
+            .map(|(what, waiting)| format!("{what} waits: {}", waiting.why));
         health.problems.extend(waits);
         if !p.is_confirmed() {
             health.problems.push(format!(

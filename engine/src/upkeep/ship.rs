@@ -14,8 +14,9 @@ use coldpost_tiers::hot::row::{BlobRow, ObjectState, Row};
 use coldpost_tiers::hot::{TableName, key};
 use coldpost_tiers::segment::{FileState, SealedSegment};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
-use super::{Notice, Progress, tick};
+use super::{Notice, Progress, Wait, tick};
 use crate::cold;
 use crate::error::{Error, Kind, Result};
 use crate::ids::{Position, ShardNo};
@@ -62,10 +63,15 @@ pub(super) async fn run(
             .waiting_uploads
             .store(u64::try_from(count).unwrap_or(0), Ordering::Relaxed);
         if let Some((shard, item)) = next(&waiting) {
-            match ship(&engine, &uploader, &mut done, shard, &item).await {
-                Ok(()) => forget(&mut waiting, shard, &item),
+            let shipped = ship(&engine, &progress, &uploader, &mut done, shard, &item).await;
+            match shipped {
+                Ok(()) => {
+                    progress.tell(Wait::Upload, &shipped);
+                    forget(&mut waiting, shard, &item);
+                }
                 Err(e) if e.kind() == Kind::Unavailable => {
                     tracing::warn!("{} is uploaded later: {e}", item.path.display());
+                    progress.waits_for(Wait::Upload, e.to_string());
                     tokio::time::sleep(tick() * 10).await;
                 }
                 // A damaged blob stops its shard: no segment goes before the blobs that it names.
@@ -86,6 +92,7 @@ pub(super) async fn run(
                 hear(&engine, &mut waiting, notice);
             }
         } else {
+            progress.tell(Wait::Upload, &Ok(()));
             match queue.recv().await {
                 Some(notice) => hear(&engine, &mut waiting, notice),
                 None => return,
@@ -192,6 +199,7 @@ fn unshipped(engine: &Engine, shard: ShardNo) -> Result<Vec<Item>> {
 /// Uploads one object, however long it takes, and tells the journal.
 async fn ship(
     engine: &Engine,
+    progress: &Progress,
     uploader: &Uploader,
     done: &mut mpsc::UnboundedReceiver<UploadEvent>,
     shard: ShardNo,
@@ -209,7 +217,17 @@ async fn ship(
         size,
     };
     uploader.push(upload)?;
-    match done.recv().await {
+    let event = loop {
+        match timeout(tick() * 10, done.recv()).await {
+            Ok(event) => break event,
+            // It tries again by itself, and says so in the log.
+            Err(_) => uploader
+                .trouble()
+                .into_iter()
+                .for_each(|why| progress.waits_for(Wait::Upload, why)),
+        }
+    };
+    match event {
         Some(UploadEvent::Stored(_)) => {}
         Some(UploadEvent::Fenced { epoch, .. }) => {
             let text = format!("a writer in epoch {} has taken the store over", epoch.0);

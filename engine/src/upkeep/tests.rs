@@ -6,6 +6,7 @@ use bytes::Bytes;
 use coldpost_testkit::place;
 
 use crate::account::AccountName;
+use crate::error::Kind;
 use crate::flags::{Flags, SystemFlags};
 use crate::open::Engine;
 use crate::tests::settings;
@@ -13,6 +14,8 @@ use crate::write::Append;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const MESSAGES: usize = 30;
+const LOOK: Duration = Duration::from_secs(1);
+const LOOKS_MAX: usize = 600;
 
 /// Requests by kind and caller, as far as they are known.
 fn requests(engine: &Engine) -> Vec<(&'static str, &'static str, u64)> {
@@ -60,6 +63,44 @@ async fn an_idle_hour_asks_the_object_store_nothing() {
         tokio::time::sleep(HOUR).await;
         assert_eq!(requests(&engine), after_the_cut, "hour {hour}");
     }
+    tokio::time::resume();
+    engine.close().await;
+}
+
+/// Until a report says so; upkeep looks every few seconds, and time is stepped.
+async fn reported(engine: &Engine, is_so: impl Fn(&[String]) -> bool) {
+    for _ in 0..LOOKS_MAX {
+        if is_so(&engine.health().problems) {
+            return;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    panic!("{:?}", engine.health().problems);
+}
+
+/// The directory was moved away while the daemon ran: the status said that all was well, and a snapshot waited for ever.
+#[tokio::test]
+async fn while_uploads_wait_the_status_says_why_and_a_snapshot_ends_with_that_instead_of_waiting() {
+    let dir = place::scratch("trouble");
+    let (cold, aside) = (dir.path().join("cold"), dir.path().join("aside"));
+    let engine = Engine::open(settings(dir.path())).await.unwrap();
+    let name = AccountName::normalise("ann@example.org").unwrap();
+    engine.open_account(&name).await.unwrap();
+    tokio::time::pause();
+    std::fs::rename(&cold, &aside).unwrap();
+    let waits = |problems: &[String]| {
+        let mut problems = problems.iter();
+        problems.any(|p| p.starts_with("the upload of mail waits: ") && p.contains("does not hold"))
+    };
+    for _ in 0..2 {
+        let error = engine.snapshot_now(&mut |_| {}).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Unavailable);
+        assert!(error.to_string().contains("does not hold"), "{error}");
+        assert!(waits(&engine.health().problems));
+    }
+    std::fs::rename(&aside, &cold).unwrap();
+    reported(&engine, |problems| problems.is_empty()).await;
+    engine.snapshot_now(&mut |_| {}).await.unwrap();
     tokio::time::resume();
     engine.close().await;
 }

@@ -20,6 +20,8 @@ pub(crate) enum Failure {
     Exists,
     /// The store refuses: asking again changes nothing until somebody changes permissions or settings.
     Refused(Cause),
+    /// It has fewer bytes of that object than it was asked for; who asks again may get them.
+    Short(Cause),
     /// Not now.
     Away(Cause),
 }
@@ -31,6 +33,8 @@ pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) struct Body {
     /// Bytes of the whole object, whatever was asked of it.
     pub(crate) object_bytes: u64,
+    /// Bytes that this answer has when it does not break off.
+    pub(crate) answer_bytes: u64,
     /// What was asked for, piece by piece.
     pub(crate) pieces: BoxStream<'static, Result<Bytes, Failure>>,
 }
@@ -166,7 +170,7 @@ impl fmt::Display for Failure {
         match self {
             Failure::Missing => f.write_str("it is not there"),
             Failure::Exists => f.write_str("it exists already"),
-            Failure::Refused(cause) | Failure::Away(cause) => cause.fmt(f),
+            Failure::Refused(cause) | Failure::Short(cause) | Failure::Away(cause) => cause.fmt(f),
         }
     }
 }
@@ -175,7 +179,9 @@ impl std::error::Error for Failure {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Failure::Missing | Failure::Exists => None,
-            Failure::Refused(cause) | Failure::Away(cause) => Some(cause.as_ref()),
+            Failure::Refused(cause) | Failure::Short(cause) | Failure::Away(cause) => {
+                Some(cause.as_ref())
+            }
         }
     }
 }

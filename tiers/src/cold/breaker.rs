@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::backend::Failure;
 use crate::metrics;
 
 /// Failures in a row that open it; no answer within the time counts twice.
@@ -80,6 +81,14 @@ impl Breaker {
         if state.probed.take().is_some() {
             metrics::COLD_AWAY.with_label_values(&[self.label]).set(0);
             tracing::info!(store = %self.url, object = name, "the object store answers again");
+        }
+    }
+
+    /// An attempt gave nothing that can be used: with an answer, or without.
+    pub(super) fn heard(&self, weight: Weight, name: &str, failure: &Failure) {
+        match failure {
+            Failure::Away(_) => self.failed(weight, name, failure),
+            _ => self.answered(name),
         }
     }
 

@@ -116,19 +116,20 @@ impl Bucket {
             .collect()
     }
 
-    /// Asks for bytes of an object; with the answer goes how many the whole object has.
+    /// Asks for bytes of an object; with the answer goes how many the whole object has, and how many the answer.
     async fn get(
         &self,
         name: &str,
         range: Option<Range<u64>>,
-    ) -> Result<(u64, GetResult), Failure> {
+    ) -> Result<(u64, u64, GetResult), Failure> {
         let options = GetOptions {
             range: range.map(GetRange::Bounded),
             ..GetOptions::default()
         };
         let answer = self.store.get_opts(&self.location(name), options).await;
         let answer = answer.map_err(failure)?;
-        Ok((answer.meta.size, answer))
+        let answer_bytes = answer.range.end.saturating_sub(answer.range.start);
+        Ok((answer.meta.size, answer_bytes, answer))
     }
 
     fn shown(&self, item: ObjectMeta) -> Shown {
@@ -181,7 +182,7 @@ impl Backend for Bucket {
     ) -> BoxFuture<'a, Result<Body, Failure>> {
         async move {
             let ranged = range.is_some();
-            let (object_bytes, answer) = self.get(name, range).await?;
+            let (object_bytes, answer_bytes, answer) = self.get(name, range).await?;
             // A range is small: one read of it, where a stream of a file would come in crumbs.
             let pieces = match ranged {
                 true => futures::stream::once(answer.bytes())
@@ -191,6 +192,7 @@ impl Backend for Bucket {
             };
             Ok(Body {
                 object_bytes,
+                answer_bytes,
                 pieces,
             })
         }
@@ -203,10 +205,11 @@ impl Backend for Bucket {
         range: Range<u64>,
     ) -> BoxFuture<'a, Result<Body, Failure>> {
         async move {
-            let (object_bytes, answer) = self.get(name, Some(range)).await?;
+            let (object_bytes, answer_bytes, answer) = self.get(name, Some(range)).await?;
             let pieces = answer.into_stream().map_err(failure).boxed();
             Ok(Body {
                 object_bytes,
+                answer_bytes,
                 pieces,
             })
         }
@@ -299,6 +302,13 @@ pub(crate) fn failure(error: object_store::Error) -> Failure {
         | E::NotSupported { .. }
         | E::InvalidPath { .. }
         | E::UnknownConfigurationKey { .. } => Failure::Refused(error.into()),
-        _ => Failure::Away(error.into()),
+        error if is_behind_end(&error) => Failure::Short(error.into()),
+        error => Failure::Away(error.into()),
     }
+}
+
+/// Whether it says that the object ends before what was asked for, where `object_store` has no kind for that: S3 says 416.
+fn is_behind_end(error: &object_store::Error) -> bool {
+    let words = error.to_string();
+    words.contains("status code: 416 ") || words.contains("Requested range was invalid")
 }

@@ -23,7 +23,7 @@ pub enum Fault {
     Fail,
     /// The answer comes late.
     Delay(Duration),
-    /// The answer stops after so many bytes (reads).
+    /// The answer breaks off after so many bytes (reads).
     Truncate(usize),
     /// The answer goes on after so many bytes when it is allowed to ([`Faults::go_on`]; reads).
     Hold(usize),
@@ -169,11 +169,10 @@ fn ordered(what: &str) -> Failure {
 
 /// The bytes of an answer under a fault.
 async fn spoil(body: Body, fault: Option<Fault>, held: Arc<Notify>) -> Result<Body, Failure> {
-    let (Some(Fault::Truncate(_) | Fault::Hold(_) | Fault::Flip(_)), object_bytes) =
-        (fault, body.object_bytes)
-    else {
+    let Some(Fault::Truncate(_) | Fault::Hold(_) | Fault::Flip(_)) = fault else {
         return Ok(body);
     };
+    let (object_bytes, answer_bytes) = (body.object_bytes, body.answer_bytes);
     let mut bytes: Vec<u8> = body
         .pieces
         .map_ok(|piece| piece.to_vec())
@@ -189,6 +188,7 @@ async fn spoil(body: Body, fault: Option<Fault>, held: Arc<Notify>) -> Result<Bo
             let pieces = [std::future::ready(Ok(bytes.into())).boxed(), rest.boxed()];
             return Ok(Body {
                 object_bytes,
+                answer_bytes,
                 pieces: futures::stream::iter(pieces).then(|piece| piece).boxed(),
             });
         }
@@ -198,6 +198,7 @@ async fn spoil(body: Body, fault: Option<Fault>, held: Arc<Notify>) -> Result<Bo
     }
     Ok(Body {
         object_bytes,
+        answer_bytes,
         pieces: futures::stream::once(std::future::ready(Ok(bytes.into()))).boxed(),
     })
 }

@@ -159,7 +159,7 @@ impl Mirror {
         match (said, second.ask(name, None, work(second)).await) {
             (_, Ok(done)) => Ok(done),
             (said @ Failure::Refused(_), Err(Failure::Missing)) => Err(said),
-            (said @ Failure::Away(_), Err(_)) => Err(said),
+            (said @ (Failure::Away(_) | Failure::Short(_)), Err(_)) => Err(said),
             (_, Err(failure)) => Err(failure),
         }
     }
@@ -360,9 +360,11 @@ async fn whole(
     let body = backend.read(name, range.clone()).await?;
     let Some(range) = range else { return Ok(body) };
     let object_bytes = body.object_bytes;
-    let bytes = collect(body, range.end.saturating_sub(range.start)).await?;
+    let answer_bytes = range.end.saturating_sub(range.start);
+    let bytes = collect(body, answer_bytes).await?;
     Ok(Body {
         object_bytes,
+        answer_bytes,
         pieces: futures::stream::iter([Ok(bytes)]).boxed(),
     })
 }

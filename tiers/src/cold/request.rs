@@ -83,14 +83,14 @@ impl ColdStore {
                 .with_label_values(&labels)
                 .observe(started.elapsed().as_secs_f64());
             let failure = match answer {
-                Err(failure @ Failure::Away(_)) => failure,
+                Err(failure @ (Failure::Away(_) | Failure::Short(_))) => failure,
                 answer => {
                     breaker.inspect(|breaker| breaker.answered(name));
                     return answer.inspect_err(|failure| self.count_error(verb, caller, failure));
                 }
             };
             self.count_error(verb, caller, &failure);
-            breaker.inspect(|breaker| breaker.failed(weight, name, &failure));
+            breaker.inspect(|breaker| breaker.heard(weight, name, &failure));
             let wait = between_attempts(number);
             let is_over = number >= patience.attempts || begun.elapsed() + wait >= patience.total;
             if is_over || guard.is_some_and(Breaker::is_open) {
@@ -106,6 +106,7 @@ impl ColdStore {
         let why = match failure {
             Failure::Missing | Failure::Exists => return,
             Failure::Refused(_) => "refused",
+            Failure::Short(_) => "short",
             Failure::Away(_) => "away",
         };
         metrics::COLD_ERRORS
@@ -128,7 +129,7 @@ impl ColdStore {
                 ),
                 cause,
             ),
-            Failure::Away(cause) => Error::with_source(
+            Failure::Short(cause) | Failure::Away(cause) => Error::with_source(
                 Kind::Unavailable,
                 format!("{url} cannot {what} `{name}` now"),
                 cause,
@@ -139,6 +140,7 @@ impl ColdStore {
 
 /// All pieces, which must be `length` bytes together.
 pub(super) async fn collect(mut body: Body, length: u64) -> Result<Bytes, Failure> {
+    let said = body.answer_bytes;
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     while let Some(piece) = body.pieces.try_next().await? {
@@ -161,7 +163,15 @@ pub(super) async fn collect(mut body: Body, length: u64) -> Result<Bytes, Failur
     };
     match u64::try_from(all.len()) {
         Ok(found) if found == length => Ok(all),
-        found => Err(truncated(found.unwrap_or(u64::MAX), length)),
+        found => Err(too_short(found.unwrap_or(u64::MAX), said, length)),
+    }
+}
+
+/// An answer with another length than was asked for: whole where it has what the store `said` it would have, broken off otherwise.
+pub(super) fn too_short(found: u64, said: u64, asked: u64) -> Failure {
+    match found == said && found < asked {
+        true => Failure::Short(format!("the object ends after {found} of {asked} bytes").into()),
+        false => truncated(found, asked),
     }
 }
 

@@ -14,7 +14,7 @@ use super::backend::{Body, Failure};
 use super::breaker::Weight;
 use super::key::Key;
 use super::patience::Patience;
-use super::request::{Caller, Verb, slow, truncated};
+use super::request::{Caller, Verb, slow, too_short};
 use super::store::ColdStore;
 use crate::error::Result;
 
@@ -82,7 +82,11 @@ impl Pieces {
                 return Ok(Some(piece));
             }
             Ok(Ok(None)) => (
-                truncated(self.asked - self.missing, self.asked),
+                too_short(
+                    self.asked - self.missing,
+                    self.body.answer_bytes,
+                    self.asked,
+                ),
                 Weight::Failed,
             ),
             Ok(Err(failure)) => (failure, Weight::Failed),
@@ -95,7 +99,7 @@ impl Pieces {
         let store = &self.store;
         store.count_error(Verb::Get, self.caller, &failure);
         if let Some(breaker) = &store.inner.breaker {
-            breaker.failed(weight, &self.name, &failure);
+            breaker.heard(weight, &self.name, &failure);
         }
         store.error(failure, "read", &self.name)
     }

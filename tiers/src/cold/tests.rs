@@ -174,6 +174,37 @@ async fn a_short_answer_is_asked_for_again_and_then_said() {
     assert_eq!(*error.kind(), Kind::Unavailable);
 }
 
+/// One body that was cut short made the store count as away, for all who read something else.
+#[tokio::test(start_paused = true)]
+async fn an_object_that_was_cut_short_is_asked_for_again_and_does_not_make_the_store_away() {
+    let scratch = TempDir::new().unwrap();
+    let (store, faults) = store(&scratch);
+    store.put_new(&KEY, MAIL, Caller::Upload).await.unwrap();
+    let object = scratch.path().join("cold").join(KEY.to_string());
+    fs::write(object, &MAIL[..5]).unwrap();
+    faults.take_calls();
+    for range in [2..8, 8..14] {
+        for _ in 0..3 {
+            let error = store.get_range(&KEY, range.clone(), Caller::Read).await;
+            assert_eq!(*error.unwrap_err().kind(), Kind::Unavailable);
+            assert!(faults.take_calls().len() > 1, "it is tried again");
+            assert_eq!(store.away(), Vec::<String>::new(), "{range:?}");
+        }
+    }
+    for _ in 0..5 {
+        let mut pieces = store.stream(&KEY, 2..8, Caller::Read).await.unwrap();
+        assert_eq!(pieces.next().await.unwrap().unwrap(), "sea");
+        let error = pieces.next().await.unwrap_err();
+        assert!(error.to_string().contains("3 of 6"), "{error}");
+        assert_eq!(store.away(), Vec::<String>::new());
+    }
+    // One that breaks off says nothing about what the store has.
+    faults.order(Operation::Get, Fault::Truncate(1), 4);
+    let error = store.get_range(&KEY, 2..5, Caller::Read).await;
+    assert_eq!(*error.unwrap_err().kind(), Kind::Unavailable);
+    assert_eq!(store.away().len(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_bucket_that_is_not_there_is_no_missing_object() {
     let scratch = TempDir::new().unwrap();
@@ -254,9 +285,11 @@ impl Backend for Overwriter {
             Some(_) => last.slice(9..14),
             None => last,
         };
+        let answer_bytes = u64::try_from(bytes.len()).unwrap();
         let pieces = futures::stream::iter([Ok(bytes)]).boxed();
         ready(Ok(Body {
             object_bytes: 16,
+            answer_bytes,
             pieces,
         }))
         .boxed()

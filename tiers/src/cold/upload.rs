@@ -94,6 +94,8 @@ struct Waiting {
     upload: Upload,
     not_before: Instant,
     failures: u32,
+    /// How its last attempt failed.
+    trouble: Option<String>,
 }
 
 impl Uploader {
@@ -136,6 +138,7 @@ impl Uploader {
                 upload,
                 not_before: Instant::now(),
                 failures: 0,
+                trouble: None,
             });
             state.count();
             self.shared.wake.notify_one();
@@ -146,6 +149,12 @@ impl Uploader {
     /// Uploads that wait or run.
     pub fn waiting(&self) -> usize {
         self.shared.state().known.len()
+    }
+
+    /// Why an upload that failed waits for its next attempt; `None` while none does.
+    pub fn trouble(&self) -> Option<String> {
+        let state = self.shared.state();
+        state.waiting.iter().find_map(|w| w.trouble.clone())
     }
 
     /// Stops in the middle of whatever it does: an object is there or not, never half.
@@ -227,6 +236,7 @@ impl Shared {
             tracing::warn!(%key, failures = waiting.failures, %error, "an upload failed and is tried again");
         }
         waiting.not_before = Instant::now() + wait;
+        waiting.trouble = Some(error.to_string());
         let mut state = self.state();
         if state.fenced.contains(&waiting.upload.shard) {
             return;
