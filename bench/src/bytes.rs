@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: &Bytes) {
 fn measure(binary: &Path, mails: &[Vec<u8>], accounts: usize) -> Kept {
     let user = |number: usize| format!("u{}@example.org", number * accounts / mails.len());
     eprintln!("{accounts} accounts");
-    let dovecot = Dovecot::start(&Kind::Mdbox);
+    let dovecot = Dovecot::start(&Kind::MdboxWhole);
     let mut lmtp = dovecot.lmtp();
     for (number, mail) in mails.iter().enumerate() {
         lmtp.deliver("sender@example.org", &user(number), mail);

@@ -27,8 +27,10 @@ const START_WITHIN: Duration = Duration::from_secs(30);
 pub enum Kind {
     /// Maildir, every write synced.
     Maildir,
-    /// mdbox with zstd, every write synced.
+    /// mdbox with zstd, attachments in files of their own, every write synced.
     Mdbox,
+    /// mdbox with zstd and nothing else, every write synced.
+    MdboxWhole,
     /// Another IMAP server, asked as the user with `password`; LMTP is relayed to `lmtp`.
     Imapc {
         /// Where its IMAP is.
@@ -190,6 +192,9 @@ fn store(kind: &Kind, base: &str) -> String {
         Kind::Mdbox => format!(
             "{own}mail_location = mdbox:{base}/mail/%u\nmail_plugins = zlib\nmail_attachment_dir = {base}/mail/attachments\n\
              mail_attachment_min_size = 64k\nplugin {{\n  zlib_save = zstd\n  zlib_save_level = 3\n}}\n"
+        ),
+        Kind::MdboxWhole => format!(
+            "{own}mail_location = mdbox:{base}/mail/%u\nmail_plugins = zlib\nplugin {{\n  zlib_save = zstd\n  zlib_save_level = 3\n}}\n"
         ),
         Kind::Imapc {
             imap,

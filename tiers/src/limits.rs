@@ -12,8 +12,10 @@ pub const HOT_OVERLAY_MAX: u64 = 256 * 1024 * 1024;
 pub const HOT_COMPACT_MIN: u64 = 1024 * 1024;
 /// Bytes of a hot tier's file above which a stop does not take the time to make it smaller.
 pub const HOT_COMPACT_MAX: u64 = 512 * 1024 * 1024;
-/// A hot tier's file is made smaller when one part in so many of it is not used.
-pub const HOT_WASTE_SHARE: u64 = 5;
+/// A hot tier's file is made smaller when one part in so many of it holds no rows.
+pub const HOT_WASTE_SHARE: u64 = 6;
+/// Bytes of redb's cache while it is written anew.
+pub const HOT_DENSE_CACHE: usize = 8 * 1024 * 1024;
 /// Rounds of making it smaller: redb moves some of the pages in each.
 pub const HOT_COMPACT_ROUNDS: u32 = 16;
 /// Raw bytes of a row.

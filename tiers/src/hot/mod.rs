@@ -5,6 +5,7 @@
 
 #[cfg(feature = "faults")]
 mod backend;
+mod dense;
 pub mod digest;
 mod guard;
 pub mod key;

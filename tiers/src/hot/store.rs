@@ -9,20 +9,16 @@ use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use redb::{
-    Database, Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table,
-    WriteTransaction,
-};
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, Table, WriteTransaction};
 
 use rustix::fs::{Advice, fadvise};
 
+use super::dense;
 use super::guard::{Guard, OBJECT, Scan};
 use super::schema::TableName;
 use super::snapshot::{Snapshot, bounds, slices};
 use crate::error::{Error, Kind, Result};
-use crate::limits::{
-    HOT_AHEAD_MAX, HOT_COMPACT_MAX, HOT_COMPACT_MIN, HOT_COMPACT_ROUNDS, HOT_WASTE_SHARE,
-};
+use crate::limits::HOT_AHEAD_MAX;
 
 /// Whether a commit is fsynced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +35,8 @@ const OPENED: &str = "it was opened a line above";
 /// A shard's hot tier.
 pub struct HotTier {
     /// There until it is dropped.
-    db: Option<Database>,
-    guard: Guard,
+    pub(super) db: Option<Database>,
+    pub(super) guard: Guard,
 }
 
 type WriteTable<'t> = Table<'t, &'static [u8], &'static [u8]>;
@@ -49,7 +45,7 @@ type WriteTable<'t> = Table<'t, &'static [u8], &'static [u8]>;
 pub struct Batch<'t> {
     txn: &'t WriteTransaction,
     tables: [OnceCell<WriteTable<'t>>; TableName::ALL.len()],
-    guard: Guard,
+    pub(super) guard: Guard,
 }
 
 /// Tells the kernel that the file will be read: after a start of the machine the first listing would wait for it page by page.
@@ -97,6 +93,8 @@ impl HotTier {
     /// # Errors
     /// `Unavailable` when the disk refuses; `Corrupt` when redb does not recognise the file (the caller rebuilds it from the journal).
     pub fn open(path: &Path, cache: usize) -> Result<HotTier> {
+        // What a kill left of a stop.
+        let _ = std::fs::remove_file(dense::file(path));
         ask_ahead(path);
         let mut builder = Database::builder();
         builder.set_cache_size(cache);
@@ -163,7 +161,7 @@ impl HotTier {
         guard.run("its file", || db.check_integrity())
     }
 
-    fn db(&self) -> &Database {
+    pub(super) fn db(&self) -> &Database {
         self.db.as_ref().expect(THERE)
     }
 
@@ -220,57 +218,6 @@ impl HotTier {
                 Err(error)
             }
         }
-    }
-}
-
-impl HotTier {
-    /// Closes it, and before that gives the disk back what its file has too much, where that is worth it and is done soon. Whether it did.
-    ///
-    /// # Errors
-    /// `Unavailable` when the disk refuses; the file is whole all the same.
-    pub fn close(mut self, path: &Path) -> Result<bool> {
-        let length = std::fs::metadata(path).map_or(0, |meta| meta.len());
-        if !(HOT_COMPACT_MIN..=HOT_COMPACT_MAX).contains(&length) {
-            return Ok(false);
-        }
-        let used = self.used_bytes()?;
-        if used.saturating_mul(HOT_WASTE_SHARE) >= length.saturating_mul(HOT_WASTE_SHARE - 1) {
-            return Ok(false);
-        }
-        let Some(db) = self.db.as_mut() else {
-            return Ok(false);
-        };
-        for _ in 0..HOT_COMPACT_ROUNDS {
-            let compacted = self.guard.run("compacting it", || {
-                db.compact().map_err(|e| match e {
-                    redb::CompactionError::Storage(e) => redb::Error::from(e),
-                    other => redb::Error::Io(std::io::Error::other(other)),
-                })
-            })?;
-            if !compacted {
-                break;
-            }
-        }
-        Ok(true)
-    }
-
-    /// Bytes that its rows take, pages that are not full included.
-    fn used_bytes(&self) -> Result<u64> {
-        let read = self.guard.run("begin", || self.db().begin_read())?;
-        let mut used = 0;
-        for table in TableName::ALL {
-            used += self.guard.run("its size", || {
-                let stats = read
-                    .open_table(table.definition())
-                    .map_err(redb::Error::from)?
-                    .stats()
-                    .map_err(redb::Error::from)?;
-                Ok::<_, redb::Error>(
-                    stats.stored_bytes() + stats.metadata_bytes() + stats.fragmented_bytes(),
-                )
-            })?;
-        }
-        Ok(used)
     }
 }
 
