@@ -82,6 +82,7 @@ fn local_files(daemon: &Daemon, dir: &str) -> usize {
 fn evicting(options: Options) -> Options {
     options
         .text("hot", "local_bodies", "0")
+        .text("cold", "cache", "0")
         .text("journal", "segment_size", "1MiB")
 }
 

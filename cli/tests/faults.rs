@@ -27,11 +27,12 @@ fn start(weed: &SeaweedFs, proxy: &FaultProxy, prefix: &str) -> Daemon {
     Daemon::start(quick(options))
 }
 
-/// Everything leaves local disk as soon as it may.
+/// Everything leaves local disk as soon as it may, and what is read does not come there.
 fn quick(options: Options) -> Options {
     options
         .text("hot", "local_bodies", "0")
         .text("hot", "frames", "1MiB")
+        .text("cold", "cache", "0")
         .text("journal", "segment_size", "1MiB")
 }
 

@@ -63,6 +63,7 @@ fn without_a_file_everything_has_its_default() {
         segment_size = "8MiB"
 
         [cold]
+        cache = "10GiB"
         retention = "14d"
         grace = "1d"
         segment_age = "30d"

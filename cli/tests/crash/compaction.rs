@@ -58,7 +58,7 @@ fn nothing_unknown(daemon: &Daemon) {
     let end: serde_json::Value =
         serde_json::from_str(said.lines().last().must("a line")).must("JSON");
     assert_eq!(
-        (&end["unknown"], &end["missing"]),
+        (&end["unknown"], &end["damaged"]),
         (&0.into(), &0.into()),
         "{said}"
     );
