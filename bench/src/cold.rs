@@ -128,6 +128,9 @@ fn cold(daemon: &mut Daemon) -> (Imap, Requests) {
             }
         }
     }
+    for file in files(&daemon.data_dir().join("cache")) {
+        std::fs::remove_file(&file).must("emptying the disk cache");
+    }
     daemon.restart();
     let mut imap = daemon.imap(USER);
     imap.command("SELECT INBOX").ok();
@@ -229,7 +232,7 @@ fn table(figures: &[Figures], mails: &[Vec<u8>], arguments: &Cold) -> String {
         ),
     };
     let mut text = format!(
-        "{}; {} messages of one account ({:.1} MiB as they came), SeaweedFS on the same machine{delay}; {} runs, medians. Coldpost: compacted, no local copies, the daemon just \
+        "{}; {} messages of one account ({:.1} MiB as they came), SeaweedFS on the same machine{delay}; {} runs, medians. Coldpost: compacted, no local copies, the disk cache empty, the daemon just \
         started before each row; all bodies by one FETCH, time and percentiles as an IMAP client sees them. One object for each mail: compressed by zstd, level 3; GETs by a bare client, over \
         connections that it keeps, no mail server around them.\n\n\
         | | | requests | bytes of objects, MiB | seconds | p50 of a mail | p99 |\n| --- | --- | --- | --- | --- | --- | --- |\n",
