@@ -43,6 +43,6 @@ pub(crate) fn horizon(state: &Snapshot) -> Result<Position> {
 /// # Errors
 /// Of the disk, or `Corrupt`.
 pub(crate) fn shard_time(state: &Snapshot) -> Result<i64> {
-    let ms = Fold::load(state)?.applied.time_ms;
+    let ms = Fold::applied(state)?.time_ms;
     Ok(i64::try_from(ms / 1000).unwrap_or(i64::MAX))
 }

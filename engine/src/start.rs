@@ -172,7 +172,7 @@ impl Engine {
     async fn settle(&self) -> Result<()> {
         let segment_size = self.settings().segment_size;
         for shard in &self.inner.shards {
-            let kept = crate::apply::Fold::load(&shard.hot.read()?)?.applied;
+            let kept = crate::apply::Fold::applied(&shard.hot.read()?)?;
             if kept.level < LEVEL || kept.segment_size != segment_size {
                 shard
                     .change(Op::Level {

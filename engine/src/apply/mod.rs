@@ -136,6 +136,23 @@ impl Fold {
     /// # Errors
     /// Of the disk, or `Corrupt`.
     pub fn load(state: &coldpost_tiers::hot::Snapshot) -> Result<Fold> {
+        let applied = Fold::applied(state)?;
+        let fork = state
+            .get(TableName::Meta, FORK)?
+            .and_then(|v| v.first_chunk::<8>().copied());
+        let window = Window::load(state)?;
+        Ok(Fold {
+            applied,
+            window,
+            fork: Position(fork.map_or(0, u64::from_be_bytes)),
+        })
+    }
+
+    /// How far the rows came, for who needs no more: one row, where the whole fold is hundreds of thousands.
+    ///
+    /// # Errors
+    /// As [`Fold::load`].
+    pub fn applied(state: &coldpost_tiers::hot::Snapshot) -> Result<Applied> {
         let applied = match state.get(TableName::Meta, APPLIED)? {
             Some(value) => Applied::decode("meta", &value)?,
             None => Applied::default(),
@@ -147,15 +164,7 @@ impl Fold {
             );
             return Err(Error::new(coldpost_tiers::Kind::Invalid, text));
         }
-        let fork = state
-            .get(TableName::Meta, FORK)?
-            .and_then(|v| v.first_chunk::<8>().copied());
-        let window = Window::load(state)?;
-        Ok(Fold {
-            applied,
-            window,
-            fork: Position(fork.map_or(0, u64::from_be_bytes)),
-        })
+        Ok(applied)
     }
 
     /// Writes how far the fold came; once a batch.

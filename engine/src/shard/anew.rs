@@ -322,7 +322,7 @@ fn fill(
     loader.finish()?;
     let state = hot.read()?;
     let whose = state.get(TableName::Meta, STORE)?;
-    let applied = Fold::load(&state)?.applied;
+    let applied = Fold::applied(&state)?;
     let moment = &manifest.moment;
     let said = (moment.position, moment.chain, moment.hash);
     let is_ours = whose == Some(identity_of(settings.lineage))

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use coldpost_tiers::disk::Disk;
+use coldpost_tiers::hot::row::Applied;
 use coldpost_tiers::hot::{CommitKind, HotTier, Snapshot, TableName};
 use coldpost_tiers::segment::{Lineage, SegmentReader};
 use tokio::sync::Semaphore;
@@ -221,7 +222,7 @@ fn hot_tier(settings: &OpenShard) -> Result<(HotTier, Fold)> {
             })?,
         }
         let fold = Fold::load(&state)?;
-        continues(&*settings.disk, &settings.dir, &fold)?;
+        continues(&*settings.disk, &settings.dir, &fold.applied)?;
         Ok((hot, fold))
     };
     match (settings.open_hot)(&path, settings.cache)
@@ -327,15 +328,14 @@ pub(crate) fn is_foreign(
         }
         _ => {}
     }
-    match continues(disk, dir, &Fold::load(state)?) {
+    match continues(disk, dir, &Fold::applied(state)?) {
         Err(e) if e.kind() == Kind::Corrupt => Ok(Some(e)),
         other => other.map(|()| None),
     }
 }
 
 /// The hot tier's last entry must be the journal's at that position, where that is still on local disk.
-fn continues(disk: &dyn Disk, dir: &Path, fold: &Fold) -> Result<()> {
-    let applied = &fold.applied;
+fn continues(disk: &dyn Disk, dir: &Path, applied: &Applied) -> Result<()> {
     let dir = dir.join("journal");
     let files = local_segments(disk, &dir)?;
     let holds = |f: &&crate::journal::embedded::LocalSegment| f.first == applied.segment_first;

@@ -1,11 +1,14 @@
-//! What upkeep asks of the object store while nothing happens, in stepped time.
+//! Upkeep over time: what it asks of the object store while nothing happens, what it says while something is in its way.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use coldpost_testkit::place;
+use coldpost_tiers::hot::{CommitKind, HotTier};
 
 use crate::account::AccountName;
+use crate::apply::Fold;
+use crate::clock;
 use crate::error::Kind;
 use crate::flags::{Flags, SystemFlags};
 use crate::open::Engine;
@@ -102,5 +105,36 @@ async fn while_uploads_wait_the_status_says_why_and_a_snapshot_ends_with_that_in
     reported(&engine, |problems| problems.is_empty()).await;
     engine.snapshot_now(&mut |_| {}).await.unwrap();
     tokio::time::resume();
+    engine.close().await;
+}
+
+/// A start with a clock that was a year ahead gave a year to all that was written then. What is stated must not be sooner than what is done.
+#[tokio::test]
+async fn after_a_clock_that_was_ahead_nothing_is_deleted_and_no_date_is_stated_before_it_is_reached()
+ {
+    const YEAR: i64 = 365 * 86_400;
+    let dir = place::scratch("ahead");
+    let engine = Engine::open(settings(dir.path())).await.unwrap();
+    let name = AccountName::normalise("ann@example.org").unwrap();
+    engine.open_account(&name).await.unwrap();
+    let sooner = engine.gone_by(true);
+    assert!(sooner < clock::now_s() + YEAR);
+    engine.delete_now().await.unwrap();
+    engine.close().await;
+
+    let hot = HotTier::open(&dir.path().join("data/shards/0001/hot.redb"), 1 << 20).unwrap();
+    let mut fold = Fold::load(&hot.read().unwrap()).unwrap();
+    fold.applied.time_ms += u64::try_from(YEAR).unwrap() * 1_000;
+    hot.write(CommitKind::Durable, |batch| fold.save(batch))
+        .unwrap();
+    drop(hot);
+
+    let engine = Engine::open(settings(dir.path())).await.unwrap();
+    let stated = engine.gone_by(true);
+    assert!(stated >= sooner + YEAR, "{stated}");
+    let refused = engine.delete_now().await.unwrap_err();
+    assert!(refused.to_string().contains("clock"), "{refused}");
+    // What would go is said all the same.
+    engine.garbage().unwrap();
     engine.close().await;
 }

@@ -166,8 +166,8 @@ pub(super) async fn subject(
 
 /// The last entry in it, if it can be read.
 fn last(hot: &HotTier) -> Option<Position> {
-    let fold = Fold::load(&hot.read().ok()?).ok()?;
-    Some(fold.applied.position)
+    let applied = Fold::applied(&hot.read().ok()?).ok()?;
+    Some(applied.position)
 }
 
 /// A hot tier that opens, if it is that of this shard's journal, as the start asks.
