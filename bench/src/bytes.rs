@@ -11,7 +11,7 @@ use coldpost_testkit::tool::{DOVECOT, NPM, TAR};
 use coldpost_testkit::{Daemon, Must, Options, have};
 
 use crate::page::{machine, mib, number, whole};
-use crate::{Bytes, binary, mails, operator, page};
+use crate::{Bytes, binary, mails, page};
 
 /// Accounts among whom the corpus is spread, in runs of neighbours.
 const ACCOUNTS: [usize; 2] = [1, 60];
@@ -82,7 +82,7 @@ fn measure(binary: &Path, mails: &[Vec<u8>], accounts: usize) -> Kept {
         &["snapshot", "now"],
         &["gc", "--apply"],
     ] {
-        operator::command(&daemon, words);
+        daemon.ok(words);
     }
     Kept {
         accounts,

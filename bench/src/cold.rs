@@ -17,7 +17,7 @@ use coldpost_testkit::{Daemon, Must, Options, have};
 
 use self::objects::{Moved, Objects};
 use crate::measure::{Took, median};
-use crate::operator::{self, Requests};
+use crate::operator::Requests;
 use crate::page::{machine, number, whole};
 use crate::{Cold, binary, mails, page};
 
@@ -107,7 +107,7 @@ fn store(daemon: &Daemon, mails: &[Vec<u8>]) -> Figures {
     for mail in mails {
         lmtp.deliver("sender@example.org", USER, mail);
     }
-    operator::command(daemon, &["compact"]);
+    daemon.ok(&["compact"]);
     figures(OURS, STORED, begun.elapsed(), &Requests::of(daemon), vec![])
 }
 
@@ -120,14 +120,7 @@ fn put(objects: &Objects, mails: &[Vec<u8>]) -> Figures {
 /// A daemon that was just started and has nothing of the mail on its disk.
 fn cold(daemon: &mut Daemon) -> (Imap, Requests) {
     daemon.stop();
-    let shard = daemon.data_dir().join("shards/0001");
-    for dir in ["blocks", "packs", "blobs", "journal"] {
-        for file in files(&shard.join(dir)) {
-            if file.extension().is_none_or(|kind| kind == "seg") {
-                std::fs::remove_file(&file).must("removing a local copy");
-            }
-        }
-    }
+    daemon.remove_local_mail();
     for file in files(&daemon.data_dir().join("cache")) {
         std::fs::remove_file(&file).must("emptying the disk cache");
     }

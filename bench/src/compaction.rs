@@ -81,7 +81,7 @@ impl Base {
         let mut daemon = Daemon::start(Beside::Nothing.options(binary, &data));
         let raw = load::deliver(&daemon, mails, messages);
         // Ends the open segment, and waits until the store has all.
-        operator::command(&daemon, &["snapshot", "now"]);
+        daemon.ok(&["snapshot", "now"]);
         daemon.stop();
         let segments = files(&data.join("shards/0001/journal"));
         let bytes = |path: &std::path::PathBuf| path.metadata().must("a segment").len();

@@ -10,17 +10,6 @@ use coldpost_testkit::{Daemon, Must, http, wait};
 /// Between two looks whether a command is to be ended.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Runs a command of the binary to its end.
-///
-/// # Panics
-/// When it fails.
-pub(crate) fn command(daemon: &Daemon, words: &[&str]) {
-    let (first, rest) = words.split_first().must("a command");
-    let mut command = daemon.command(first);
-    let output = command.args(rest).output().must("running a command");
-    assert!(output.status.success(), "coldpost {words:?}: {output:?}");
-}
-
 /// Runs commands in turns until it is told to stop, which breaks off the one that runs.
 ///
 /// # Panics

@@ -3,8 +3,8 @@
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use coldpost_testkit::corpus::dense as mail;
 use coldpost_testkit::fault_proxy::{FaultProxy, Mode};
+use coldpost_testkit::made_mail::dense as mail;
 use coldpost_testkit::process::forget_ours;
 use coldpost_testkit::seaweedfs::{ACCESS_KEY, BUCKET, Identity, SECRET_KEY, SeaweedFs};
 use coldpost_testkit::tool::WEED;

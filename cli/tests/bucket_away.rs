@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use coldpost_testkit::corpus::dense as mail;
+use coldpost_testkit::made_mail::dense as mail;
 use coldpost_testkit::seaweedfs::SeaweedFs;
 use coldpost_testkit::tool::WEED;
 use coldpost_testkit::{Daemon, Must, Options, have, wait};

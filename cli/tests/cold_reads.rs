@@ -5,15 +5,14 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use coldpost_testkit::dice::Dice;
 use coldpost_testkit::fault_proxy::{FaultProxy, Mode};
 use coldpost_testkit::imap::Imap;
+use coldpost_testkit::made_mail::{attachment, dense, drawn, with_parts};
 use coldpost_testkit::place::files;
 use coldpost_testkit::seaweedfs::SeaweedFs;
 use coldpost_testkit::tool::WEED;
-use coldpost_testkit::{Daemon, Must, Options, corpus, have, http, wait};
+use coldpost_testkit::{Daemon, Must, Options, have, http, wait};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_coldpost");
 const ANN: &str = "ann@example.org";
@@ -31,41 +30,26 @@ fn options(weed: &SeaweedFs) -> Options {
         .text("mail", "attachment_threshold", "16KiB")
 }
 
+/// A part that nobody else has.
+fn part(seed: u64, kib: u64) -> String {
+    attachment(&drawn(&mut Dice::new(seed), kib << 10), 76)
+}
+
 /// Text of about `kib` KiB, of which half is left when it is compressed.
 fn text(number: u64, kib: u64) -> String {
-    let pieces = (0..kib.div_ceil(35)).map(|piece| corpus::dense(number * 1_000 + piece));
+    let pieces = (0..kib.div_ceil(35)).map(|piece| dense(number * 1_000 + piece));
     pieces
         .map(|piece| String::from_utf8(piece).must("ASCII"))
         .collect()
 }
 
-/// A part that nobody else has.
-fn attachment(seed: u64, kib: u64) -> String {
-    let mut dice = Dice::new(seed);
-    let bytes: Vec<u8> = (0..kib * 128)
-        .flat_map(|_| dice.draw().to_le_bytes())
-        .collect();
-    let encoded = STANDARD.encode(bytes);
-    let lines = encoded.as_bytes().chunks(76).map(String::from_utf8_lossy);
-    let lines: Vec<_> = lines.collect();
-    format!(
-        "--b\r\nContent-Type: application/pdf\r\nContent-Transfer-Encoding: base64\r\n\r\n{}\r\n",
-        lines.join("\r\n")
-    )
-}
-
-fn mail(number: u64, text: &str, attachments: &[String]) -> Vec<u8> {
-    format!(
-        "Subject: {number}\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
-         --b\r\nContent-Type: text/plain\r\n\r\n{text}\r\n{}--b--\r\n",
-        attachments.concat()
-    )
-    .into_bytes()
+fn mail(number: u64, text: &str, parts: &[String]) -> Vec<u8> {
+    with_parts(&number.to_string(), text, parts)
 }
 
 /// The message of a download with this number: 70 KB of it stored, half of that in a pack.
 fn of_many(number: u64) -> Vec<u8> {
-    mail(number, &text(number, 70), &[attachment(number, 32)])
+    mail(number, &text(number, 70), &[part(number, 32)])
 }
 
 fn deliver(daemon: &Daemon, to: &str, mails: impl Iterator<Item = Vec<u8>>) {
@@ -77,8 +61,7 @@ fn deliver(daemon: &Daemon, to: &str, mails: impl Iterator<Item = Vec<u8>>) {
 
 /// Compacts, and waits until the bucket alone has it.
 fn compact(daemon: &Daemon) {
-    let done = daemon.command("compact").output().must("compacting");
-    assert!(done.status.success(), "{done:?}");
+    daemon.ok(&["compact"]);
     wait::until("upload and eviction", EVICTED, || {
         let is_none = |name: &str| daemon.metric(name) == Some(0.0);
         is_none("coldpost_uploads_waiting") && is_none("coldpost_local_bytes")
@@ -198,10 +181,10 @@ fn a_cold_body_is_one_request_and_one_for_each_of_its_blobs_however_long_and_how
     let options = weed.cold(options(&weed), proxy.addr(), "reads");
     let mut daemon = Daemon::start(options);
     let short = mail(1, &text(1, 35), &[]);
-    let two = mail(2, &text(2, 35), &[attachment(1, 32), attachment(2, 200)]);
-    let long = mail(3, &text(3, 12 << 10), &[attachment(3, 10 << 10)]);
+    let two = mail(2, &text(2, 35), &[part(1, 32), part(2, 200)]);
+    let long = mail(3, &text(3, 12 << 10), &[part(3, 10 << 10)]);
     // Others lie between them.
-    let other = |n| mail(n, &text(100 + n, 700), &[attachment(100 + n, 2 << 10)]);
+    let other = |n| mail(n, &text(100 + n, 700), &[part(100 + n, 2 << 10)]);
     let mails = [short, other(4), two, other(5), long];
     deliver(&daemon, ANN, mails.iter().cloned());
     compact(&daemon);

@@ -3,36 +3,23 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use coldpost_testkit::dice::Dice;
 use coldpost_testkit::imap::Imap;
+use coldpost_testkit::made_mail::{attachment, dense, drawn, with_parts};
 use coldpost_testkit::place::files;
 use coldpost_testkit::tool::{self, NPM, TAR, ZSTD};
-use coldpost_testkit::{Daemon, Must, Options, corpus, have, odd_mail, wait};
+use coldpost_testkit::{Daemon, Must, Options, corpus, have, odd_mail};
 use serde_json::Value;
 
 /// What clients ask of a message: the whole, its parts, ranges that begin and end anywhere.
 const ITEMS: &str = "(UID INTERNALDATE RFC822.SIZE BODY.PEEK[] BODY.PEEK[HEADER] BODY.PEEK[1] BODY.PEEK[2]<7.3000> \
                      BODY.PEEK[TEXT]<1000.70000> BODY.PEEK[1.2] BODY.PEEK[2.1] BODY.PEEK[1.MIME])";
 
-/// Time in which a few segments reach a directory.
-const SHIPPED: Duration = Duration::from_secs(60);
-
 fn options() -> Options {
     Options::new(env!("CARGO_BIN_EXE_coldpost"))
         .text("mail", "attachment_threshold", "1KiB")
         .text("hot", "frames", "1MiB")
-}
-
-fn compact(daemon: &Daemon) -> Value {
-    let said = daemon.command("compact").arg("--json").output();
-    let said = said.must("coldpost compact");
-    let text = String::from_utf8_lossy(&said.stdout).into_owned();
-    assert!(said.status.success(), "{text}");
-    serde_json::from_str(text.lines().last().must("a line")).must("JSON")
 }
 
 /// An answer to FETCH, kept small.
@@ -85,31 +72,6 @@ fn answers(imap: &mut Imap, mailbox: &str) -> Vec<Answer> {
     answers
 }
 
-/// Takes away what the bucket has as well.
-fn forget_local_mail(daemon: &Daemon) {
-    let shard = daemon.data_dir().join("shards/0001");
-    for dir in ["blocks", "packs", "blobs", "journal"] {
-        for file in files(&shard.join(dir)) {
-            if file.extension().is_none_or(|kind| kind == "seg") {
-                std::fs::remove_file(&file).must("removing a local copy");
-            }
-        }
-    }
-}
-
-/// Waits until nothing waits for the bucket any more.
-fn shipped(daemon: &Daemon) {
-    let is_shipped = || {
-        let said = daemon.command("status").arg("--json").output();
-        let said = said.must("coldpost status");
-        let status: Value = serde_json::from_slice(&said.stdout).must("JSON");
-        let figures = status["figures"].as_array().must("figures");
-        let waiting = figures.iter().find(|f| f[0] == "uploads waiting");
-        waiting.is_some_and(|f| f[1] == "0")
-    };
-    wait::until("everything is in the bucket", SHIPPED, is_shipped);
-}
-
 #[test]
 fn oddly_encoded_mail_answers_as_before_from_blocks_and_blobs_in_the_bucket_alone() {
     let cases = if tool::long() { 100_000 } else { 5_000 };
@@ -142,7 +104,7 @@ fn oddly_encoded_mail_answers_as_before_from_blocks_and_blobs_in_the_bucket_alon
         all
     };
     let before = look(&daemon);
-    let done = compact(&daemon);
+    let done = daemon.json(&["compact"]);
     assert_eq!(done["left"], 0, "{done}");
     // All that are there: every one that was looked at, and no fewer than came in and stayed.
     assert_eq!(done["moved"], done["messages"], "{done}");
@@ -154,9 +116,9 @@ fn oddly_encoded_mail_answers_as_before_from_blocks_and_blobs_in_the_bucket_alon
     );
     assert!(done["merged"].as_u64() > Some(cases as u64 / 20), "{done}");
     same(&look(&daemon), &before, "from local files");
-    shipped(&daemon);
+    daemon.wait_until_shipped();
     daemon.stop();
-    forget_local_mail(&daemon);
+    daemon.remove_local_mail();
     daemon.restart();
     same(&look(&daemon), &before, "from the bucket");
     let verified = daemon.command("verify").output().must("coldpost verify");
@@ -165,21 +127,10 @@ fn oddly_encoded_mail_answers_as_before_from_blocks_and_blobs_in_the_bucket_alon
 
 /// Two dense texts and an attachment that nobody else has.
 fn large(number: u64) -> Vec<u8> {
-    let texts = [2 * number, 2 * number + 1].map(corpus::dense);
+    let texts = [2 * number, 2 * number + 1].map(dense);
     let texts = texts.map(|text| String::from_utf8(text).must("ASCII"));
-    let mut dice = Dice::new(number);
-    let attachment: Vec<u8> = (0..4_000).flat_map(|_| dice.draw().to_le_bytes()).collect();
-    let encoded = STANDARD.encode(attachment);
-    let lines = encoded.as_bytes().chunks(76).map(String::from_utf8_lossy);
-    let lines: Vec<_> = lines.collect();
-    format!(
-        "Subject: {number}\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
-         --b\r\nContent-Type: text/plain\r\n\r\n{}\r\n--b\r\nContent-Type: application/pdf\r\n\
-         Content-Transfer-Encoding: base64\r\n\r\n{}\r\n--b--\r\n",
-        texts.concat(),
-        lines.join("\r\n")
-    )
-    .into_bytes()
+    let part = attachment(&drawn(&mut Dice::new(number), 32_000), 76);
+    with_parts(&number.to_string(), &texts.concat(), &[part])
 }
 
 #[test]
@@ -190,7 +141,7 @@ fn a_run_of_several_blocks_and_packs_moves_every_message() {
     for number in 0..messages {
         lmtp.deliver("a@example.org", "ann@example.org", &large(number));
     }
-    let done = compact(&daemon);
+    let done = daemon.json(&["compact"]);
     let figures = ["messages", "moved", "left", "attachments"];
     let expected = [messages, messages, 0, messages].map(Value::from);
     assert_eq!(figures.map(|name| done[name].clone()), expected, "{done}");
@@ -218,7 +169,7 @@ fn zstd_reads_the_mail_out_of_a_block() {
     for (_, mail) in corpus::spam_assassin().iter().step_by(300) {
         lmtp.deliver("a@example.org", "ann@example.org", &corpus::crlf(mail));
     }
-    compact(&daemon);
+    daemon.json(&["compact"]);
     let blocks = files(&daemon.data_dir().join("cold/blocks"));
     assert_eq!(blocks.len(), 1, "{blocks:?}");
     let read = std::process::Command::new("zstd")
@@ -257,8 +208,8 @@ fn what_is_delivered_while_it_runs_and_after_it_is_there_and_a_second_run_finds_
     }
     let end = running.wait_with_output().must("its end");
     assert!(end.status.success(), "{end:?}");
-    compact(&daemon);
-    let again = compact(&daemon);
+    daemon.json(&["compact"]);
+    let again = daemon.json(&["compact"]);
     assert_eq!(
         (&again["messages"], &again["bytes"]),
         (&0.into(), &0.into())
@@ -288,7 +239,7 @@ fn a_damaged_block_costs_the_messages_that_stand_in_the_damage_and_verify_names_
     for (_, mail) in &mails {
         lmtp.deliver("a@example.org", "ann@example.org", &corpus::crlf(mail));
     }
-    compact(&daemon);
+    daemon.json(&["compact"]);
     let whole = daemon.command("verify").output().must("coldpost verify");
     assert!(whole.status.success(), "{whole:?}");
     // The bucket's copy is the same file.

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Output;
 
 use coldpost_testkit::place::files;
 use coldpost_testkit::{Daemon, Must, Options};
@@ -15,17 +14,6 @@ fn options() -> Options {
     ["segment_age", "retention", "grace"]
         .into_iter()
         .fold(options, now)
-}
-
-fn run(daemon: &Daemon, words: &[&str]) -> Output {
-    let (first, rest) = words.split_first().must("a command");
-    daemon.command(first).args(rest).output().must("running it")
-}
-
-fn ok(daemon: &Daemon, words: &[&str]) -> String {
-    let done = run(daemon, words);
-    assert!(done.status.success(), "{words:?}: {done:?}");
-    String::from_utf8_lossy(&done.stdout).into_owned()
 }
 
 fn deliver(daemon: &Daemon, numbers: std::ops::Range<u64>) {
@@ -50,8 +38,8 @@ fn segments(cold: &Path) -> Vec<PathBuf> {
 fn with_garbage() -> Daemon {
     let daemon = Daemon::start(options());
     deliver(&daemon, 0..20);
-    ok(&daemon, &["compact"]);
-    ok(&daemon, &["snapshot", "now"]);
+    daemon.ok(&["compact"]);
+    daemon.ok(&["snapshot", "now"]);
     daemon
 }
 
@@ -81,7 +69,7 @@ fn nothing_is_deleted_while_the_store_is_away_or_is_another_one() {
             _ => {}
         }
         let before = files(&cold);
-        let refused = run(&daemon, &["gc", "--apply"]);
+        let refused = daemon.run(&["gc", "--apply"]);
         let words = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert!(
             !refused.status.success() && words.contains(says),
@@ -93,7 +81,7 @@ fn nothing_is_deleted_while_the_store_is_away_or_is_another_one() {
         }
     }
     fs::rename(&aside, &cold).must("putting the store back");
-    ok(&daemon, &["gc", "--apply"]);
+    daemon.ok(&["gc", "--apply"]);
     assert!(!segments(&cold).contains(&first[0]), "{first:?}");
     assert_eq!(read_all(&daemon), 20);
 }
@@ -104,7 +92,7 @@ fn a_kill_right_after_a_collection_leaves_a_store_that_starts() {
     for round in 0..5 {
         deliver(&daemon, round * 10..round * 10 + 10);
         for words in [&["compact"][..], &["snapshot", "now"], &["gc", "--apply"]] {
-            ok(&daemon, words);
+            daemon.ok(words);
         }
         daemon.kill();
         daemon.restart();
@@ -121,11 +109,11 @@ fn what_stays_is_told_why() {
     daemon.restart();
     // What dies behind the first snapshot waits for it to go, however many come after it.
     deliver(&daemon, 20..30);
-    ok(&daemon, &["compact"]);
-    let said = ok(&daemon, &["gc"]);
+    daemon.ok(&["compact"]);
+    let said = daemon.ok(&["gc"]);
     assert!(said.contains("no snapshot was taken since"), "{said}");
-    ok(&daemon, &["snapshot", "now"]);
-    let said = ok(&daemon, &["gc"]);
+    daemon.ok(&["snapshot", "now"]);
+    let said = daemon.ok(&["gc"]);
     let mut segments = said
         .lines()
         .filter(|line| line.starts_with("segments/0001/"));

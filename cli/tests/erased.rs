@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use coldpost_testkit::dice::Dice;
+use coldpost_testkit::made_mail::attached;
 use coldpost_testkit::place::files;
 use coldpost_testkit::tool::{NPM, TAR};
 use coldpost_testkit::{Daemon, Must, Options, corpus, have, wait};
@@ -30,36 +29,18 @@ fn options() -> Options {
         .fold(options, |options, key| options.text("cold", key, "0s"))
 }
 
-fn run(daemon: &Daemon, words: &[&str]) -> String {
-    let (first, rest) = words.split_first().must("a command");
-    let done = daemon.command(first).args(rest).output().must("running it");
-    assert!(done.status.success(), "{words:?}: {done:?}");
-    String::from_utf8_lossy(&done.stdout).into_owned()
-}
-
 /// Compaction, a snapshot behind it, deletion; again, for what the first round freed.
 fn collect(daemon: &Daemon) {
     for _ in 0..2 {
-        run(daemon, &["compact"]);
-        run(daemon, &["snapshot", "now"]);
-        run(daemon, &["gc", "--apply"]);
+        daemon.ok(&["compact"]);
+        daemon.ok(&["snapshot", "now"]);
+        daemon.ok(&["gc", "--apply"]);
     }
 }
 
-fn message(to: &str, text: &str, attachment: &[u8]) -> Vec<u8> {
-    let encoded = STANDARD.encode(attachment);
-    let lines: Vec<&str> = encoded
-        .as_bytes()
-        .chunks(76)
-        .map(|line| std::str::from_utf8(line).must("ASCII"))
-        .collect();
-    format!(
-        "From: a@example.org\r\nTo: {to}\r\nSubject: {text}\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
-         --b\r\nContent-Type: text/plain\r\n\r\n{text}\r\n--b\r\nContent-Type: application/pdf\r\n\
-         Content-Transfer-Encoding: base64\r\n\r\n{}\r\n--b--\r\n",
-        lines.join("\r\n")
-    )
-    .into_bytes()
+fn message(to: &str, text: &str, bytes: &[u8]) -> Vec<u8> {
+    let head = format!("From: a@example.org\r\nTo: {to}\r\n").into_bytes();
+    [head, attached(text, bytes)].concat()
 }
 
 /// Whether an object holds something: as it is, in a frame at any place in it, or, of a range of a snapshot, in a packed row.
@@ -146,10 +127,7 @@ fn erased_mail_is_in_no_object_and_a_shared_attachment_stays_for_the_others() {
             "a block and a snapshot, or a pack: {found:?}"
         );
     }
-    let said = run(
-        &daemon,
-        &["account", "delete", "ann@example.org", "--apply", "--erase"],
-    );
+    let said = daemon.ok(&["account", "delete", "ann@example.org", "--apply", "--erase"]);
     assert!(said.contains("in no object any more by"), "{said}");
     // Upkeep purges it meanwhile.
     let is_gone = || {

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use coldpost_testkit::corpus::dense as mail;
 use coldpost_testkit::dice::Dice;
 use coldpost_testkit::fault_proxy::{FaultProxy, Mode};
 use coldpost_testkit::imap::Imap;
+use coldpost_testkit::made_mail::dense as mail;
 use coldpost_testkit::s3_faults::S3Fault;
 use coldpost_testkit::seaweedfs::SeaweedFs;
 use coldpost_testkit::tool::{self, WEED};

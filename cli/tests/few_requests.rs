@@ -3,68 +3,26 @@
 use std::fs;
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use coldpost_testkit::dice::Dice;
+use coldpost_testkit::made_mail::{attached, drawn};
 use coldpost_testkit::place::files;
 use coldpost_testkit::tool::{self, NPM, TAR};
-use coldpost_testkit::{Daemon, Must, Options, corpus, have, wait};
-use serde_json::Value;
+use coldpost_testkit::{Daemon, Must, Options, corpus, have};
 
 /// Sessions that deliver at a time.
 const SESSIONS: u64 = 4;
 /// Messages of a thousand that carry an attachment.
 const ATTACHMENTS: u64 = 25;
-/// Time in which what was delivered reaches a directory.
-const SHIPPED: Duration = Duration::from_secs(120);
 /// Accounts that are sent the same attachment.
 const ACCOUNTS: u64 = 1_000;
 
-fn run(daemon: &Daemon, words: &[&str]) -> Value {
-    let (first, rest) = words.split_first().must("a command");
-    let mut command = daemon.command(first);
-    let done = command.args(rest).arg("--json").output().must("running it");
-    let text = String::from_utf8_lossy(&done.stdout).into_owned();
-    assert!(done.status.success(), "{words:?}: {text}");
-    serde_json::from_str(text.lines().last().must("a line")).must("JSON")
-}
-
 /// Requests of a kind since the start.
 fn requests(daemon: &Daemon, kind: &str) -> u64 {
-    let status = run(daemon, &["status"]);
+    let status = daemon.json(&["status"]);
     let requests = status["bucket"]["requests"].as_array().must("requests");
     let of_kind = requests.iter().filter(|r| r["kind"] == kind);
     of_kind.map(|r| r["count"].as_u64().must("a count")).sum()
-}
-
-fn shipped(daemon: &Daemon) {
-    let is_shipped = || {
-        let status = run(daemon, &["status"]);
-        let figures = status["figures"].as_array().must("figures");
-        let waiting = figures.iter().find(|f| f[0] == "uploads waiting");
-        waiting.is_some_and(|f| f[1] == "0")
-    };
-    wait::until("everything is in the bucket", SHIPPED, is_shipped);
-}
-
-fn attached(text: &str, attachment: &[u8]) -> Vec<u8> {
-    let encoded = STANDARD.encode(attachment);
-    let lines = encoded.as_bytes().chunks(76).map(String::from_utf8_lossy);
-    let lines: Vec<_> = lines.collect();
-    format!(
-        "Subject: {text}\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
-         --b\r\nContent-Type: text/plain\r\n\r\n{text}\r\n--b\r\nContent-Type: application/pdf\r\n\
-         Content-Transfer-Encoding: base64\r\n\r\n{}\r\n--b--\r\n",
-        lines.join("\r\n")
-    )
-    .into_bytes()
-}
-
-fn drawn(dice: &mut Dice, bytes: u64) -> Vec<u8> {
-    let words = (0..bytes / 8).map(|_| dice.draw().to_le_bytes());
-    words.flatten().collect()
 }
 
 /// The message of a number: real mail, or one with an attachment of 100 KiB to 1 MiB.
@@ -95,16 +53,16 @@ fn puts_of(messages: u64, with_attachments: bool) -> u64 {
             });
         }
     });
-    shipped(&daemon);
+    daemon.wait_until_shipped();
     let before_entries = files(&daemon.data_dir().join("cold/blobs")).len();
     let before_entries = u64::try_from(before_entries).must("few");
     let delivered = requests(&daemon, "put") - begun;
-    let done = run(&daemon, &["compact"]);
+    let done = daemon.json(&["compact"]);
     assert_eq!(
         (&done["moved"], &done["left"]),
         (&messages.into(), &0.into())
     );
-    shipped(&daemon);
+    daemon.wait_until_shipped();
     let all = requests(&daemon, "put") - begun;
     assert_eq!(
         requests(&daemon, "list"),
@@ -153,7 +111,7 @@ fn an_attachment_that_a_thousand_accounts_get_one_by_one_is_kept_once() {
             });
         }
     });
-    let done = run(&daemon, &["compact"]);
+    let done = daemon.json(&["compact"]);
     assert_eq!(
         (&done["moved"], &done["left"]),
         (&ACCOUNTS.into(), &0.into())

@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use coldpost_testkit::imap::Imap;
+use coldpost_testkit::made_mail::base64_lines;
 use coldpost_testkit::place::files;
 use coldpost_testkit::{Daemon, Must, Options, place, wait};
 
@@ -45,15 +44,12 @@ fn pattern(number: u64, bytes: u64) -> Vec<u8> {
 
 /// A message with an attachment of its number, in lines of 76 or of 60.
 fn attached(number: u64, bytes: u64) -> Vec<u8> {
-    let encoded = STANDARD.encode(pattern(number, bytes));
-    let line = if number.is_multiple_of(2) { 76 } else { 60 };
-    let lines = encoded.as_bytes().chunks(line).map(String::from_utf8_lossy);
-    let lines: Vec<_> = lines.collect();
+    let characters = if number.is_multiple_of(2) { 76 } else { 60 };
+    let encoded = base64_lines(&pattern(number, bytes), characters);
     format!(
         "Subject: attached {number}\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
          --b\r\nContent-Type: text/plain\r\n\r\nSee there.\r\n--b\r\nContent-Type: image/tiff\r\n\
-         Content-Transfer-Encoding: base64\r\n\r\n{}\r\n--b--\r\n",
-        lines.join("\r\n")
+         Content-Transfer-Encoding: base64\r\n\r\n{encoded}\r\n--b--\r\n"
     )
     .into_bytes()
 }
@@ -73,12 +69,6 @@ fn inbox() -> Vec<Vec<u8>> {
         plain(4),
         plain(5),
     ]
-}
-
-fn run(daemon: &Daemon, words: &[&str]) {
-    let (first, rest) = words.split_first().must("a command");
-    let done = daemon.command(first).args(rest).output().must("running it");
-    assert!(done.status.success(), "{words:?}: {done:?}");
 }
 
 /// Makes the store in `dir`.
@@ -104,7 +94,7 @@ fn make(dir: &Path) {
     imap.command("LOGOUT").ok();
     let is_small = || {
         for words in [&["compact"][..], &["snapshot", "now"], &["gc", "--apply"]] {
-            run(&daemon, words);
+            daemon.ok(words);
         }
         files(&dir.join("cold/segments/0001/00000001"))
             .iter()
@@ -170,9 +160,7 @@ fn check(daemon: &Daemon) {
     assert_eq!(range.len(), 1);
     ann.command("EXAMINE INBOX").ok();
     let part = ann.fetch("UID FETCH 6 BODY.PEEK[2]<5000000.100>");
-    let encoded = STANDARD.encode(pattern(12, 5 << 20));
-    let lines = encoded.as_bytes().chunks(76).map(String::from_utf8_lossy);
-    let whole = lines.collect::<Vec<_>>().join("\r\n");
+    let whole = base64_lines(&pattern(12, 5 << 20), 76);
     let bytes = part.first().must("the part").bytes("BODY[2]<5000000>");
     assert_eq!(bytes, &whole.as_bytes()[5_000_000..5_000_100]);
     let bens = shown(&mut daemon.imap("ben@example.org"), "INBOX");
@@ -219,14 +207,14 @@ fn a_compacted_store_of_version_1_opens_with_all_that_is_in_it() {
     let mut lmtp = daemon.lmtp();
     lmtp.deliver("a@example.org", "ben@example.org", &attached(13, 70 << 10));
     drop(lmtp);
-    run(&daemon, &["compact"]);
+    daemon.ok(&["compact"]);
     daemon.kill();
     daemon.restart();
     let bens = shown(&mut daemon.imap("ben@example.org"), "INBOX");
     assert_eq!(bens.len(), 2);
     assert!(bens[1].1.ends_with(&attached(13, 70 << 10)));
     daemon.stop();
-    run(&daemon, &["verify"]);
+    daemon.ok(&["verify"]);
 }
 
 #[test]

@@ -16,15 +16,6 @@ use serde_json::Value;
 const BINARY: &str = env!("CARGO_BIN_EXE_coldpost");
 const MAIL: &[u8] = b"From: Bob <bob@example.net>\r\nSubject: Hello\r\n\r\nHello Anna!\r\n";
 
-fn run(daemon: &Daemon, arguments: &[&str]) -> Output {
-    let (command, rest) = arguments.split_first().must("a command");
-    daemon
-        .command(command)
-        .args(rest)
-        .output()
-        .must("running the binary")
-}
-
 fn json_lines(output: &Output) -> Vec<Value> {
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8_lossy(&output.stdout);
@@ -86,10 +77,7 @@ fn deliveries_are_counted_by_what_became_of_them() {
 #[test]
 fn commands_work_beside_the_daemon_and_without_it() {
     let mut daemon = Daemon::start(Options::new(BINARY).text("auth", "accounts", "listed"));
-    let added = json_lines(&run(
-        &daemon,
-        &["account", "add", "Anna@Example.ORG", "--json"],
-    ));
+    let added = json_lines(&daemon.run(&["account", "add", "Anna@Example.ORG", "--json"]));
     assert_eq!(
         (
             added[0]["account"]["name"].as_str(),
@@ -97,36 +85,30 @@ fn commands_work_beside_the_daemon_and_without_it() {
         ),
         (Some("anna@example.org"), Some(true))
     );
-    let again = json_lines(&run(
-        &daemon,
-        &["account", "add", "anna@example.org", "--json"],
-    ));
+    let again = json_lines(&daemon.run(&["account", "add", "anna@example.org", "--json"]));
     assert_eq!(again[0]["new"], false);
     daemon
         .lmtp()
         .deliver("bob@example.net", "anna@example.org", MAIL);
     assert_eq!(
-        json_lines(&run(&daemon, &["status", "--json"]))[0]["running"],
+        json_lines(&daemon.run(&["status", "--json"]))[0]["running"],
         true
     );
     assert_eq!(
-        run(&daemon, &["account", "add", "an na"]).status.code(),
+        daemon.run(&["account", "add", "an na"]).status.code(),
         Some(2)
     );
 
     daemon.stop();
     assert_eq!(
-        json_lines(&run(
-            &daemon,
-            &["account", "add", "bob@example.org", "--json"]
-        ))[0]["new"],
+        json_lines(&daemon.run(&["account", "add", "bob@example.org", "--json"]))[0]["new"],
         true
     );
     assert_eq!(
-        names(&run(&daemon, &["account", "list", "--json"])),
+        names(&daemon.run(&["account", "list", "--json"])),
         ["anna@example.org", "bob@example.org"]
     );
-    let status = &json_lines(&run(&daemon, &["status", "--json"]))[0];
+    let status = &json_lines(&daemon.run(&["status", "--json"]))[0];
     assert_eq!(
         (status["running"].as_bool(), status["ready"].as_bool()),
         (Some(false), Some(true)),
@@ -135,7 +117,7 @@ fn commands_work_beside_the_daemon_and_without_it() {
 
     daemon.restart();
     assert_eq!(
-        names(&run(&daemon, &["account", "list", "--json"])),
+        names(&daemon.run(&["account", "list", "--json"])),
         ["anna@example.org", "bob@example.org"]
     );
     daemon
@@ -151,9 +133,9 @@ fn a_whole_store_verifies_beside_the_daemon_and_without_it() {
             .lmtp()
             .deliver("bob@example.net", "anna@example.org", MAIL);
     }
-    let running = json_lines(&run(&daemon, &["verify", "--json"]));
+    let running = json_lines(&daemon.run(&["verify", "--json"]));
     daemon.stop();
-    let stopped = json_lines(&run(&daemon, &["verify", "--json"]));
+    let stopped = json_lines(&daemon.run(&["verify", "--json"]));
     for lines in [running, stopped] {
         let summary = lines.last().must("a summary");
         assert_eq!(
@@ -172,7 +154,7 @@ fn a_killed_daemon_is_not_taken_for_a_running_one() {
         daemon.data_dir().join("listen.json").exists(),
         "a kill leaves the file"
     );
-    let status = &json_lines(&run(&daemon, &["status", "--json"]))[0];
+    let status = &json_lines(&daemon.run(&["status", "--json"]))[0];
     assert_eq!(status["running"], false);
 }
 
@@ -251,7 +233,7 @@ fn a_proxy_of_the_environment_is_not_used() {
 fn a_daemon_that_does_not_answer_is_not_taken_for_a_stranger() {
     let mut daemon = Daemon::start(Options::new(BINARY));
     daemon.signal(Signal::STOP);
-    let output = run(&daemon, &["status"]);
+    let output = daemon.run(&["status"]);
     daemon.signal(Signal::CONT);
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -259,7 +241,7 @@ fn a_daemon_that_does_not_answer_is_not_taken_for_a_stranger() {
         said.contains("does not answer") && said.contains("try again") && !said.contains("stop it"),
         "{said}"
     );
-    assert!(run(&daemon, &["status"]).status.success());
+    assert!(daemon.run(&["status"]).status.success());
 }
 
 /// Each of them held the exit for ten seconds.
@@ -366,13 +348,13 @@ fn an_account_that_mail_cannot_reach_is_not_added() {
         reply.text()
     );
     for _ in 0..2 {
-        let output = run(&daemon, &["account", "add", "ann+x@example.org"]);
+        let output = daemon.run(&["account", "add", "ann+x@example.org"]);
         assert_eq!(output.status.code(), Some(2));
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(said.contains("delivered to ann@example.org"), "{said}");
         daemon.stop();
     }
-    assert!(names(&run(&daemon, &["account", "list", "--json"])).is_empty());
+    assert!(names(&daemon.run(&["account", "list", "--json"])).is_empty());
 }
 
 /// People were shown the password, a program not even where it is.
@@ -430,7 +412,7 @@ fn a_spool_that_is_a_file_is_named() {
     let spool = daemon.data_dir().join("spool");
     std::fs::remove_dir_all(&spool).must("removing the spool");
     std::fs::write(&spool, "mine").must("writing a file there");
-    let output = run(&daemon, &["serve"]);
+    let output = daemon.run(&["serve"]);
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let named = format!("the spool {} is no directory", spool.display());

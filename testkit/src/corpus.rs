@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::dice::Dice;
 use crate::must::Must;
 use crate::{place, process, tool};
 
@@ -77,17 +76,6 @@ pub fn selection(step: usize) -> Vec<&'static Mail> {
         .step_by(step)
         .chain(torture())
         .collect()
-}
-
-/// A message of 35 KB that does not compress well, and of no other number.
-pub fn dense(number: u64) -> Vec<u8> {
-    let mut dice = Dice::new(number);
-    let mut text = format!("Subject: {number}\r\n\r\n");
-    for _ in 0..700 {
-        let line = [dice.draw(), dice.draw(), dice.draw()].map(|n| format!("{n:016x}"));
-        text.push_str(&format!("{}\r\n", line.concat()));
-    }
-    text.into_bytes()
 }
 
 /// With CRLF for every LF that has no CR before it, and one at the end: what an MTA would send.

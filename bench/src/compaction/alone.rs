@@ -6,7 +6,7 @@ use coldpost_testkit::{Daemon, usage, wait};
 
 use super::{Base, Beside};
 use crate::measure::median;
-use crate::operator::{self, Requests};
+use crate::operator::Requests;
 use crate::page::{mib, number};
 
 /// Longest wait for compaction that nobody asked for.
@@ -33,7 +33,7 @@ pub(super) fn measure(daemon: &Daemon, beside: Beside, messages: usize) -> Alone
     let metric = |name| daemon.metric(name).unwrap_or(0.0);
     let compacted = || metric("coldpost_compacted_messages_total");
     if beside == Beside::Asked {
-        operator::command(daemon, &["compact"]);
+        daemon.ok(&["compact"]);
     }
     wait::until("all messages are compacted", WITHIN, || {
         wait::pause(Duration::from_millis(100));

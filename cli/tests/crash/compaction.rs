@@ -5,7 +5,6 @@ use std::process::Command;
 use std::time::Duration;
 
 use coldpost_testkit::dice::Dice;
-use coldpost_testkit::place::files;
 use coldpost_testkit::{Daemon, Must, Options, tool, wait};
 
 use crate::facts::Facts;
@@ -44,23 +43,17 @@ fn work(commands: Vec<Command>) -> Option<usize> {
 
 fn settle(daemon: &Daemon) {
     for words in WORK.iter().cycle().take(3 * WORK.len()) {
-        let done = command(daemon, words).output().must("running coldpost");
-        assert!(done.status.success(), "{words:?}: {done:?}");
+        daemon.ok(words);
     }
 }
 
 /// The bucket has what is referred to, and nothing else.
 fn nothing_unknown(daemon: &Daemon) {
-    let compared = command(daemon, &["verify", "--bucket", "--json"]).output();
-    let compared = compared.must("coldpost verify --bucket");
-    let said = String::from_utf8_lossy(&compared.stdout).into_owned();
-    assert!(compared.status.success(), "{said}");
-    let end: serde_json::Value =
-        serde_json::from_str(said.lines().last().must("a line")).must("JSON");
+    let end = daemon.json(&["verify", "--bucket"]);
     assert_eq!(
         (&end["unknown"], &end["damaged"]),
         (&0.into(), &0.into()),
-        "{said}"
+        "{end}"
     );
 }
 
@@ -105,17 +98,8 @@ fn what_was_acknowledged_survives_kill_9_in_compaction_snapshots_and_collection(
     nothing_unknown(&daemon);
     daemon.stop();
     // From the bucket alone.
-    for kind in ["blocks", "packs", "blobs", "journal"] {
-        for file in files(&daemon.data_dir().join("shards/0001").join(kind)) {
-            if file.extension().is_none_or(|kind| kind == "seg") {
-                std::fs::remove_file(file).must("removing a local copy");
-            }
-        }
-    }
-    let verified = command(&daemon, &["verify"])
-        .output()
-        .must("coldpost verify");
-    assert!(verified.status.success(), "{verified:?}");
+    daemon.remove_local_mail();
+    daemon.ok(&["verify"]);
     daemon.restart();
     let server = Server::of(&daemon);
     for facts in &mut facts {

@@ -1,8 +1,7 @@
 //! Messages that carry their name, so that what is found can be compared with what was sent.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use coldpost_testkit::dice::Dice;
+use coldpost_testkit::made_mail::{base64_lines, drawn};
 
 /// The field that has the name.
 pub(crate) const FIELD: &str = "X-Fact";
@@ -16,14 +15,11 @@ const ATTACHMENTS: u64 = 12;
 /// Body of a message with the attachment of a number.
 fn attached(number: u64) -> Vec<u8> {
     let mut dice = Dice::new(number);
-    let words = 200 + dice.below(2_000);
-    let words: Vec<u8> = (0..words).flat_map(|_| dice.draw().to_le_bytes()).collect();
-    let encoded = STANDARD.encode(words);
-    let lines = encoded.as_bytes().chunks(76).map(String::from_utf8_lossy);
-    let lines: Vec<_> = lines.collect();
+    let bytes = 8 * (200 + dice.below(2_000));
+    let encoded = base64_lines(&drawn(&mut dice, bytes), 76);
     let head =
         "MIME-Version: 1.0\r\nContent-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\n";
-    format!("{head}{}\r\n", lines.join("\r\n")).into_bytes()
+    format!("{head}{encoded}\r\n").into_bytes()
 }
 
 /// The message called `id`: always the same bytes.

@@ -6,8 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use coldpost_testkit::corpus::dense;
 use coldpost_testkit::dice::Dice;
+use coldpost_testkit::made_mail::dense;
 use coldpost_testkit::place::files;
 use coldpost_testkit::{Daemon, Must, Options, wait};
 use serde_json::Value;

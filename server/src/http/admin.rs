@@ -154,13 +154,8 @@ pub(super) async fn verify(
                 "a verification is running already; wait for its end",
             )
         })?;
-    let (lines, receiver) = unbounded_channel::<VerifyLine>();
     let engine = http.engine.clone();
-    let task = tokio::spawn(async move {
-        let mut reporter = Reporter {
-            lines: lines.clone(),
-            last_progress: None,
-        };
+    Ok(in_lines(move |mut reporter| async move {
         let mut report = |event| {
             let is_progress = matches!(event, verify::Event::Progress { .. });
             reporter.report(VerifyLine::from(event), is_progress);
@@ -171,11 +166,9 @@ pub(super) async fn verify(
             (true, false) => verify::bucket::compare(target, &mut report).await.into(),
             (true, true) => verify::bucket::repair(&engine, &mut report).await.into(),
         };
-        // Nobody listens any more: there is nobody to tell.
-        let _ = lines.send(end);
         drop(permit);
-    });
-    Ok(Running::response(receiver, task))
+        end
+    }))
 }
 
 /// `GET /admin/snapshot`
@@ -187,20 +180,30 @@ pub(super) async fn snapshots(State(http): State<Arc<Http>>) -> Result<Json<Snap
 
 /// `POST /admin/snapshot`: a JSON object a line, the last is `done` or `failed`.
 pub(super) async fn take_snapshots(State(http): State<Arc<Http>>) -> Response {
-    let (lines, receiver) = unbounded_channel::<SnapshotLine>();
     let engine = http.engine.clone();
-    let task = tokio::spawn(async move {
-        let mut reporter = Reporter {
-            lines: lines.clone(),
-            last_progress: None,
-        };
+    in_lines(move |mut reporter| async move {
         let mut report = |event| {
             let is_progress = matches!(event, snapshot::Event::Progress { .. });
             reporter.report(SnapshotLine::from(event), is_progress);
         };
-        let end = engine.snapshot_now(&mut report).await;
+        engine.snapshot_now(&mut report).await.into()
+    })
+}
+
+/// A JSON object a line of what work reports, its end last. The work ends when its reader goes away.
+fn in_lines<T, F>(work: impl FnOnce(Reporter<T>) -> F) -> Response
+where
+    T: Serialize + Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let (lines, receiver) = unbounded_channel();
+    let work = work(Reporter {
+        lines: lines.clone(),
+        last_progress: None,
+    });
+    let task = tokio::spawn(async move {
         // Nobody listens any more: there is nobody to tell.
-        let _ = lines.send(end.into());
+        let _ = lines.send(work.await);
     });
     Running::response(receiver, task)
 }
@@ -229,21 +232,11 @@ impl<T> Reporter<T> {
 
 /// `POST /admin/compact`: a JSON object a line, the last is `summary` or `failed`. It ends when its reader goes away, at the next step.
 pub(super) async fn compact(State(http): State<Arc<Http>>) -> Response {
-    let (lines, receiver) = unbounded_channel();
     let engine = http.engine.clone();
-    let task = tokio::spawn(async move {
-        let mut last: Option<Instant> = None;
-        let mut tell = |report: &_| {
-            if last.is_none_or(|last| last.elapsed() >= PROGRESS_EVERY) {
-                last = Some(Instant::now());
-                // Who asked may have gone away.
-                let _ = lines.send(CompactLine::of(report));
-            }
-        };
-        let end = engine.compact_now(&mut tell).await;
-        let _ = lines.send(end.into());
-    });
-    Running::response(receiver, task)
+    in_lines(move |mut reporter| async move {
+        let mut tell = |report: &_| reporter.report(CompactLine::of(report), true);
+        engine.compact_now(&mut tell).await.into()
+    })
 }
 
 /// `GET /admin/gc`

@@ -3,7 +3,6 @@
 //! Promises: the file has another name until all of it is durable; the rows are the same. A crash leaves: the file as it was, and one that the
 //! next opening removes.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use redb::{ReadableDatabase, ReadableTableMetadata};
@@ -11,6 +10,7 @@ use redb::{ReadableDatabase, ReadableTableMetadata};
 use super::schema::TableName;
 use super::store::{CommitKind, HotTier};
 use crate::Result;
+use crate::disk::{Disk, RealDisk, failed};
 use crate::limits::{
     HOT_COMPACT_MAX, HOT_COMPACT_MIN, HOT_COMPACT_ROUNDS, HOT_DENSE_CACHE, HOT_WASTE_SHARE,
 };
@@ -34,6 +34,11 @@ impl HotTier {
         if used.saturating_mul(HOT_WASTE_SHARE) >= length.saturating_mul(HOT_WASTE_SHARE - 1) {
             return Ok(false);
         }
+        // Both are there for a moment, and others want the disk too.
+        let free = RealDisk.free_bytes(path).unwrap_or(0);
+        if free < length.saturating_mul(2) {
+            return Ok(false);
+        }
         let dense = file(path);
         let _ = std::fs::remove_file(&dense);
         if let Err(e) = self.write_densely(&dense) {
@@ -42,9 +47,10 @@ impl HotTier {
         }
         self.db = None;
         let dir = path.parent().unwrap_or(Path::new("."));
-        std::fs::rename(&dense, path)
-            .and_then(|()| File::open(dir)?.sync_all())
-            .map_err(|e| crate::disk::failed("replace", path, e))?;
+        RealDisk
+            .rename(&dense, path)
+            .and_then(|()| RealDisk.sync_dir(dir))
+            .map_err(|e| failed("replace", path, e))?;
         Ok(true)
     }
 

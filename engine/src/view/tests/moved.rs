@@ -1,9 +1,8 @@
 //! Readers of messages that compaction moves and whose old objects are deleted while they are read.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use coldpost_testkit::dice::Dice;
+use coldpost_testkit::made_mail::{attachment, base64_lines, drawn, with_parts};
 use coldpost_testkit::wait;
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
@@ -15,22 +14,9 @@ use crate::view::{Message, Reach};
 /// A text of several frames, and an attachment of several that nobody else has.
 fn mail(number: u64) -> Bytes {
     let mut dice = Dice::new(number);
-    let mut lines =
-        |many: usize| -> Vec<u8> { (0..many).flat_map(|_| dice.draw().to_le_bytes()).collect() };
-    let text = STANDARD.encode(lines(60_000));
-    let attachment = STANDARD.encode(lines(80_000));
-    let in_lines = |text: &str| {
-        let lines = text.as_bytes().chunks(76).map(String::from_utf8_lossy);
-        lines.collect::<Vec<_>>().join("\r\n")
-    };
-    format!(
-        "Subject: {number}\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
-         --b\r\nContent-Type: text/plain\r\n\r\n{}\r\n--b\r\nContent-Type: application/pdf\r\n\
-         Content-Transfer-Encoding: base64\r\n\r\n{}\r\n--b--\r\n",
-        in_lines(&text),
-        in_lines(&attachment)
-    )
-    .into()
+    let [text, part] = [480_000, 640_000].map(|bytes| drawn(&mut dice, bytes));
+    let text = base64_lines(&text, 76);
+    with_parts(&number.to_string(), &text, &[attachment(&part, 76)]).into()
 }
 
 /// Compacts until a message is somewhere else than it was, and deletes what nobody needs.
