@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use coldpost_testkit::place::files;
-use coldpost_testkit::{Daemon, Must, Options};
+use coldpost_testkit::{Daemon, Must, Options, place};
 
 const USER: &str = "ann@example.org";
 
@@ -35,8 +35,8 @@ fn segments(cold: &Path) -> Vec<PathBuf> {
 }
 
 /// A store whose first segments nobody needs any more.
-fn with_garbage() -> Daemon {
-    let daemon = Daemon::start(options());
+fn with_garbage(options: Options) -> Daemon {
+    let daemon = Daemon::start(options);
     deliver(&daemon, 0..20);
     daemon.ok(&["compact"]);
     daemon.ok(&["snapshot", "now"]);
@@ -45,8 +45,8 @@ fn with_garbage() -> Daemon {
 
 #[test]
 fn nothing_is_deleted_while_the_store_is_away_or_is_another_one() {
-    let other = with_garbage();
-    let daemon = with_garbage();
+    let other = with_garbage(options());
+    let daemon = with_garbage(options());
     let cold = daemon.data_dir().join("cold");
     let aside = daemon.data_dir().join("cold.aside");
     let first = segments(&cold);
@@ -87,6 +87,24 @@ fn nothing_is_deleted_while_the_store_is_away_or_is_another_one() {
 }
 
 #[test]
+fn nothing_is_deleted_while_the_mirror_is_away() {
+    let mirror = place::scratch("mirror");
+    let (second, aside) = (mirror.path().join("second"), mirror.path().join("aside"));
+    let url = format!("file://{}", second.display());
+    let daemon = with_garbage(options().text("cold", "mirror", &url));
+    let stores = [daemon.data_dir().join("cold"), second.clone()];
+    let first = stores.clone().map(|store| segments(&store)[0].clone());
+    fs::rename(&second, &aside).must("moving the mirror away");
+    let refused = daemon.run(&["gc", "--apply"]);
+    assert!(!refused.status.success(), "{refused:?}");
+    assert!(first[0].exists(), "{refused:?}");
+    fs::rename(&aside, &second).must("putting the mirror back");
+    daemon.ok(&["gc", "--apply"]);
+    assert!(first.iter().all(|segment| !segment.exists()), "{first:?}");
+    assert_eq!(read_all(&daemon), 20);
+}
+
+#[test]
 fn a_kill_right_after_a_collection_leaves_a_store_that_starts() {
     let mut daemon = Daemon::start(options());
     for round in 0..5 {
@@ -103,7 +121,7 @@ fn a_kill_right_after_a_collection_leaves_a_store_that_starts() {
 
 #[test]
 fn what_stays_is_told_why() {
-    let mut daemon = with_garbage();
+    let mut daemon = with_garbage(options());
     daemon.stop();
     daemon.reconfigure(|options| options.text("cold", "retention", "14d"));
     daemon.restart();

@@ -50,7 +50,7 @@ fn text(garbage: &Garbage) -> String {
     let (count, bytes) = goes.fold((0, 0), |(n, sum), o| (n + 1, sum + o.bytes));
     lines.push(match count {
         0 => "nothing to do now".to_owned(),
-        _ => format!("{count} objects with {bytes} bytes: coldpost gc --apply goes on with them"),
+        _ => format!("{count} objects with {bytes} bytes: coldpost gc --apply goes on with them, and with what is free by that"),
     });
     lines.join("\n")
 }

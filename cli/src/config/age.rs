@@ -1,4 +1,6 @@
 //! A span of time as settings say it: `14d`, `12h`, `30m`, `5s`, `0`.
+//!
+//! By hand, as `jiff` also reads fractions, months and years, of which nobody says how long they are, and writes in other words than were read.
 
 use std::fmt;
 use std::str::FromStr;

@@ -26,26 +26,16 @@ impl ShardCheck<'_, '_> {
         object: ObjectId,
         messages: &Messages,
     ) -> Result<Option<Copy>> {
-        let Some(path) = self.bench.local.path_of(self.subject.shard, &object) else {
-            return Ok(None);
-        };
         let Some(row) = self.stored_row(&object)? else {
             return Ok(None);
         };
+        let (path, source) = match self.begin(object, messages) {
+            Some(Ok(begun)) => begun,
+            Some(Err(copy)) => return Ok(Some(copy)),
+            None => return Ok(None),
+        };
         let name = self.bench.relative(&path);
         let mut copy = Copy::default();
-        let Some(opened) = self.open(&path) else {
-            return Ok(None);
-        };
-        let source = match opened {
-            Ok(source) => source,
-            Err(e) => {
-                copy.find_error(&name, &e, messages.clone());
-                return Ok(Some(copy));
-            }
-        };
-        self.summary.objects += 1;
-        self.summary.bytes += source.length();
         let digest = source.digest().await;
         if digest.as_ref().is_ok_and(|digest| *digest == row.digest) {
             return Ok(Some(copy));

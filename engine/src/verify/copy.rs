@@ -1,7 +1,7 @@
 //! A copy of an object, on local disk or in the bucket: what is wrong in it, and which messages it does not give.
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use coldpost_tiers::address::{BlobId, ObjectId, ObjectKind};
 use coldpost_tiers::blob::verify_blob;
@@ -114,29 +114,42 @@ impl ShardCheck<'_, '_> {
         }
     }
 
+    /// The local file of an object, which is counted; one that cannot be opened is a copy that gives nobody anything. `None` as
+    /// [`ShardCheck::open`].
+    pub(super) fn begin(
+        &mut self,
+        object: ObjectId,
+        messages: &Messages,
+    ) -> Option<std::result::Result<(PathBuf, Source), Copy>> {
+        let path = self.bench.local.path_of(self.subject.shard, &object)?;
+        Some(match self.open(&path)? {
+            Ok(source) => {
+                self.summary.objects += 1;
+                self.summary.bytes += source.length();
+                Ok((path, source))
+            }
+            Err(e) => {
+                let mut copy = Copy::default();
+                let name = self.bench.relative(&path);
+                copy.find(&name, 0, in_full(&e), messages.clone());
+                Err(copy)
+            }
+        })
+    }
+
     /// Every record of a segment file, and then every message by its address.
     async fn local_segment(
         &mut self,
         object: ObjectId,
         messages: &Messages,
     ) -> Result<Option<Copy>> {
-        let Some(path) = self.bench.local.path_of(self.subject.shard, &object) else {
-            return Ok(None);
+        let (path, source) = match self.begin(object, messages) {
+            Some(Ok(begun)) => begun,
+            Some(Err(copy)) => return Ok(Some(copy)),
+            None => return Ok(None),
         };
         let name = self.bench.relative(&path);
         let mut copy = Copy::default();
-        let Some(opened) = self.open(&path) else {
-            return Ok(None);
-        };
-        let source = match opened {
-            Ok(source) => source,
-            Err(e) => {
-                copy.find(&name, 0, in_full(&e), messages.clone());
-                return Ok(Some(copy));
-            }
-        };
-        self.summary.objects += 1;
-        self.summary.bytes += source.length();
         if !self.records(&mut copy, object, &path, messages) {
             return Ok(None);
         }

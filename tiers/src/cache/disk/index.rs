@@ -2,6 +2,7 @@
 //!
 //! Promises: bytes and files are within their bounds after every call, what is being written included; what was read in passing takes a
 //! quarter of the bytes at most, and displaces nothing but its like; the longest unused goes first.
+//! By hand, as caches on crates.io find a value by its key alone; here a stretch is found by any span within it.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
