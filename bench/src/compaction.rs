@@ -36,9 +36,16 @@ enum Beside {
     ByItself,
     /// Compaction as `coldpost compact` asks for it, and deletion.
     Asked,
+    /// Nothing, once all was compacted.
+    Afterwards,
 }
 
-const ALL: [Beside; 3] = [Beside::Nothing, Beside::ByItself, Beside::Asked];
+const ALL: [Beside; 4] = [
+    Beside::Nothing,
+    Beside::ByItself,
+    Beside::Asked,
+    Beside::Afterwards,
+];
 
 impl Beside {
     fn title(self) -> &'static str {
@@ -46,6 +53,7 @@ impl Beside {
             Beside::Nothing => "without",
             Beside::ByItself => "compaction by itself, gc",
             Beside::Asked => "`coldpost compact`, gc",
+            Beside::Afterwards => "nothing, all compacted before",
         }
     }
 
@@ -53,7 +61,7 @@ impl Beside {
     fn options(self, binary: &Path, data: &Path) -> Options {
         let segment_age = match self {
             Beside::ByItself => "0s",
-            Beside::Nothing | Beside::Asked => "30d",
+            Beside::Nothing | Beside::Asked | Beside::Afterwards => "30d",
         };
         Options::new(binary)
             .data(data)
@@ -93,14 +101,14 @@ impl Base {
         }
     }
 
-    /// A daemon on a copy of its own, which lies in the directory that is given back.
-    fn start(&self, binary: &Path, beside: Beside) -> (Daemon, tempfile::TempDir) {
+    /// A daemon on a copy of its own, which lies in the directory that is given back and outlives it.
+    fn start(&self, binary: &Path, beside: Beside) -> (tempfile::TempDir, Daemon) {
         let copy = scratch("compaction");
         let data = copy.path().join("data");
         // With hard links as they are: objects of the store and local files are the same.
         let mut cp = Command::new("cp");
         process::run(cp.arg("-a").arg(self.dir.path().join("data")).arg(&data));
-        (Daemon::start(beside.options(binary, &data)), copy)
+        (copy, Daemon::start(beside.options(binary, &data)))
     }
 }
 
@@ -133,12 +141,12 @@ pub(crate) fn run(arguments: &Compaction) {
         order.rotate_left(run % ALL.len());
         for beside in order {
             eprintln!("run {} of {}: {}", run + 1, arguments.runs, beside.title());
-            let (daemon, _copy) = base.start(&binary, beside);
+            let (_copy, daemon) = base.start(&binary, beside);
             rounds.push(round(&daemon, beside, &mails, arguments));
         }
         for beside in [Beside::ByItself, Beside::Asked] {
             eprintln!("run {} of {}: alone", run + 1, arguments.runs);
-            let (daemon, _copy) = base.start(&binary, beside);
+            let (_copy, daemon) = base.start(&binary, beside);
             alone.push((beside, alone::measure(&daemon, beside, base.messages)));
         }
     }
@@ -151,8 +159,13 @@ pub(crate) fn run(arguments: &Compaction) {
 }
 
 fn round(daemon: &Daemon, beside: Beside, mails: &[Vec<u8>], arguments: &Compaction) -> Round {
+    if beside == Beside::Afterwards {
+        daemon.ok(&["compact"]);
+    }
     let mut load = Load::open(daemon, mails);
     let mut measured = || {
+        // What the copy left for the disk to do is done before.
+        rustix::fs::sync();
         paced::meanwhile(load.streams(), || wait::pause(WARM));
         let metric = |name| daemon.metric(name).unwrap_or(0.0);
         let figures = || {
@@ -167,6 +180,10 @@ fn round(daemon: &Daemon, beside: Beside, mails: &[Vec<u8>], arguments: &Compact
         let after = figures();
         let [applied, batches] = operator::slow_ones(daemon);
         eprintln!("over 50 ms: {applied} transactions, {batches} batches of the journal");
+        for (name, took) in &took {
+            eprintln!("{name}: p50 {:.2} ms, p99 {:.2} ms", took.p50(), took.p99());
+        }
+        eprintln!("{} messages were compacted", after[0] - before[0]);
         Round {
             beside,
             took,
@@ -175,7 +192,7 @@ fn round(daemon: &Daemon, beside: Beside, mails: &[Vec<u8>], arguments: &Compact
             peak: usage::memory(daemon.pid()).peak,
         }
     };
-    if beside == Beside::Nothing {
+    if matches!(beside, Beside::Nothing | Beside::Afterwards) {
         let round = measured();
         assert_eq!(
             round.compacted, 0.0,

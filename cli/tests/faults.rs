@@ -125,7 +125,7 @@ fn under_random_faults_mail_is_taken_no_wrong_byte_is_given_and_everything_is_up
     if !have(&[WEED]) {
         return;
     }
-    let span = Duration::from_secs(if tool::long() { 3600 } else { 30 });
+    let span = Duration::from_secs(if tool::long() { 3600 } else { 60 });
     let mut dice = Dice::from_env();
     let weed = SeaweedFs::start();
     let proxy = FaultProxy::start_with(weed.s3_addr(), dice.fork());

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 use coldpost_tiers::hot::row::Origin;
 
+use crate::blocking;
 use crate::error::{Error, Kind, Result};
 use crate::flags::Flags;
 use crate::ids::{AccountId, AccountRef, MailboxId, ShardNo};
@@ -223,9 +224,7 @@ impl Engine {
         let shard = self.shard(shard)?;
         let (disk, threshold) = (self.disk(), self.settings().attachment_threshold);
         let packing = move || Packed::new(&*disk, &shard, &message, threshold);
-        tokio::task::spawn_blocking(packing)
-            .await
-            .map_err(|e| Error::with_source(Kind::Internal, "reading the message failed", e))?
+        blocking::run("reading the message", packing).await
     }
 }
 

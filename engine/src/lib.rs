@@ -11,6 +11,7 @@ pub mod limits;
 pub mod settings;
 pub mod uidset;
 
+mod blocking;
 mod cache;
 mod clock;
 pub mod compaction;

@@ -12,6 +12,7 @@ use coldpost_tiers::cold::ColdStore;
 use coldpost_tiers::disk::Disk;
 use coldpost_tiers::fetch::Fetcher;
 
+use crate::blocking;
 use crate::clock;
 use crate::directory::HalfOpen;
 use crate::error::{Error, Kind, Result};
@@ -350,9 +351,8 @@ impl Engine {
             Located::Filtered(range, names, keep) => {
                 let header = self.bytes(message, range).await?;
                 // A header may have millions of lines: not on a thread that serves others.
-                let filtering = move || filter_header(&header, &names, keep);
-                let died = |e| Error::with_source(Kind::Internal, "reading a header failed", e);
-                let filtered = tokio::task::spawn_blocking(filtering).await.map_err(died)?;
+                let filtering = move || Ok(filter_header(&header, &names, keep));
+                let filtered = blocking::run("reading a header", filtering).await?;
                 Ok(Some(SectionReader::memory(cut(filtered, partial))))
             }
         }

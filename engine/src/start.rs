@@ -18,6 +18,7 @@ use coldpost_tiers::segment::Lineage;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use crate::blocking;
 use crate::cache;
 use crate::error::{Error, Kind, Result};
 use crate::identity::{self, Claim, Identity};
@@ -361,8 +362,7 @@ async fn open_shards(
         }
         Ok((shards, threads))
     };
-    let joined = tokio::task::spawn_blocking(open).await;
-    joined.map_err(|e| Error::with_source(Kind::Internal, "opening a shard failed", e))?
+    blocking::run("opening a shard", open).await
 }
 
 /// How a shard is opened. Needs a runtime.

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 
 use bytes::Bytes;
@@ -65,6 +66,24 @@ struct Inner {
     disk: Option<Arc<DiskCache>>,
     windows: Windows,
     sequences: Mutex<Sequences>,
+    /// Who waits for bytes that are not in memory.
+    readers: AtomicUsize,
+}
+
+/// One of those who wait.
+struct Reading<'a>(&'a AtomicUsize);
+
+impl<'a> Reading<'a> {
+    fn begin(readers: &'a AtomicUsize) -> Reading<'a> {
+        readers.fetch_add(1, Ordering::Relaxed);
+        Reading(readers)
+    }
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A read on its way that anybody may wait for.
@@ -111,6 +130,7 @@ impl Fetcher {
                 disk,
                 windows: Windows::default(),
                 sequences: Mutex::default(),
+                readers: AtomicUsize::new(0),
             }),
             keeps: true,
         }
@@ -148,6 +168,8 @@ impl Fetcher {
             .filter(|w| !found.contains_key(&w.key))
             .copied()
             .collect();
+        let _reading =
+            (self.keeps && !missing.is_empty()).then(|| Reading::begin(&self.inner.readers));
         if missing.is_empty() {
             count("memory", wanted.len());
         } else if let Some(loaded) = self.inner.load_now(&missing) {
@@ -204,6 +226,11 @@ impl Fetcher {
     /// The disk cache, where there is one.
     pub fn disk(&self) -> Option<&Arc<DiskCache>> {
         self.inner.disk.as_ref()
+    }
+
+    /// Whether a reader waits for bytes that are not in memory; who reads [aside](Fetcher::aside) is none.
+    pub fn is_awaited(&self) -> bool {
+        self.inner.readers.load(Ordering::Relaxed) > 0
     }
 
     /// Bytes of decoded frames kept in memory.

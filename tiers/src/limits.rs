@@ -28,12 +28,16 @@ pub const OUTCOME_ROW_BYTES: usize = 4032;
 pub const OBJECT_KEY_MAX: usize = 1024;
 /// Payload bytes of one index frame of a segment; its checksum included.
 pub const INDEX_FRAME_MAX: usize = 1024 * 1024;
+/// Bytes of an object in a local file that are written before they are synced: a delivery's own sync never waits behind all of a block.
+pub const OBJECT_SYNC_BYTES: u64 = 1024 * 1024;
 /// Raw bytes of a blob.
 pub const BLOB_RAW_MAX: u64 = 1024 * 1024 * 1024;
 /// Bytes that a sequential read of a segment asks the disk for at once.
 pub const READ_CHUNK: usize = 1024 * 1024;
 /// Stored bytes of a frame: what zstd makes of [`FRAME_RAW_MAX`] bytes at worst.
 pub const FRAME_STORED_MAX: usize = FRAME_RAW_MAX + FRAME_RAW_MAX / 256 + 64;
+/// Raw bytes that a reader unpacks where it runs, when the page cache has them: the headers' and the bodies' frame of a message.
+pub const FETCH_NOW_RAW_MAX: usize = 2 * FRAME_RAW_MAX;
 /// Frames that one fetch gives; a longer part is fetched in steps.
 pub const FETCH_FRAMES_MAX: usize = 64;
 /// Stored bytes of frames that are read again, though they are there, to make one read of two.
@@ -82,12 +86,18 @@ pub const UPLOADS_MAX: usize = 2;
 pub const UPLOADS_WAITING_MAX: usize = 65_536;
 /// Bytes of an answer about a setting of the bucket.
 pub const BUCKET_ANSWER_MAX: usize = 1024 * 1024;
-/// Raw bytes of a range of a snapshot: what packing and loading one holds.
-pub const SNAPSHOT_RANGE_RAW_MAX: usize = 4 * 1024 * 1024;
+/// Raw bytes of a range of a snapshot: what loading one holds.
+pub const SNAPSHOT_RANGE_RAW_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of the frames of a range of a snapshot: what packing one holds.
+pub const SNAPSHOT_RANGE_STORED_MAX: usize = 16 * FRAME_STORED_MAX;
+/// Raw bytes of a frame of a range of a snapshot: it is never read in part.
+pub const SNAPSHOT_FRAME_RAW_MAX: usize = 1024 * 1024;
+/// Stored bytes of such a frame at worst.
+pub const SNAPSHOT_FRAME_STORED_MAX: usize =
+    SNAPSHOT_FRAME_RAW_MAX + SNAPSHOT_FRAME_RAW_MAX / 256 + 64;
 /// Bytes of a range of a snapshot as an object.
-pub const SNAPSHOT_RANGE_MAX: u64 =
-    (SNAPSHOT_RANGE_RAW_MAX / FRAME_RAW_MAX * FRAME_STORED_MAX + 4096) as u64;
-/// Ranges of a snapshot: 27 GiB of rows.
+pub const SNAPSHOT_RANGE_MAX: u64 = (SNAPSHOT_RANGE_STORED_MAX + 4096) as u64;
+/// Ranges of a snapshot: 27 GiB of rows as stored.
 pub const SNAPSHOT_RANGES_MAX: usize = 7_000;
 /// Bytes of the manifest of a snapshot.
 pub const SNAPSHOT_MANIFEST_MAX: u64 = 512 * 1024;

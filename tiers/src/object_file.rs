@@ -9,7 +9,7 @@ use crate::Result;
 use crate::codec::{Reader, Writer};
 use crate::disk::{self, Disk, DiskFile};
 use crate::frame;
-use crate::limits::{INDEX_FRAME_MAX, READ_CHUNK};
+use crate::limits::{INDEX_FRAME_MAX, OBJECT_SYNC_BYTES, READ_CHUNK};
 use crate::object::ObjectHeader;
 use crate::{Error, Kind};
 
@@ -33,6 +33,8 @@ pub(crate) struct ObjectFile {
     path: PathBuf,
     hasher: blake3::Hasher,
     seed: u32,
+    /// Bytes that are on disk for good.
+    synced: u64,
 }
 
 impl ObjectFile {
@@ -50,6 +52,7 @@ impl ObjectFile {
             path: path.to_owned(),
             hasher: blake3::Hasher::new(),
             seed: seed(header),
+            synced: 0,
         };
         match object.append(&header.encode()) {
             Ok(()) => Ok(object),
@@ -71,6 +74,12 @@ impl ObjectFile {
             .write_at(self.len(), bytes)
             .map_err(|e| disk::failed("write", &self.path, e))?;
         self.hasher.update(bytes);
+        if self.len() - self.synced >= OBJECT_SYNC_BYTES {
+            self.file
+                .sync_data()
+                .map_err(|e| disk::failed("sync", &self.path, e))?;
+            self.synced = self.len();
+        }
         Ok(())
     }
 

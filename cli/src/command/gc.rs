@@ -31,9 +31,9 @@ pub(crate) fn run(checked: &Checked, apply: bool, output: Output) -> Result<(), 
     }
     let garbage: Garbage = match reach {
         Reach::Running(daemon) => daemon.get("/admin/gc", &[])?,
-        Reach::Stopped => {
-            with_engine(&checked.engine, async |engine| Ok(engine.garbage()?.into()))?
-        }
+        Reach::Stopped => with_engine(&checked.engine, async |engine| {
+            Ok(engine.garbage().await?.into())
+        })?,
     };
     output.say(&garbage, text(&garbage))
 }

@@ -11,8 +11,8 @@ use crate::clock;
 use crate::error::Result;
 use crate::ids::MessageId;
 use crate::limits::{
-    COMPACT_BATCH_BYTES, COMPACT_BATCH_MIN, COMPACT_MESSAGES_MAX, COMPACT_RAW_MAX,
-    COMPACT_RUN_BYTES, GATHER_ROWS_MAX,
+    COMPACT_BATCH_BYTES, COMPACT_BATCH_MIN, COMPACT_MESSAGE_BYTES, COMPACT_MESSAGES_MAX,
+    COMPACT_RAW_MAX, COMPACT_RUN_BYTES, GATHER_ROWS_MAX,
 };
 use crate::open::Engine;
 use crate::shard::Shard;
@@ -30,6 +30,8 @@ pub(super) struct Item {
     /// Bytes of it in that object, about.
     pub(super) stored: u64,
 }
+
+const _: () = assert!(size_of::<Item>() <= COMPACT_MESSAGE_BYTES);
 
 /// A live blob of a pack that is to be moved.
 #[derive(Clone, Debug)]

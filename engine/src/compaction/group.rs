@@ -11,6 +11,7 @@ use super::gather::Item;
 use super::place_frame::{Entries, PlaceFrame};
 use super::source::{Source, length};
 use crate::error::{Error, Kind, Result};
+use crate::limits::GROUP_HEADERS_MAX;
 use crate::view::Message;
 
 /// A message that was written.
@@ -52,7 +53,7 @@ impl Group {
     }
 
     pub(super) fn has_room(&self, cut: &Cut) -> bool {
-        length(&self.headers) + cut.header <= frame_raw_max()
+        length(&self.headers) + cut.header <= GROUP_HEADERS_MAX
             && length(&self.bodies) + cut.body() <= frame_raw_max()
     }
 

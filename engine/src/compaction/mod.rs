@@ -24,20 +24,18 @@ use std::time::Instant;
 use coldpost_tiers::address::ObjectId;
 use pace::Pace;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 pub(crate) use bring::sweep_parts;
 pub(crate) use send::sweep_objects;
 
-use crate::error::{Error, Kind, Result};
+use crate::blocking;
+use crate::error::Result;
 use crate::limits::COMPACT_AGAIN_SECONDS;
 use crate::objects::object_row;
 use crate::op::Op;
 use crate::open::Engine;
 use crate::shard::Shard;
-
-/// How far the thread of a run stands behind all others (nice).
-const NICE: i32 = 10;
 
 /// How far a run came; what it did at its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -148,11 +146,11 @@ async fn run(
 ) -> Result<Option<(Vec<ObjectId>, Report)>> {
     // The thread has the turn: it may go on when who asked goes away.
     let turn = engine.inner.turns.compacting.take().await;
-    let (objects, pace) = match asked {
-        Asked::ByHand(seen) => (gather::choose_now(engine, shard, true, seen)?, Pace::free()),
+    let (objects, is_gentle) = match asked {
+        Asked::ByHand(seen) => (gather::choose_now(engine, shard, true, seen)?, false),
         Asked::ByTime => {
             let chosen = gather::choose_now(engine, shard, false, &engine.avoided())?;
-            (chosen, Pace::gentle())
+            (chosen, true)
         }
     };
     if objects.is_empty() {
@@ -161,25 +159,19 @@ async fn run(
     // What it writes comes beside what is there, and is evicted only after it was sent.
     engine.room()?;
     let (reports, mut heard) = mpsc::unbounded_channel();
-    let (over, end) = oneshot::channel();
     let (engine, shard) = (engine.clone(), Arc::clone(shard));
     let handle = Handle::current();
-    let work = move || {
-        // Who delivers or reads goes first. Where it is refused, nothing else changes.
-        let _ = rustix::process::nice(NICE);
+    let work = move |standing| {
+        let pace = Pace::new(is_gentle, standing);
         let tell = |report: &Report| drop(reports.send(report.clone()));
         let run = step::Run::new(&engine, &shard, &handle, pace);
         let ran = run.and_then(|run| run.all(objects, &tell));
         drop(turn);
-        // Who waited for it may have gone away: what was done stays done.
-        drop(over.send(ran));
+        ran
     };
-    let failed = |e| Error::with_source(Kind::Unavailable, "no thread can be started", e);
-    let thread = std::thread::Builder::new().name("compact".to_owned());
-    thread.spawn(work).map_err(failed)?;
+    let running = blocking::behind("compact", work)?;
     while let Some(report) = heard.recv().await {
         tell(&report);
     }
-    let died = |_| Error::new(Kind::Internal, "compaction died of a bug (the log has it)");
-    Ok(Some(end.await.map_err(died)??))
+    Ok(Some(running.end("compaction").await?))
 }

@@ -17,6 +17,7 @@ use crate::error::Result;
 use crate::ids::Position;
 use crate::limits::{RELOCATE_BYTES_MAX, RELOCATE_MESSAGES_MAX};
 use crate::local::ObjectPaths;
+use crate::metrics;
 use crate::objects::object_row;
 use crate::op::{Intent, MovedMessage, NewBlob, Op, Outcome, Relocate, Stored};
 
@@ -110,6 +111,7 @@ impl Run<'_> {
         }))?;
         self.unsent.remove(&object.at.path);
         self.report.bytes_out += object.bytes;
+        metrics::compacted(0, object.bytes);
         Ok(())
     }
 
@@ -170,6 +172,7 @@ impl Run<'_> {
         match self.change(Op::Relocate(op))? {
             Outcome::Counted(moved) => {
                 self.report.moved += moved;
+                metrics::compacted(moved, 0);
                 Ok(())
             }
             other => Err(crate::deliver::unexpected(&other)),

@@ -21,7 +21,6 @@ use crate::error::{Error, Kind, Result};
 use crate::ids::AccountRef;
 use crate::limits::{BLOCK_BYTES, COMPACT_OWN_BLOCK, PACK_BLOBS_MAX, PACK_BYTES_MIN, STEP_BYTES};
 use crate::local::ObjectPaths;
-use crate::metrics;
 use crate::op::{Intent, NewBlob, Op, Outcome};
 use crate::open::Engine;
 use crate::settings::Settings;
@@ -134,7 +133,8 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// All of it: what was sent before something fails stays sent. Takes of `objects` as many as one run may, and says which.
+    /// All of it: what was sent before something fails stays sent. Takes of `objects` as many as one run may, and says which; none where it ended
+    /// before it came to all of their messages.
     pub(super) fn all(
         mut self,
         mut objects: Vec<ObjectId>,
@@ -143,10 +143,12 @@ impl<'a> Run<'a> {
         let (items, taken) = gather::messages(self.shard, &objects)?;
         objects.truncate(taken);
         let ran = self.take(&objects, &items, tell);
-        metrics::compacted(self.report.moved, self.report.bytes_out);
         self.drop_unsent();
         ran?;
         tell(&self.report);
+        if self.pace.starves() {
+            objects.clear();
+        }
         Ok((objects, self.report))
     }
 
@@ -163,6 +165,13 @@ impl<'a> Run<'a> {
             self.account(of_account, tell)?;
             if has_own {
                 self.end_block()?;
+            }
+            if self.pace.starves() {
+                tracing::info!(
+                    shard = self.shard.no.0,
+                    "compaction has next to nothing of a processor; it goes on beside the others"
+                );
+                return self.finish();
             }
         }
         self.move_blobs(objects)?;
@@ -190,6 +199,9 @@ impl<'a> Run<'a> {
         };
         let entries = Entries::of(self.shard, first.account, items)?;
         for item in items {
+            if self.pace.starves() {
+                break;
+            }
             if self.shard.is_shut() {
                 return Err(Error::new(Kind::Closed, "the store is shutting down"));
             }
@@ -229,7 +241,8 @@ impl<'a> Run<'a> {
             self.open_block()?;
             let (_, block, moved) = self.block.as_mut().expect("it was opened");
             moved.push(Group::alone(*item, &message, cut, &source, entries, block)?);
-            self.pace.rest(self.handle, self.shard, message.size);
+            self.pace
+                .rest(self.handle, self.engine, self.shard, message.size);
             return Ok(());
         }
         if !self.group.has_room(&cut) {
@@ -283,7 +296,7 @@ impl<'a> Run<'a> {
         let (_, block, moved) = self.block.as_mut().expect("it was opened");
         moved.extend(self.group.write(entries, block)?);
         let worked = std::mem::take(&mut self.worked);
-        self.pace.rest(self.handle, self.shard, worked);
+        self.pace.rest(self.handle, self.engine, self.shard, worked);
         Ok(())
     }
 

@@ -14,6 +14,7 @@ use coldpost_tiers::snapshot::{Manifest, Moment, RangeRef, pack};
 use tokio::sync::{OwnedMutexGuard, mpsc};
 
 use super::{Event, Report, Snapshot, Stage, known};
+use crate::blocking::{self, Standing};
 use crate::cold;
 use crate::error::{Error, Kind, Result};
 use crate::ids::{Epoch, Position, ShardNo};
@@ -124,18 +125,25 @@ impl Engine {
     ) -> Result<(OwnedMutexGuard<()>, Packed)> {
         clear(&*self.disk(), &shard.dir)?;
         let moment = shard.cut_here().await?;
-        let (engine, of) = (self.clone(), Arc::clone(shard));
-        let (tell, mut told) = mpsc::unbounded_channel();
-        // It goes on when whoever asked went away: so long nobody else has its turn.
-        let packing = tokio::task::spawn_blocking(move || {
-            let packed = pack_files(&engine, &of, moment, &tell);
-            packed.map(|packed| (turn, packed))
-        });
-        while let Some(done) = told.recv().await {
-            report(progress(shard.no, Stage::Packing, done, 0));
+        let mut work = (turn, moment);
+        loop {
+            let (engine, of) = (self.clone(), Arc::clone(shard));
+            let (tell, mut told) = mpsc::unbounded_channel();
+            // It goes on when whoever asked went away: so long nobody else has its turn.
+            let packing = blocking::behind("snapshot", move |standing| {
+                let packed = pack_files(&engine, &of, &work.1, (&tell, standing))?;
+                Ok((work, packed))
+            })?;
+            while let Some(done) = told.recv().await {
+                report(progress(shard.no, Stage::Packing, done, 0));
+            }
+            let (again, packed) = packing.end("packing a snapshot").await?;
+            match packed {
+                Some(packed) => return Ok((again.0, packed)),
+                // Its thread starved: another one begins anew.
+                None => work = again,
+            }
         }
-        let died = |e| Error::with_source(Kind::Internal, "packing a snapshot failed", e);
-        packing.await.map_err(died)?
     }
 
     /// Everything that follows the local files.
@@ -294,13 +302,13 @@ fn applied(outcome: &Outcome) -> Result<()> {
     }
 }
 
-/// Packs the rows; at most one range of them is in memory.
+/// Packs the rows; at most one range of them is in memory. `None` where this thread has next to nothing of a processor.
 fn pack_files(
     engine: &Engine,
     shard: &Shard,
-    moment: shard::Moment,
-    tell: &mpsc::UnboundedSender<u64>,
-) -> Result<Packed> {
+    moment: &shard::Moment,
+    (tell, mut standing): (&mpsc::UnboundedSender<u64>, Standing),
+) -> Result<Option<Packed>> {
     let disk = engine.disk();
     let shard::Moment { state, applied } = moment;
     let of = Moment {
@@ -321,30 +329,39 @@ fn pack_files(
         let written = disk.create(path).and_then(|file| file.write_at(0, bytes));
         written.map_err(|e| failed("write", path, e))
     };
-    let (mut number, mut done) = (0, 0);
-    let manifest = pack(&state, &of, &mut |range, bytes| {
+    let (mut number, mut done, mut starves) = (0, 0, false);
+    let packed = pack(state, &of, &mut |range, bytes| {
         let refused =
             |why: String| coldpost_tiers::Error::new(coldpost_tiers::Kind::Unavailable, why);
         if shard.is_shut() {
             return Err(refused("the store is shutting down".to_owned()));
         }
         engine.room().map_err(|e| refused(e.to_string()))?;
+        let had = standing.look();
+        if standing.starves(had) {
+            starves = true;
+            return Err(refused("others have the processor".to_owned()));
+        }
         write(&range_file(&shard.dir, number), bytes)?;
         number += 1;
         done += range.raw;
         // Whoever asked may have gone away.
         let _ = tell.send(done);
         Ok(())
-    })?;
+    });
+    if starves {
+        return Ok(None);
+    }
+    let manifest = packed?;
     let object = manifest.encode();
     write(&folder.join(MANIFEST), &object)?;
-    let needed = needed(&*disk, shard, &state, applied.position)?;
-    Ok(Packed {
+    let needed = needed(&*disk, shard, state, applied.position)?;
+    Ok(Some(Packed {
         digest: *blake3::hash(&object).as_bytes(),
         manifest,
         object,
         needed,
-    })
+    }))
 }
 
 /// What the rows refer to and the journal did not call stored at that moment, and every segment up to it.

@@ -8,7 +8,8 @@ use coldpost_tiers::hot::{TableName, key};
 use tokio::sync::mpsc;
 
 use super::{Notice, tick};
-use crate::error::{Error, Kind, Result};
+use crate::blocking;
+use crate::error::Result;
 use crate::ids::{AccountId, MailboxId, Uid};
 use crate::limits::{OP_MESSAGES_MAX, PURGE_MESSAGES_MAX};
 use crate::op::Op;
@@ -73,9 +74,8 @@ type Entries = Vec<(MailboxId, Uid)>;
 async fn purge(shard: &Arc<Shard>) -> Result<bool> {
     loop {
         let looked_at = Arc::clone(shard);
-        let looking = tokio::task::spawn_blocking(move || due(&looked_at));
-        let died = |e| Error::with_source(Kind::Internal, "looking for what may go failed", e);
-        let (due, shown) = looking.await.map_err(died)??;
+        let looking = move || due(&looked_at);
+        let (due, shown) = blocking::run("looking for what may go", looking).await?;
         let Some((account, entries)) = due else {
             return Ok(shown);
         };

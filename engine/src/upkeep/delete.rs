@@ -4,17 +4,20 @@
 //! A crash leaves: objects that are condemned; the next pass goes on with them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use coldpost_tiers::address::{BlobId, ObjectId, ObjectKind};
 use coldpost_tiers::cold::{Caller, Key};
+use coldpost_tiers::disk::Disk;
 use coldpost_tiers::gc::{Known, Ongoing, Rules, Verdict, Why, mark};
 use coldpost_tiers::hot::row::{BlobRow, ObjectRow, ObjectState, Row};
 use coldpost_tiers::hot::{TableName, key};
 
 use super::{Progress, Wait, tick};
+use crate::blocking;
 use crate::clock;
 use crate::cold;
 use crate::error::{Error, Kind, Result};
@@ -53,6 +56,14 @@ pub struct Deleted {
     pub waiting: u64,
 }
 
+/// Dead objects of a shard.
+struct Looked {
+    verdicts: Vec<(ObjectId, Verdict)>,
+    bytes: BTreeMap<ObjectId, u64>,
+    /// The blobs of packs that are about to be deleted.
+    packs: BTreeMap<ObjectId, Vec<BlobId>>,
+}
+
 pub(super) async fn run(engine: Engine, progress: Arc<Progress>) {
     while !progress.confirmed.load(Ordering::Acquire) {
         tokio::time::sleep(tick()).await;
@@ -79,19 +90,20 @@ impl Engine {
     ///
     /// # Errors
     /// `Unavailable` after an I/O error.
-    pub fn garbage(&self) -> Result<Vec<DeadObject>> {
+    pub async fn garbage(&self) -> Result<Vec<DeadObject>> {
         let mut findings = Vec::new();
         for shard in &self.inner.shards {
-            let known = known(self, shard)?;
-            let bytes: BTreeMap<ObjectId, u64> =
-                known.iter().map(|k| (k.object, k.row.bytes)).collect();
-            for (object, verdict) in mark(&known, &self.rules(shard)?) {
-                findings.push(DeadObject {
-                    key: Key::of(shard.no, &object).to_string(),
-                    bytes: bytes.get(&object).copied().unwrap_or(0),
-                    verdict,
-                });
-            }
+            let looked = self.look_for_garbage(shard).await?;
+            findings.extend(
+                looked
+                    .verdicts
+                    .into_iter()
+                    .map(|(object, verdict)| DeadObject {
+                        key: Key::of(shard.no, &object).to_string(),
+                        bytes: looked.bytes.get(&object).copied().unwrap_or(0),
+                        verdict,
+                    }),
+            );
         }
         Ok(findings)
     }
@@ -128,12 +140,11 @@ impl Engine {
 
     async fn delete_pass(&self, shard: &Arc<Shard>) -> Result<Deleted> {
         clocks_agree(shard)?;
-        let known = known(self, shard)?;
-        let rules = self.rules(shard)?;
-        let bytes: BTreeMap<ObjectId, u64> =
-            known.iter().map(|k| (k.object, k.row.bytes)).collect();
-        let verdicts = mark(&known, &rules);
-        let packs = blobs_of(shard, &verdicts)?;
+        let Looked {
+            verdicts,
+            bytes,
+            packs,
+        } = self.look_for_garbage(shard).await?;
         if verdicts.iter().any(|(_, v)| *v == Verdict::Delete) {
             // Where nothing is, a DELETE succeeds too.
             cold::is_ours(&self.inner.cold, shard, Caller::Collect).await?;
@@ -169,6 +180,21 @@ impl Engine {
         failed.into_iter().next().map_or(Ok(done), Err)
     }
 
+    async fn look_for_garbage(&self, shard: &Arc<Shard>) -> Result<Looked> {
+        let (engine, shard) = (self.clone(), Arc::clone(shard));
+        // It walks through all objects.
+        let looking = move || {
+            let known = known(&engine, &shard)?;
+            let verdicts = mark(&known, &engine.rules(&shard)?);
+            Ok(Looked {
+                packs: blobs_of(&shard, &verdicts)?,
+                bytes: known.iter().map(|k| (k.object, k.row.bytes)).collect(),
+                verdicts,
+            })
+        };
+        blocking::run("looking for garbage", looking).await
+    }
+
     async fn delete_object(
         &self,
         shard: &Arc<Shard>,
@@ -178,14 +204,14 @@ impl Engine {
         if object.kind == ObjectKind::Segment {
             not_replayed(shard, object).await?;
         }
-        if let Some(path) = self.inner.local.sealed_path(shard.no, &object)
-            && path.exists()
-        {
-            let dir = path.parent().unwrap_or(&path).to_owned();
-            let removed = self.disk().remove(&path);
-            removed
-                .and_then(|()| self.disk().sync_dir(&dir))
-                .map_err(|e| coldpost_tiers::disk::failed("remove", &path, e))?;
+        if let Some(path) = self.inner.local.sealed_path(shard.no, &object) {
+            let disk = self.disk();
+            // A large file takes the disk some milliseconds.
+            let removing = move || match path.exists() {
+                true => remove(&*disk, &path),
+                false => Ok(()),
+            };
+            blocking::run("removing a local file", removing).await?;
             self.inner.local.forget(shard.no, &object);
         }
         let key = Key::of(shard.no, &object);
@@ -212,6 +238,13 @@ impl Engine {
             grace: seconds(self.settings().grace),
         })
     }
+}
+
+/// Removes a file for good.
+fn remove(disk: &dyn Disk, path: &Path) -> Result<()> {
+    let dir = path.parent().unwrap_or(path);
+    let removed = disk.remove(path).and_then(|()| disk.sync_dir(dir));
+    Ok(removed.map_err(|e| coldpost_tiers::disk::failed("remove", path, e))?)
 }
 
 /// # Errors

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::{Notice, Progress, Wait, tick};
+use crate::blocking;
 use crate::cold;
 use crate::error::{Error, Kind, Result};
 use crate::ids::{Position, ShardNo};
@@ -308,6 +309,5 @@ async fn measure(
         }
         Ok((digest, size, Position(0)))
     };
-    let joined = tokio::task::spawn_blocking(read).await;
-    joined.map_err(|e| Error::with_source(Kind::Internal, "digesting a file failed", e))?
+    blocking::run("digesting a file", read).await
 }

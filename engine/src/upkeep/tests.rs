@@ -135,6 +135,6 @@ async fn after_a_clock_that_was_ahead_nothing_is_deleted_and_no_date_is_stated_b
     let refused = engine.delete_now().await.unwrap_err();
     assert!(refused.to_string().contains("clock"), "{refused}");
     // What would go is said all the same.
-    engine.garbage().unwrap();
+    engine.garbage().await.unwrap();
     engine.close().await;
 }

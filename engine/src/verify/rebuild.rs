@@ -16,7 +16,8 @@ use tokio::runtime::Handle;
 use super::lane::{End, Lane, Look};
 use super::{Event, Summary, Unchecked, Whose, damage, in_full, unchecked};
 use crate::apply::{At, Fold};
-use crate::error::{Error, Kind, Result};
+use crate::blocking;
+use crate::error::Result;
 use crate::ids::{Position, ShardNo};
 use crate::journal::Record;
 use crate::journal::embedded::decode_record;
@@ -59,10 +60,7 @@ pub(super) async fn aside(
     let dir = shard_dir(&whose.settings.data, shard);
     let lanes = vec![local(whose, shard), stored(whose, shard).await];
     let work = move || Making::behind(nameless(&dir, cache)?, lanes)?.run();
-    let done = tokio::task::spawn_blocking(work).await;
-    let made = match done
-        .map_err(|e| Error::with_source(Kind::Internal, "making a hot tier failed", e))?
-    {
+    let made = match blocking::run("making a hot tier", work).await {
         Ok(made) => made,
         Err(e) => {
             let what = Unchecked {

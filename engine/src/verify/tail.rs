@@ -10,7 +10,8 @@ use coldpost_tiers::hot::HotTier;
 
 use super::rebuild::{self, Making};
 use super::{Event, Summary, Unchecked, Whose, hot_name, in_full, unchecked};
-use crate::error::{Error, Kind, Result};
+use crate::blocking;
+use crate::error::Result;
 use crate::ids::{Position, ShardNo};
 
 /// Gives `hot`, which is that of `path` as it is looked at and ends at `last`, all of its journal that can be read, and tells what cannot.
@@ -60,6 +61,5 @@ async fn run(whose: &Whose<'_>, shard: ShardNo, hot: HotTier, asks_store: bool) 
         lanes.push(rebuild::stored(whose, shard).await);
     }
     let work = move || Making::behind(hot, lanes)?.run();
-    let died = |e| Error::with_source(Kind::Internal, "applying the journal failed", e);
-    tokio::task::spawn_blocking(work).await.map_err(died)?
+    blocking::run("applying the journal", work).await
 }

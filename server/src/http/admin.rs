@@ -241,7 +241,7 @@ pub(super) async fn compact(State(http): State<Arc<Http>>) -> Response {
 
 /// `GET /admin/gc`
 pub(super) async fn garbage(State(http): State<Arc<Http>>) -> Result<Json<Garbage>, Failed> {
-    Ok(Json(http.engine.garbage()?.into()))
+    Ok(Json(http.engine.garbage().await?.into()))
 }
 
 /// `POST /admin/gc`

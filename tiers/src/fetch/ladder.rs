@@ -12,7 +12,7 @@ use super::{Flights, Inner, Keep, Loaded, Run, Wanted, count};
 use crate::cache::frames::FrameKey;
 use crate::cold::{Caller, Key};
 use crate::error::{Error, Kind, Result};
-use crate::limits::{COLD_FETCH_MEMORY, COLD_FETCH_SHARE, FRAME_RAW_MAX, FRAME_STORED_MAX};
+use crate::limits::{COLD_FETCH_MEMORY, COLD_FETCH_SHARE, FETCH_NOW_RAW_MAX, FRAME_STORED_MAX};
 use crate::{metrics, pool};
 
 impl Inner {
@@ -125,7 +125,7 @@ impl Inner {
         let [run] = <[Run; 1]>::try_from(runs(missing)).ok()?;
         let raw: u64 = run.wanted.iter().map(|w| u64::from(w.frame.raw)).sum();
         let length = usize::try_from(run.span.end - run.span.start).ok()?;
-        if length > FRAME_STORED_MAX || raw > u64::try_from(FRAME_RAW_MAX).ok()? {
+        if length > 2 * FRAME_STORED_MAX || raw > u64::try_from(FETCH_NOW_RAW_MAX).ok()? {
             return None;
         }
         let FrameKey { shard, object, .. } = run.first().key;

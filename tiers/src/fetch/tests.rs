@@ -276,6 +276,31 @@ async fn a_reader_who_leaves_takes_nobodys_bytes_along() {
     assert!(bench.fetcher.inner.flights().is_empty());
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_bytes_is_seen_and_who_reads_aside_is_not() {
+    let bench = Bench::new();
+    let object = Object::new(1, "awaited");
+    bench.put(&object).await;
+    let late = Fault::Delay(Duration::from_secs(5));
+    bench.faults.order(Operation::Get, late, 2);
+    let aside = bench.fetcher.aside();
+    let by_side = aside.frames(SHARD, object.id, HEADER, &object.frames, 0..2);
+    assert!(timeout(Duration::from_secs(1), by_side).await.is_err());
+    let (is_awaited, ()) = tokio::join!(
+        async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            bench.fetcher.is_awaited()
+        },
+        bench.reads(&object, 4..6)
+    );
+    assert!(is_awaited);
+    assert!(!bench.fetcher.is_awaited());
+    // Whoever leaves waits no more.
+    bench.faults.order(Operation::Get, late, 1);
+    let left = timeout(Duration::from_secs(1), bench.read(&object, 6..8)).await;
+    assert!(left.is_err() && !bench.fetcher.is_awaited());
+}
+
 #[tokio::test]
 async fn a_damaged_or_short_local_file_is_read_from_the_store() {
     let mut bench = Bench::new();

@@ -54,6 +54,11 @@ pub fn compress_message_within(
 /// One frame of at most [`FRAME_RAW_MAX`] raw bytes that is written once and read for years: blocks and packs.
 pub fn compress_dense(raw: &[u8]) -> (Vec<u8>, FrameRef) {
     assert!(raw.len() <= FRAME_RAW_MAX, "a frame of {} bytes", raw.len());
+    compress_long(raw)
+}
+
+/// One frame as long as `raw` is, for what is never read in part.
+pub fn compress_long(raw: &[u8]) -> (Vec<u8>, FrameRef) {
     let mut stored = Vec::new();
     let frame = DENSE.with_borrow_mut(|c| append_with(c, &mut stored, raw));
     (stored, frame)
@@ -61,9 +66,7 @@ pub fn compress_dense(raw: &[u8]) -> (Vec<u8>, FrameRef) {
 
 /// Bytes of our own in a skippable frame.
 pub fn compress_plain(raw: &[u8]) -> Vec<u8> {
-    let mut stored = Vec::new();
-    DENSE.with_borrow_mut(|c| append_with(c, &mut stored, raw));
-    stored
+    compress_long(raw).0
 }
 
 /// Appends one frame of at most [`FRAME_RAW_MAX`] raw bytes.
@@ -91,6 +94,19 @@ fn append_with(compressor: &mut Compressor<'_>, stored: &mut Vec<u8>, raw: &[u8]
 /// # Errors
 /// `Corrupt` when the length, the checksum (looked at before anything is unpacked) or the content is not what `frame` says.
 pub fn decompress(stored: &[u8], frame: &FrameRef, object: &str, offset: u64) -> Result<Vec<u8>> {
+    decompress_long(stored, frame, FRAME_RAW_MAX, (object, offset))
+}
+
+/// The same of a frame of up to `most` raw bytes, at an offset of an object.
+///
+/// # Errors
+/// As [`decompress`].
+pub fn decompress_long(
+    stored: &[u8],
+    frame: &FrameRef,
+    most: usize,
+    (object, offset): (&str, u64),
+) -> Result<Vec<u8>> {
     let corrupt = |what: String| {
         Err(Error::corrupt(
             object,
@@ -99,9 +115,9 @@ pub fn decompress(stored: &[u8], frame: &FrameRef, object: &str, offset: u64) ->
         ))
     };
     let raw = usize::try_from(frame.raw).unwrap_or(usize::MAX);
-    if raw > FRAME_RAW_MAX {
+    if raw > most {
         return corrupt(format!(
-            "a frame of {raw} raw bytes is named, at most {FRAME_RAW_MAX} are allowed,"
+            "a frame of {raw} raw bytes is named, at most {most} are allowed,"
         ));
     }
     if u64::from(frame.stored) != length(stored) {

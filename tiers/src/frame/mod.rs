@@ -8,8 +8,8 @@ mod message;
 mod rows;
 
 pub use message::{
-    compress_dense, compress_message, compress_message_within, compress_plain, decompress,
-    decompress_each,
+    compress_dense, compress_long, compress_message, compress_message_within, compress_plain,
+    decompress, decompress_each, decompress_long,
 };
 pub use rows::{compress_row, decompress_row};
 

@@ -5,6 +5,7 @@ use super::row::{BlobRow, ObjectRow, Place, Row};
 use super::schema::TableName;
 use super::snapshot::Snapshot;
 use crate::error::Result;
+use crate::frame::decompress_row;
 
 /// Which columns take part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,14 @@ pub fn of_rows(state: &Snapshot, columns: Columns) -> Result<[u8; 32]> {
         state.walk(table, &[], &[], |key, value| {
             let without;
             let value = match table {
+                // How well it is compressed is its maker's affair.
+                TableName::Rows => match decompress_row(value) {
+                    Ok(row) => {
+                        without = row;
+                        &without
+                    }
+                    Err(_) => value,
+                },
                 TableName::Places if !plain => {
                     let mut place = Place::decode(key, value)?;
                     place.address.object.id = [0; 16];

@@ -5,7 +5,9 @@ pub use super::range::read_range;
 use super::manifest::Manifest;
 use super::stream::{self, Item};
 use crate::codec::Reader;
+use crate::frame::compress_row;
 use crate::hot::{CommitKind, HotTier, TableName};
+use crate::limits::ROW_MAX;
 use crate::{Error, Kind, Result};
 
 /// Fills a new hot tier, range by range.
@@ -60,7 +62,13 @@ impl<'a> Loader<'a> {
                         table = Some(TableName::named(name).ok_or_else(unknown)?);
                     }
                     (Item::Row(key, value), Some(table)) => batch.put(table, key, value)?,
-                    (Item::Row(..), None) => {
+                    (Item::Unpacked(key, row), Some(table)) => {
+                        if table != TableName::Rows || row.len() > ROW_MAX {
+                            return Err(wrong("an unpacked row that none can be".to_owned()));
+                        }
+                        batch.put(table, key, &compress_row(row))?;
+                    }
+                    (Item::Row(..) | Item::Unpacked(..), None) => {
                         return Err(wrong("a row stands before its table".to_owned()));
                     }
                 }
@@ -76,7 +84,7 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// `Corrupt` when they are not those that were packed; `Unavailable` when the disk refuses.
     pub fn finish(self) -> Result<()> {
-        let (rows, digest) = stream::digest(&self.hot.read()?)?;
+        let (rows, digest) = stream::digest(&self.hot.read()?, self.manifest.form)?;
         if (self.loaded, rows, digest)
             != (
                 self.manifest.ranges.len(),

@@ -10,7 +10,15 @@ use crate::limits::{
 use crate::object::{Lineage, ObjectHeader};
 use crate::{Error, Kind, Result};
 
-const VERSION: u8 = 1;
+/// How rows of messages stand in the stream: the manifest's version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Version 1: as they stand in the hot tier, each packed by itself.
+    Packed = 1,
+    /// Version 2: unpacked.
+    Unpacked = 2,
+}
+
 /// Bytes of the digest at the end.
 const DIGEST: usize = 32;
 
@@ -54,6 +62,8 @@ pub struct TableRows {
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
+    /// How rows of messages stand in its ranges.
+    pub form: Form,
     /// What it shows.
     pub moment: Moment,
     /// Rows of all tables.
@@ -100,7 +110,7 @@ impl Manifest {
             time_ms,
         } = self.moment;
         let mut w = Writer::new();
-        w.u8(VERSION)
+        w.u8(self.form as u8)
             .u32(lineage.epoch.0)
             .u64(position.0)
             .u32(chain)
@@ -168,13 +178,14 @@ impl Manifest {
             return Err(corrupt("has no frame of a manifest"));
         }
         let version = r.u8().map_err(malformed)?;
-        if version != VERSION {
+        let known = [Form::Packed, Form::Unpacked].into_iter();
+        let Some(form) = known.into_iter().find(|form| *form as u8 == version) else {
             let text = format!(
                 "{name}: version {version} of manifests is not known; a newer Coldpost wrote it"
             );
             return Err(Error::new(Kind::Invalid, text));
-        }
-        let manifest = Manifest::read(&mut r, header.lineage()).map_err(malformed)?;
+        };
+        let manifest = Manifest::read(&mut r, form, header.lineage()).map_err(malformed)?;
         r.end().map_err(malformed)?;
         if manifest.moment.object() != object {
             return Err(corrupt("shows another moment than its name says"));
@@ -182,7 +193,7 @@ impl Manifest {
         Ok(manifest)
     }
 
-    fn read(r: &mut Reader<'_>, whose: Lineage) -> Result<Manifest, Malformed> {
+    fn read(r: &mut Reader<'_>, form: Form, whose: Lineage) -> Result<Manifest, Malformed> {
         let moment = Moment {
             lineage: Lineage {
                 epoch: Epoch(r.u32()?),
@@ -222,6 +233,7 @@ impl Manifest {
             ranges.push(range);
         }
         Ok(Manifest {
+            form,
             moment,
             rows,
             raw_bytes,

@@ -1,10 +1,10 @@
 //! Packs a state of the hot tier into ranges, one after the other.
 
-use super::manifest::{Manifest, Moment, RangeRef, TableRows};
-use super::range;
+use super::manifest::{Form, Manifest, Moment, RangeRef, TableRows};
+use super::range::RangeWriter;
 use super::stream::{self, Item};
 use crate::hot::Snapshot;
-use crate::limits::{SNAPSHOT_RANGE_RAW_MAX, SNAPSHOT_RANGES_MAX};
+use crate::limits::{SNAPSHOT_RANGE_STORED_MAX, SNAPSHOT_RANGES_MAX};
 use crate::{Error, Kind, Result};
 
 /// Takes a range: what it is, and its bytes.
@@ -18,15 +18,16 @@ pub fn pack(state: &Snapshot, moment: &Moment, put: Put<'_>) -> Result<Manifest>
     let mut packer = Packer {
         moment,
         put,
-        raw: Vec::with_capacity(SNAPSHOT_RANGE_RAW_MAX),
+        range: RangeWriter::default(),
         digest: blake3::Hasher::new(),
         raw_bytes: 0,
         tables: Vec::new(),
         ranges: Vec::new(),
     };
-    stream::walk(state, |item| packer.take(item))?;
+    stream::walk(state, Form::Unpacked, |item| packer.take(item))?;
     packer.close()?;
     Ok(Manifest {
+        form: Form::Unpacked,
         moment: *moment,
         rows: packer.tables.iter().map(|of| of.rows).sum(),
         raw_bytes: packer.raw_bytes,
@@ -40,7 +41,7 @@ struct Packer<'a> {
     moment: &'a Moment,
     put: Put<'a>,
     /// The range that is being filled: all that is held of the rows.
-    raw: Vec<u8>,
+    range: RangeWriter,
     digest: blake3::Hasher,
     raw_bytes: u64,
     tables: Vec<TableRows>,
@@ -56,41 +57,40 @@ impl Packer<'_> {
                 table: table.to_owned(),
                 rows: 0,
             }),
-            (Item::Row(..), Some(of)) => of.rows += 1,
-            (Item::Row(..), None) => unreachable!("a table comes before its rows"),
-        }
-        if self.raw.len() + bytes.len() > SNAPSHOT_RANGE_RAW_MAX {
-            self.close()?;
-            if let (Item::Row(..), Some(of)) = (item, self.tables.last()) {
-                self.raw = Item::Table(&of.table).encode();
+            (Item::Row(..) | Item::Unpacked(..), Some(of)) => of.rows += 1,
+            (Item::Row(..) | Item::Unpacked(..), None) => {
+                unreachable!("a table comes before its rows")
             }
-            if self.raw.len() + bytes.len() > SNAPSHOT_RANGE_RAW_MAX {
-                let text = format!(
-                    "a row of {} bytes, at most {SNAPSHOT_RANGE_RAW_MAX} fit a range",
-                    bytes.len()
-                );
+        }
+        if !self.range.has_room(bytes.len()) {
+            self.close()?;
+            if let (false, Some(of)) = (matches!(item, Item::Table(_)), self.tables.last()) {
+                self.range.add(&Item::Table(&of.table).encode());
+            }
+            if !self.range.has_room(bytes.len()) {
+                let text = format!("a row of {} bytes does not fit a range", bytes.len());
                 return Err(Error::new(Kind::Limit, text));
             }
         }
-        self.raw.extend_from_slice(&bytes);
+        self.range.add(&bytes);
         Ok(())
     }
 
     fn close(&mut self) -> Result<()> {
-        if self.raw.is_empty() {
+        if self.range.is_empty() {
             return Ok(());
         }
         if self.ranges.len() >= SNAPSHOT_RANGES_MAX {
             let text = format!(
-                "a snapshot has at most {SNAPSHOT_RANGES_MAX} ranges of {SNAPSHOT_RANGE_RAW_MAX} bytes, and this shard has more rows"
+                "a snapshot has at most {SNAPSHOT_RANGES_MAX} ranges of {SNAPSHOT_RANGE_STORED_MAX} bytes, and this shard has more rows"
             );
             return Err(Error::new(Kind::Limit, text));
         }
-        let (range, bytes) = range::encode(self.moment, self.ranges.len(), &self.raw);
+        let range = std::mem::take(&mut self.range);
+        let (range, bytes) = range.finish(self.moment, self.ranges.len());
         (self.put)(&range, &bytes)?;
         self.raw_bytes += range.raw;
         self.ranges.push(range);
-        self.raw.clear();
         Ok(())
     }
 }

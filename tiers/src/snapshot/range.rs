@@ -4,29 +4,82 @@ use super::manifest::{Manifest, Moment, RangeRef};
 use crate::address::{FrameRef, ObjectId, ObjectKind};
 use crate::codec::{Malformed, Reader, Writer};
 use crate::cold::Key;
-use crate::frame::{self, compress_dense, decompress, skippable};
-use crate::limits::{FRAME_RAW_MAX, SNAPSHOT_RANGE_RAW_MAX};
+use crate::frame::{self, compress_long, decompress_long, skippable};
+use crate::limits::{
+    FRAME_RAW_MAX, SNAPSHOT_FRAME_RAW_MAX, SNAPSHOT_FRAME_STORED_MAX, SNAPSHOT_RANGE_RAW_MAX,
+    SNAPSHOT_RANGE_STORED_MAX,
+};
 use crate::object::{Lineage, ObjectHeader};
 use crate::{Error, Kind, Result};
 
-/// The object of `raw`, which is range `number` of the snapshot of `moment`.
-pub(super) fn encode(moment: &Moment, number: usize, raw: &[u8]) -> (RangeRef, Vec<u8>) {
-    let (mut stored, mut frames) = (Vec::new(), Vec::new());
-    for piece in raw.chunks(FRAME_RAW_MAX) {
-        let (bytes, frame) = compress_dense(piece);
-        stored.extend_from_slice(&bytes);
-        frames.push(frame);
+/// A range that is being filled: what has been compressed of it, and less than a frame that has not.
+#[derive(Default)]
+pub(super) struct RangeWriter {
+    raw: u64,
+    piece: Vec<u8>,
+    stored: Vec<u8>,
+    frames: Vec<FrameRef>,
+}
+
+impl RangeWriter {
+    pub(super) fn is_empty(&self) -> bool {
+        self.raw == 0
     }
+
+    /// Whether so many bytes fit, however badly they compress.
+    pub(super) fn has_room(&self, more: usize) -> bool {
+        let frames = (self.piece.len() + more).div_ceil(SNAPSHOT_FRAME_RAW_MAX);
+        self.stored.len() + frames * SNAPSHOT_FRAME_STORED_MAX <= SNAPSHOT_RANGE_STORED_MAX
+            && (self.frames.len() + frames) * SNAPSHOT_FRAME_RAW_MAX <= SNAPSHOT_RANGE_RAW_MAX
+    }
+
+    /// Takes what [has room](RangeWriter::has_room).
+    pub(super) fn add(&mut self, mut bytes: &[u8]) {
+        self.raw += u64::try_from(bytes.len()).expect("a length fits 64 bits");
+        while !bytes.is_empty() {
+            let room = (SNAPSHOT_FRAME_RAW_MAX - self.piece.len()).min(bytes.len());
+            let (now, later) = bytes.split_at(room);
+            self.piece.extend_from_slice(now);
+            if self.piece.len() == SNAPSHOT_FRAME_RAW_MAX {
+                self.close();
+            }
+            bytes = later;
+        }
+    }
+
+    fn close(&mut self) {
+        let (bytes, frame) = compress_long(&self.piece);
+        self.stored.extend_from_slice(&bytes);
+        self.frames.push(frame);
+        self.piece.clear();
+    }
+
+    /// The object: range `number` of the snapshot of `moment`.
+    pub(super) fn finish(mut self, moment: &Moment, number: usize) -> (RangeRef, Vec<u8>) {
+        if !self.piece.is_empty() {
+            self.close();
+        }
+        encode(moment, number, &self)
+    }
+}
+
+fn encode(moment: &Moment, number: usize, range: &RangeWriter) -> (RangeRef, Vec<u8>) {
+    let RangeWriter {
+        raw,
+        stored,
+        frames,
+        ..
+    } = range;
     let mut w = Writer::new();
     w.u32(moment.lineage.epoch.0)
         .u64(moment.position.0)
         .u32(u32::try_from(number).expect("ranges are bounded"));
     w.u8(u8::try_from(frames.len()).expect("a range has few frames"));
-    for frame in &frames {
+    for frame in frames {
         w.u32(frame.stored).u32(frame.raw).u32(frame.crc);
     }
     let mut follows = skippable(frame::RANGE, &w.into_bytes());
-    follows.extend_from_slice(&stored);
+    follows.extend_from_slice(stored);
     let id = named(&follows);
     let object = ObjectId {
         kind: ObjectKind::SnapshotRange,
@@ -44,7 +97,7 @@ pub(super) fn encode(moment: &Moment, number: usize, raw: &[u8]) -> (RangeRef, V
     let range = RangeRef {
         id,
         bytes: size(bytes.len()),
-        raw: size(raw.len()),
+        raw: *raw,
         digest: *blake3::hash(&bytes).as_bytes(),
     };
     (range, bytes)
@@ -85,7 +138,12 @@ pub fn read_range(manifest: &Manifest, number: usize, bytes: &[u8]) -> Result<Ve
         let stored = usize::try_from(frame.stored).unwrap_or(usize::MAX);
         let stored = r.raw(stored).map_err(|m| corrupt(&m.to_string()))?;
         let at = u64::try_from(at).unwrap_or(u64::MAX);
-        raw.extend_from_slice(&decompress(stored, frame, &name, at)?);
+        raw.extend_from_slice(&decompress_long(
+            stored,
+            frame,
+            SNAPSHOT_FRAME_RAW_MAX,
+            (&name, at),
+        )?);
     }
     r.end().map_err(|m| corrupt(&m.to_string()))?;
     if u64::try_from(raw.len()).ok() != Some(range.raw) {

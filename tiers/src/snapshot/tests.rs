@@ -9,6 +9,7 @@ use super::*;
 use crate::address::{Epoch, Position, ShardNo, StoreId};
 use crate::cold::Key;
 use crate::disk::{Disk, FaultyDisk};
+use crate::frame::{compress_row, decompress_row};
 use crate::hot::digest::{Columns, of_rows};
 use crate::hot::{CommitKind, HotTier, TableName};
 use crate::limits::{SNAPSHOT_RANGE_MAX, SNAPSHOT_RANGE_RAW_MAX};
@@ -133,6 +134,56 @@ proptest! {
         prop_assert!(Manifest::decode(&whole[..cut.min(whole.len() - 1)], STORE, SHARD, &key()).is_err());
         prop_assert!(read_range(&manifest, 0, &ranges[0][..cut.min(ranges[0].len() - 1)]).is_err());
     }
+}
+
+/// Rows of messages, one of which is damaged.
+fn of_messages() -> (Vec<Vec<u8>>, Rows) {
+    let text = |n: u64| format!("Subject: message {n} of a list\r\nFrom: somebody\r\n").repeat(20);
+    let plain: Vec<Vec<u8>> = (0..500).map(|n| text(n).into_bytes()).collect();
+    let packed = plain.iter().map(|row| compress_row(row));
+    let values = packed.chain([vec![2, 9, 9]]);
+    let row = |(n, value): (u64, Vec<u8>)| (TableName::Rows, n.to_be_bytes().to_vec(), value);
+    let rows = (0..).zip(values).map(row).collect();
+    (plain, rows)
+}
+
+#[test]
+fn rows_of_messages_are_compressed_together_and_come_out_as_they_were() {
+    let disk = FaultyDisk::new();
+    let (plain, rows) = of_messages();
+    let from = with_rows(&disk, &rows);
+    let (manifest, ranges) = packed(&from);
+    assert_eq!(manifest.form, Form::Unpacked);
+    let raw = read_range(&manifest, 0, &ranges[0]).unwrap();
+    let stands = |row: &Vec<u8>| raw.windows(row.len()).any(|window| window == row);
+    assert!(plain.iter().step_by(100).all(stands));
+    let by_themselves: usize = rows.iter().map(|(_, _, value)| value.len()).sum();
+    assert!(ranges[0].len() < by_themselves / 2, "{}", ranges[0].len());
+    let to = hot(&disk, "to");
+    load(&to, &manifest, &ranges).unwrap();
+    assert_eq!(digest(&to), digest(&from));
+    let state = to.read().unwrap();
+    for (_, key, value) in &rows {
+        let loaded = state.get(TableName::Rows, key).unwrap().unwrap();
+        match decompress_row(value) {
+            Ok(row) => assert_eq!(decompress_row(&loaded).unwrap(), row),
+            Err(_) => assert_eq!(&loaded, value),
+        }
+    }
+}
+
+#[test]
+fn an_unpacked_row_stands_in_no_other_table() {
+    let disk = FaultyDisk::new();
+    let mut stream = stream::Item::Table(TableName::Places.name()).encode();
+    stream.extend(stream::Item::Unpacked(&[1], b"row").encode());
+    let mut writer = range::RangeWriter::default();
+    writer.add(&stream);
+    let (range, bytes) = writer.finish(&moment(), 0);
+    let (mut manifest, _) = packed(&with_rows(&disk, &Rows::new()));
+    manifest.ranges = vec![range];
+    let refused = load(&hot(&disk, "to"), &manifest, &[bytes]).unwrap_err();
+    assert!(refused.to_string().contains("unpacked"), "{refused}");
 }
 
 #[test]

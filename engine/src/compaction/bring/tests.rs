@@ -10,12 +10,12 @@ use coldpost_tiers::address::{ObjectId, ObjectKind};
 use coldpost_tiers::hot::row::{ObjectRow, ObjectState, Row};
 use coldpost_tiers::hot::{TableName, key};
 use tokio::runtime::Handle;
-use tokio::task::block_in_place;
 
 use super::super::pace::Pace;
 use super::super::step::Run;
 use crate::Engine;
 use crate::account::AccountName;
+use crate::blocking::behind;
 use crate::flags::Flags;
 use crate::ids::{Epoch, Position, ShardNo};
 use crate::shard::Shard;
@@ -68,13 +68,15 @@ async fn a_file_whose_object_went_while_it_came_does_not_stay_and_every_other_do
     fs::remove_file(path(&stored)).unwrap();
     let gone = ObjectId::segment(Epoch(1), Position(9_000));
     fs::write(path(&gone), &whole).unwrap();
-    block_in_place(|| {
-        let handle = Handle::current();
-        let run = Run::new(&engine, &shard, &handle, Pace::free()).unwrap();
+    let (handle, of) = (Handle::current(), engine.clone());
+    let (file, shard) = (path(&gone), Arc::clone(&shard));
+    let bringing = behind("compact", move |standing| {
+        let run = Run::new(&of, &shard, &handle, Pace::new(false, standing))?;
         run.bring(&[stored]);
-        run.keep(&gone, &path(&gone)).unwrap();
-        run.keep(&gone, &path(&gone)).unwrap();
+        run.keep(&gone, &file)?;
+        run.keep(&gone, &file)
     });
+    bringing.unwrap().end("bringing").await.unwrap();
     assert_eq!(fs::read(path(&stored)).unwrap(), whole);
     assert!(!path(&gone).exists());
     engine.close().await;
