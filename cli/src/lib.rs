@@ -3,6 +3,7 @@
 //! Exit codes: 0 done; 1 failed, or `verify` found no damage but could not look at everything; 2 wrong arguments or settings;
 //! 3 `verify` found damage.
 
+mod allocator;
 mod args;
 mod command;
 mod config;
@@ -27,6 +28,7 @@ use output::{Output, unless_nobody_reads};
 
 /// Does what was typed.
 pub fn run() -> ExitCode {
+    allocator::bound();
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(said) => return help(&said),
