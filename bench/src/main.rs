@@ -149,7 +149,7 @@ struct Compaction {
     #[arg(long, default_value_t = 3)]
     runs: usize,
     /// Seconds for which the load is measured each time.
-    #[arg(long, default_value_t = 15)]
+    #[arg(long, default_value_t = 30)]
     seconds: u64,
     #[command(flatten)]
     everywhere: Everywhere,

@@ -30,3 +30,47 @@ pub(crate) fn bound() {
         let _ = unsafe { libc::mallopt(what, value) };
     }
 }
+
+#[cfg(all(test, target_env = "gnu"))]
+mod tests {
+    use std::hint::black_box;
+    use std::sync::Barrier;
+
+    const THREADS: usize = 12;
+    const LARGE: usize = 16 * 1024 * 1024;
+
+    /// VmRSS in bytes.
+    fn resident() -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let kibibytes = line.and_then(|line| line.split_whitespace().nth(1));
+        kibibytes.unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    /// All of them at the same time, so that each has an arena of its own where there may be so many.
+    #[test]
+    fn what_threads_give_back_does_not_stay() {
+        super::bound();
+        let before = resident();
+        let together = Barrier::new(THREADS + 1);
+        let kept = std::thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    for _ in 0..3 {
+                        drop(black_box(vec![1_u8; LARGE]));
+                        together.wait();
+                    }
+                    together.wait();
+                });
+            }
+            for _ in 0..3 {
+                together.wait();
+            }
+            let kept = resident().saturating_sub(before);
+            together.wait();
+            kept
+        });
+        let large = u64::try_from(LARGE).unwrap();
+        assert!(kept < 2 * large, "{kept} bytes stay of {THREADS} threads");
+    }
+}

@@ -166,16 +166,32 @@ mod tests {
     const IDLE: ThreadSchedulePolicy =
         ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
 
-    #[tokio::test]
-    async fn work_behind_all_other_work_says_what_it_did_or_that_it_died() {
+    async fn policy_of_work() -> ThreadSchedulePolicy {
         let policy = |_| Ok(thread_schedule_policy().unwrap());
-        let of_work = behind("work", policy).unwrap().end("work").await.unwrap();
-        assert_eq!(of_work, IDLE);
-        assert_ne!(
-            thread_schedule_policy().unwrap(),
-            IDLE,
-            "the one that serves"
-        );
+        behind("work", policy).unwrap().end("work").await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn work_stands_behind_all_other_work_until_some_of_it_starves() {
+        assert_eq!(policy_of_work().await, IDLE);
+        let of_servant = thread_schedule_policy().unwrap();
+        assert_ne!(of_servant, IDLE);
+        let waited = |standing: Standing| {
+            let (processor, waiting) = (Duration::from_millis(10), Duration::from_secs(3));
+            Ok(standing.starves(Spent {
+                elapsed: waiting,
+                processor,
+                waiting,
+            }))
+        };
+        assert!(behind("work", waited).unwrap().end("work").await.unwrap());
+        assert_eq!(policy_of_work().await, of_servant);
+        // Beside the others nobody starves.
+        assert!(!behind("work", waited).unwrap().end("work").await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn work_that_dies_says_so() {
         let died = behind::<()>("work", |_| panic!("of a test")).unwrap();
         let died = died.end("work").await.unwrap_err();
         assert_eq!(died.kind(), Kind::Internal);

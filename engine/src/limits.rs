@@ -200,15 +200,15 @@ pub const COMPACT_RAW_MAX: u64 = 1024 * 1024 * 1024;
 pub const GATHER_ROWS_MAX: usize = 20_000;
 /// Compaction has one part in so many of the machine's cores beside the serving, and never more than one core.
 pub const COMPACT_CORES_SHARE: u32 = 8;
-/// Milliseconds that a thread behind all others waits for a processor, and the share of what it waits that it must have had of one, below which it starves.
+/// Milliseconds that a thread behind all others waits for a processor before it can be said to starve.
 pub const STARVED_MS: u64 = 500;
-/// See [`STARVED_MS`]: one part in so many.
+/// It starves when it had one for less than one part in so many of that wait.
 pub const STARVED_SHARE: u32 = 16;
-/// Seconds in which no other stands behind after that.
+/// Seconds in which no other stands behind after one that starved.
 pub const STARVED_SECONDS: u64 = 600;
 /// Bytes of mail that compaction writes in a second beside the serving.
 pub const COMPACT_BYTES_A_SECOND: u64 = 32 * 1024 * 1024;
-/// Milliseconds that compaction waits after each group of messages for entries that wait for the journal.
+/// Milliseconds that compaction waits after each group of messages for entries that wait for the journal and readers that wait for bytes.
 pub const COMPACT_STEP_ASIDE_MS: u64 = 25;
 /// Seconds for which upkeep does not choose an object again in which compaction left something.
 pub const COMPACT_AGAIN_SECONDS: u64 = 3_600;

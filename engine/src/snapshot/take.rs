@@ -336,23 +336,24 @@ fn pack_files(
         if shard.is_shut() {
             return Err(refused("the store is shutting down".to_owned()));
         }
-        engine.room().map_err(|e| refused(e.to_string()))?;
-        let had = standing.look();
-        if standing.starves(had) {
-            starves = true;
+        if starves {
             return Err(refused("others have the processor".to_owned()));
         }
+        engine.room().map_err(|e| refused(e.to_string()))?;
         write(&range_file(&shard.dir, number), bytes)?;
+        // What is packed already is not thrown away where it was the last.
+        let had = standing.look();
+        starves = standing.starves(had);
         number += 1;
         done += range.raw;
         // Whoever asked may have gone away.
         let _ = tell.send(done);
         Ok(())
     });
-    if starves {
-        return Ok(None);
-    }
-    let manifest = packed?;
+    let manifest = match packed {
+        Err(_) if starves && !shard.is_shut() => return Ok(None),
+        packed => packed?,
+    };
     let object = manifest.encode();
     write(&folder.join(MANIFEST), &object)?;
     let needed = needed(&*disk, shard, state, applied.position)?;
