@@ -24,14 +24,21 @@ const LISTED: &str = "FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE";
 /// Bytes of one way of keeping the corpus.
 struct Kept {
     accounts: usize,
-    /// As delivered.
-    mdbox: u64,
-    /// With the index of what a client's list of messages shows, once one has asked for it.
-    mdbox_listed: u64,
+    mdbox: Mdbox,
+    /// With attachments in files of their own, which it keeps once each.
+    mdbox_single: Mdbox,
     /// Bucket, journal and hot tier.
     delivered: [u64; 3],
     compacted: [u64; 3],
     messages: usize,
+}
+
+/// Bytes of an mdbox.
+struct Mdbox {
+    /// As delivered.
+    delivered: u64,
+    /// With the index of what a client's list of messages shows, once one has asked for it.
+    listed: u64,
 }
 
 /// Measures and prints the table.
@@ -43,10 +50,10 @@ pub(crate) fn run(arguments: &Bytes) {
         return;
     }
     let binary = binary::find(arguments.everywhere.binary.as_deref());
-    let mut all = mails::first(usize::MAX);
-    if arguments.newer {
-        all = all.split_off(all.len() / 2);
-    }
+    let all = match arguments.newer {
+        false => mails::first(usize::MAX),
+        true => mails::newer(),
+    };
     let kept: Vec<Kept> = ACCOUNTS
         .iter()
         .map(|accounts| measure(&binary, &all, *accounts))
@@ -61,31 +68,15 @@ pub(crate) fn run(arguments: &Bytes) {
 }
 
 fn measure(binary: &Path, mails: &[Vec<u8>], accounts: usize) -> Kept {
-    let user = |number: usize| format!("u{}@example.org", number * accounts / mails.len());
     eprintln!("{accounts} accounts");
-    let dovecot = Dovecot::start(&Kind::MdboxWhole);
-    let mut lmtp = dovecot.lmtp();
-    for (number, mail) in mails.iter().enumerate() {
-        lmtp.deliver("sender@example.org", &user(number), mail);
-    }
-    drop(lmtp);
-    let mail = dovecot.dir().join("mail");
-    let mdbox = below(&mail);
-    for number in 0..accounts {
-        let mut imap = dovecot.imap(&format!("u{number}@example.org"));
-        imap.command("SELECT INBOX").ok();
-        imap.command(&format!("FETCH 1:* ({LISTED})")).ok();
-        imap.command("LOGOUT").ok();
-    }
-    let mdbox_listed = below(&mail);
-    drop(dovecot);
+    let [whole, single] = [Kind::MdboxWhole, Kind::Mdbox].map(|kind| mdbox(&kind, mails, accounts));
     let options = Options::new(binary)
         .text("cold", "retention", "0s")
         .text("cold", "grace", "0s");
     let mut daemon = Daemon::start(options);
     let mut lmtp = daemon.lmtp();
     for (number, mail) in mails.iter().enumerate() {
-        lmtp.deliver("sender@example.org", &user(number), mail);
+        lmtp.deliver("sender@example.org", &user(number, mails, accounts), mail);
     }
     drop(lmtp);
     daemon.stop();
@@ -101,11 +92,35 @@ fn measure(binary: &Path, mails: &[Vec<u8>], accounts: usize) -> Kept {
     }
     Kept {
         accounts,
-        mdbox,
-        mdbox_listed,
+        mdbox: whole,
+        mdbox_single: single,
         delivered,
         compacted: parts(&daemon),
         messages: mails.len(),
+    }
+}
+
+fn user(number: usize, mails: &[Vec<u8>], accounts: usize) -> String {
+    format!("u{}@example.org", number * accounts / mails.len())
+}
+
+fn mdbox(kind: &Kind, mails: &[Vec<u8>], accounts: usize) -> Mdbox {
+    let dovecot = Dovecot::start(kind);
+    let mut lmtp = dovecot.lmtp();
+    for (number, mail) in mails.iter().enumerate() {
+        lmtp.deliver("sender@example.org", &user(number, mails, accounts), mail);
+    }
+    drop(lmtp);
+    let delivered = below(&dovecot.dir().join("mail"));
+    for number in 0..accounts {
+        let mut imap = dovecot.imap(&format!("u{number}@example.org"));
+        imap.command("SELECT INBOX").ok();
+        imap.command(&format!("FETCH 1:* ({LISTED})")).ok();
+        imap.command("LOGOUT").ok();
+    }
+    Mdbox {
+        delivered,
+        listed: below(&dovecot.dir().join("mail")),
     }
 }
 
@@ -161,31 +176,40 @@ fn table(kept: &[Kept]) -> String {
     let messages = kept.iter().map(|kept| kept.messages).max().unwrap_or(0);
     let mut table = format!(
         "{}; {} messages of the corpus by LMTP over one connection, attachments included; the daemon stopped, which commits and makes the hot tier \
-        small; \"compacted\" after `compact`, and `snapshot now` and `gc --apply` twice, with retention and grace 0. mdbox \"listed\": after one client \
-        asked once for what a list of messages shows ({LISTED}), which Dovecot keeps from then on, and Coldpost has from the beginning.\n\n\
-        | accounts | state | bucket, MiB | open journal, MiB | hot tier, MiB | hot, bytes a message | at most | mdbox with zstd, MiB | together, to mdbox | at most | mdbox, listed, MiB | together, to that |\n\
-        | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+        small; \"compacted\" after `compact`, and `snapshot now` and `gc --apply` twice, with retention and grace 0. The last columns are all of it to what \
+        Dovecot's mdbox with zstd keeps, and how many MiB that is; \"listed\": after one client asked once for what a list of messages shows ({LISTED}), which \
+        Dovecot keeps from then on, and Coldpost has from the beginning; \"single\": with attachments in files of their own (`mail_attachment_dir`), once each.\n\n\
+        | accounts | state | bucket, MiB | open journal, MiB | hot tier, MiB | hot, bytes a message | at most | all, MiB | to mdbox, at most | listed | single, listed | as delivered | single |\n\
+        | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
         machine(),
         whole(number(messages as u64)),
     );
     for kept in kept {
-        let (mdbox, listed) = (mib(kept.mdbox), mib(kept.mdbox_listed));
         for (state, parts, is_compacted) in [
             ("as delivered", kept.delivered, false),
             ("compacted", kept.compacted, true),
         ] {
             let [bucket, open, hot] = parts;
+            let all = bucket + open + hot;
+            let (whole, single) = (&kept.mdbox, &kept.mdbox_single);
+            let of = [
+                whole.listed,
+                single.listed,
+                whole.delivered,
+                single.delivered,
+            ];
+            let of = of.map(|mdbox| format!("{:.2} (of {:.2})", mib(all) / mib(mdbox), mib(mdbox)));
             let _ = writeln!(
                 table,
-                "| {} | {state} | {:.2} | {:.2} | {:.2} | {:.0} | {HOT_MAX} | {mdbox:.2} | {:.2} | {:.2} | {listed:.2} | {:.2} |",
+                "| {} | {state} | {:.2} | {:.2} | {:.2} | {:.0} | {HOT_MAX} | {:.2} | {:.2} | {} |",
                 kept.accounts,
                 mib(bucket),
                 mib(open),
                 mib(hot),
                 number(hot) / kept.messages as f64,
-                mib(bucket + open + hot) / mdbox,
+                mib(all),
                 together_max(kept.accounts, is_compacted),
-                mib(bucket + open + hot) / listed,
+                of.join(" | "),
             );
         }
     }

@@ -3,6 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use coldpost_testkit::dice::Dice;
 use coldpost_testkit::imap::Imap;
@@ -157,6 +158,42 @@ fn a_run_of_several_blocks_and_packs_moves_every_message() {
         let bytes = fetched.first().must("the message").bytes("BODY[]");
         assert!(bytes.ends_with(&large(number)), "UID {uid}");
     }
+}
+
+/// Ends those who look, also where a test fails.
+struct EndsAll<'a>(&'a AtomicBool);
+
+impl Drop for EndsAll<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_run_beside_work_that_takes_every_processor_ends_at_a_message_and_another_comes_to_the_rest() {
+    let daemon = Daemon::start(options());
+    let mut lmtp = daemon.lmtp();
+    let messages = 150;
+    for number in 0..messages {
+        lmtp.deliver("a@example.org", "ann@example.org", &large(number));
+    }
+    let is_over = AtomicBool::new(false);
+    let done = std::thread::scope(|scope| {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        for _ in 0..processors {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        let _ends = EndsAll(&is_over);
+        daemon.json(&["compact"])
+    });
+    let log = daemon.log();
+    assert!(log.contains("has next to nothing of a processor"), "{log}");
+    let moved = [done["moved"].clone(), done["left"].clone()];
+    assert_eq!(moved, [messages, 0].map(Value::from), "{done}");
 }
 
 #[test]

@@ -108,13 +108,23 @@ impl Standing {
     /// What this thread had since it looked last.
     pub(crate) fn look(&mut self) -> Spent {
         let now = spent();
-        let had = Spent {
+        let had = self.had_until(now);
+        (self.since, self.last) = (Instant::now(), now);
+        had
+    }
+
+    /// Whether it has next to nothing so far; to be asked often, between two looks.
+    pub(crate) fn starves_already(&self) -> bool {
+        let is_long = self.since.elapsed() > Duration::from_millis(STARVED_MS);
+        is_long && self.starves(self.had_until(spent()))
+    }
+
+    fn had_until(&self, now: Spent) -> Spent {
+        Spent {
             elapsed: self.since.elapsed(),
             processor: now.processor.saturating_sub(self.last.processor),
             waiting: now.waiting.saturating_sub(self.last.waiting),
-        };
-        (self.since, self.last) = (Instant::now(), now);
-        had
+        }
     }
 
     /// Whether it has next to nothing; then those that begin in the next time stand beside the others.

@@ -8,12 +8,12 @@ pub const RECORD_MAX: usize = 512 * 1024;
 pub const HOT_AHEAD_MAX: u64 = 512 * 1024 * 1024;
 /// Bytes of pages that change in a hot tier that is only looked at; they are in memory.
 pub const HOT_OVERLAY_MAX: u64 = 256 * 1024 * 1024;
-/// Bytes of a hot tier's file below which it is not made smaller.
-pub const HOT_COMPACT_MIN: u64 = 1024 * 1024;
 /// Bytes of a hot tier's file above which a stop does not take the time to make it smaller.
 pub const HOT_COMPACT_MAX: u64 = 512 * 1024 * 1024;
-/// A hot tier's file is made smaller when one part in so many of it holds no rows.
+/// A hot tier's file is made smaller when one part in so many of it holds no rows,
 pub const HOT_WASTE_SHARE: u64 = 6;
+/// and these are so many bytes: redb itself takes nearly as many.
+pub const HOT_WASTE_MIN: u64 = 64 * 1024;
 /// Bytes of redb's cache while it is written anew.
 pub const HOT_DENSE_CACHE: usize = 8 * 1024 * 1024;
 /// Rounds of making it smaller: redb moves some of the pages in each.

@@ -79,7 +79,7 @@ const HOMES: &[(&str, &[&str])] = &[
         &["tiers/src/frame", "search/src/text", "bench/src/cold"],
     ),
     ("tantivy", &["search/src/words"]),
-    ("mail_parser", &["engine/src/mail"]),
+    ("mail_parser", &["engine/src/mail", "bench/src/mails"]),
     ("winnow", &["server/src"]),
     ("axum", &["server/src/http"]),
     ("clap", &["cli/src", "bench/src"]),

@@ -60,7 +60,8 @@ impl Pace {
     }
 
     /// Whether this thread has next to nothing of a processor: the run had better end, and go on with another.
-    pub(super) fn starves(&self) -> bool {
+    pub(super) fn starves(&mut self) -> bool {
+        self.starves = self.starves || self.standing.starves_already();
         self.starves
     }
 }

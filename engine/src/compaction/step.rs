@@ -144,15 +144,21 @@ impl<'a> Run<'a> {
         objects.truncate(taken);
         let ran = self.take(&objects, &items, tell);
         self.drop_unsent();
-        ran?;
+        let came_to_all = ran?;
         tell(&self.report);
-        if self.pace.starves() {
+        if !came_to_all {
             objects.clear();
         }
         Ok((objects, self.report))
     }
 
-    fn take(&mut self, objects: &[ObjectId], items: &[Item], tell: &dyn Fn(&Report)) -> Result<()> {
+    /// Whether it came to all of them.
+    fn take(
+        &mut self,
+        objects: &[ObjectId],
+        items: &[Item],
+        tell: &dyn Fn(&Report),
+    ) -> Result<bool> {
         self.bring(objects);
         self.report.objects = length_of(objects);
         self.report.total = length_of(items);
@@ -171,11 +177,13 @@ impl<'a> Run<'a> {
                     shard = self.shard.no.0,
                     "compaction has next to nothing of a processor; it goes on beside the others"
                 );
-                return self.finish();
+                self.finish()?;
+                return Ok(false);
             }
         }
         self.move_blobs(objects)?;
-        self.finish()
+        self.finish()?;
+        Ok(true)
     }
 
     /// Deletes what was made and did not come to the bucket.

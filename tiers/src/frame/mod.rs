@@ -32,8 +32,8 @@ pub const INDEX: u32 = 0x184D_2A5D;
 /// Magic number of a footer.
 pub const FOOTER: u32 = 0x184D_2A5E;
 
-/// zstd's level for mail: the knee of time against size on mail.
-const LEVEL: i32 = 3;
+/// zstd's level for mail as it comes: 3 has 3 % more bytes, and saves 0.05 ms of the 0.1 ms that a message takes; 9 has 0.3 % less for twice the time.
+const LEVEL: i32 = 6;
 /// zstd's level for what compaction writes: a fifth smaller for five times the time, off everybody's path.
 const LEVEL_DENSE: i32 = 9;
 

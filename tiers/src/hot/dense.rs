@@ -12,8 +12,11 @@ use super::store::{CommitKind, HotTier};
 use crate::Result;
 use crate::disk::{Disk, RealDisk, failed};
 use crate::limits::{
-    HOT_COMPACT_MAX, HOT_COMPACT_MIN, HOT_COMPACT_ROUNDS, HOT_DENSE_CACHE, HOT_WASTE_SHARE,
+    HOT_COMPACT_MAX, HOT_COMPACT_ROUNDS, HOT_DENSE_CACHE, HOT_WASTE_MIN, HOT_WASTE_SHARE,
 };
+
+/// Bytes of a page of redb.
+const PAGE: u64 = 4096;
 
 /// The file in which the rows of the one at `path` are written anew.
 pub(super) fn file(path: &Path) -> PathBuf {
@@ -27,11 +30,11 @@ impl HotTier {
     /// `Unavailable` when the disk refuses; the file is whole all the same.
     pub fn close(mut self, path: &Path) -> Result<bool> {
         let length = std::fs::metadata(path).map_or(0, |meta| meta.len());
-        if !(HOT_COMPACT_MIN..=HOT_COMPACT_MAX).contains(&length) {
+        if length > HOT_COMPACT_MAX {
             return Ok(false);
         }
-        let used = self.used_bytes()?;
-        if used.saturating_mul(HOT_WASTE_SHARE) >= length.saturating_mul(HOT_WASTE_SHARE - 1) {
+        let waste = length.saturating_sub(self.used_bytes()?);
+        if waste < HOT_WASTE_MIN || waste.saturating_mul(HOT_WASTE_SHARE) < length {
             return Ok(false);
         }
         // Both are there for a moment, and others want the disk too.
@@ -100,7 +103,10 @@ impl HotTier {
                     .map_err(redb::Error::from)?
                     .stats()
                     .map_err(redb::Error::from)?;
-                Ok::<_, redb::Error>(stats.stored_bytes() + stats.metadata_bytes())
+                let bytes = stats.stored_bytes() + stats.metadata_bytes();
+                // A table with one row takes a page.
+                let alone = stats.leaf_pages().min(1) * PAGE;
+                Ok::<_, redb::Error>(bytes.max(alone))
             })?;
         }
         Ok(used)
@@ -154,6 +160,24 @@ mod tests {
         assert!(!file(&path).exists());
         let hot = HotTier::open(&path, 4 << 20).unwrap();
         assert_eq!(rows(&hot), before);
+        assert!(!hot.close(&path).unwrap(), "once is enough");
+    }
+
+    #[test]
+    fn a_store_with_little_in_it_is_small_after_a_stop() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("hot.redb");
+        let hot = HotTier::open(&path, 4 << 20).unwrap();
+        for round in 0_u32..20 {
+            hot.write(CommitKind::Durable, |batch| {
+                batch.put(TableName::Meta, b"key", &round.to_be_bytes())
+            })
+            .unwrap();
+        }
+        assert!(hot.close(&path).unwrap());
+        let length = std::fs::metadata(&path).unwrap().len();
+        assert!(length <= 16 * PAGE, "{length}");
+        let hot = HotTier::open(&path, 4 << 20).unwrap();
         assert!(!hot.close(&path).unwrap(), "once is enough");
     }
 

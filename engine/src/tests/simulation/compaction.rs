@@ -61,6 +61,7 @@ pub(super) struct Waiting {
 /// A run.
 #[derive(Debug, Default)]
 pub(super) struct Run {
+    pub(super) began: i64,
     works: VecDeque<Work>,
     pub(super) contents: BTreeMap<[u8; 32], BlobId>,
     /// How each blob stood where this run met it first.
@@ -141,6 +142,7 @@ impl World<'_> {
         works.extend(blobs.map(Work::MoveBlob));
         works.push_back(Work::Finish);
         Some(Run {
+            began: self.now,
             works,
             ..Run::default()
         })

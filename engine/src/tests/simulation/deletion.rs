@@ -20,10 +20,7 @@ pub(super) const GRACE: i64 = 86_400;
 #[derive(Debug)]
 pub(super) enum Collecting {
     /// Who is at work was asked, before the rows are read.
-    Begun {
-        compacts: bool,
-        snaps: bool,
-    },
+    Begun(Ongoing),
     Decided(VecDeque<Work>),
 }
 
@@ -41,14 +38,15 @@ impl World<'_> {
     pub(super) fn collect(&mut self) -> Result<bool, Away> {
         match self.collecting.take() {
             None => {
-                self.collecting = Some(Collecting::Begun {
-                    compacts: self.runs.iter().any(Option::is_some),
-                    snaps: self.snapping.is_some(),
-                });
+                let runs = self.runs.iter().flatten();
+                self.collecting = Some(Collecting::Begun(Ongoing {
+                    compaction: runs.map(|run| run.began).min(),
+                    snapshot: self.snapping.as_ref().map(|(began, _)| *began),
+                }));
                 Ok(true)
             }
-            Some(Collecting::Begun { compacts, snaps }) => {
-                let works = self.decide(compacts, snaps);
+            Some(Collecting::Begun(ongoing)) => {
+                let works = self.decide(&ongoing);
                 let some = !works.is_empty();
                 self.collecting = some.then_some(Collecting::Decided(works));
                 Ok(some)
@@ -65,12 +63,7 @@ impl World<'_> {
         }
     }
 
-    fn decide(&self, compacts: bool, snaps: bool) -> VecDeque<Work> {
-        // As if they had begun before all that there is.
-        let ongoing = Ongoing {
-            compaction: compacts.then_some(0),
-            snapshot: snaps.then_some(0),
-        };
+    fn decide(&self, ongoing: &Ongoing) -> VecDeque<Work> {
         let known: Vec<Known> = self
             .rows
             .objects()
@@ -79,7 +72,7 @@ impl World<'_> {
                 let is_delivered = object.kind == ObjectKind::Blob
                     && row.state == ObjectState::Local
                     && self.rows.blob(BlobId(object.id)).is_some();
-                Known::new(object, row, is_delivered, &ongoing)
+                Known::new(object, row, is_delivered, ongoing)
             })
             .collect();
         let rules = Rules {

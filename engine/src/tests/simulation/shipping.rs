@@ -84,7 +84,11 @@ impl World<'_> {
 
     /// One step of a snapshot; whether there was one. One that fails is given up.
     pub(super) fn snap(&mut self) -> Result<bool, Away> {
-        self.snapping = match self.snapping.take() {
+        let (began, at) = match self.snapping.take() {
+            None => (self.now, None),
+            Some((began, at)) => (began, Some(at)),
+        };
+        let next = match at {
             None => {
                 self.seal();
                 let dump = Rc::new(self.rows.dump());
@@ -113,6 +117,7 @@ impl World<'_> {
                 None
             }
         };
+        self.snapping = next.map(|next| (began, next));
         Ok(self.snapping.is_some())
     }
 

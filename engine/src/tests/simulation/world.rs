@@ -52,7 +52,8 @@ pub(super) struct World<'r> {
     pub(super) runs: [Option<Run>; 2],
     pub(super) collecting: Option<Collecting>,
     pub(super) shipping: Option<Shipping>,
-    pub(super) snapping: Option<Snapping>,
+    /// With the time at which it began.
+    pub(super) snapping: Option<(i64, Snapping)>,
 }
 
 /// Why bytes cannot be read.
