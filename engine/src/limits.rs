@@ -142,10 +142,19 @@ pub const MEMORY_BOUNDS: usize = SEARCH_MEMORY
     + coldpost_tiers::limits::UPLOAD_MEMORY as usize
     + COMPACTION_MEMORY
     + SNAPSHOT_MEMORY;
-/// Bytes of a run of compaction: what it knows of its messages, a group of them, what is read of a block again, and zstd.
-pub const COMPACTION_MEMORY: usize = COMPACT_MESSAGES_MAX * COMPACT_MESSAGE_BYTES + 4 * 1024 * 1024;
+/// Bytes of a run of compaction: what it knows of its messages and of where they are listed, a group of them, what is read of a block again, and zstd.
+pub const COMPACTION_MEMORY: usize = COMPACT_MESSAGES_MAX
+    * (COMPACT_MESSAGE_BYTES + 2 * COMPACT_ENTRY_BYTES)
+    + 4 * PLACE_BYTES_MAX
+    + 4 * 1024 * 1024;
 /// Bytes that a run of compaction knows of a message.
-pub const COMPACT_MESSAGE_BYTES: usize = 96;
+pub const COMPACT_MESSAGE_BYTES: usize = 128;
+/// Bytes that it knows of an entry of one.
+pub const COMPACT_ENTRY_BYTES: usize = 80;
+/// Entries of a message that its block names.
+pub const PLACE_ENTRIES_MAX: usize = 16;
+/// Bytes of what a group says of its messages, and as many of their entries and mailboxes.
+pub const PLACE_BYTES_MAX: usize = 768 * 1024;
 /// Bytes of a snapshot that is packed: a range as frames and as an object, and zstd.
 pub const SNAPSHOT_MEMORY: usize = 2 * coldpost_tiers::limits::SNAPSHOT_RANGE_STORED_MAX
     + coldpost_tiers::limits::SNAPSHOT_FRAME_RAW_MAX
@@ -193,7 +202,9 @@ pub const BRING_PIECE_MAX: u64 = 8 * 1024 * 1024;
 /// Bytes of objects that one run of compaction takes.
 pub const COMPACT_RUN_BYTES: u64 = 512 * 1024 * 1024;
 /// Messages that one run of compaction takes, but for those of a first object that has more.
-pub const COMPACT_MESSAGES_MAX: usize = 100_000;
+pub const COMPACT_MESSAGES_MAX: usize = 20_000;
+/// Seconds for which an object, or a shard, that has trouble of its own keeps no other from its upload.
+pub const UPLOAD_ASIDE_SECONDS: u64 = 60;
 /// Bytes of mail as it came that one run of compaction writes, but for that of a first object that has more.
 pub const COMPACT_RAW_MAX: u64 = 1024 * 1024 * 1024;
 /// Rows that compaction looks at in one state of the hot tier.

@@ -4,7 +4,7 @@ use coldpost_tiers::address::{ObjectId, ObjectKind};
 use coldpost_tiers::hot::row::{ObjectRow, Row};
 use coldpost_tiers::hot::{Snapshot, TableName, key};
 
-use crate::apply::Fold;
+use crate::apply::{ERASED, Fold};
 use crate::error::Result;
 use crate::ids::Position;
 
@@ -45,4 +45,14 @@ pub(crate) fn horizon(state: &Snapshot) -> Result<Position> {
 pub(crate) fn shard_time(state: &Snapshot) -> Result<i64> {
     let ms = Fold::applied(state)?.time_ms;
     Ok(i64::try_from(ms / 1000).unwrap_or(i64::MAX))
+}
+
+/// When an account of a shard was erased last, seconds since 1970; 0: never.
+///
+/// # Errors
+/// Of the disk.
+pub(crate) fn erased(state: &Snapshot) -> Result<i64> {
+    let value = state.get(TableName::Meta, ERASED)?;
+    let time = value.and_then(|value| Some(i64::from_be_bytes(*value.first_chunk()?)));
+    Ok(time.unwrap_or(0))
 }

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
+use coldpost_tiers::address::ObjectId;
 use coldpost_tiers::cache::texts::TextsCache;
 use coldpost_tiers::cold::ColdStore;
 use coldpost_tiers::disk::Disk;
@@ -208,14 +209,16 @@ impl Engine {
         Space::of(self.settings()).map_or(u64::MAX, left)
     }
 
-    /// Whether upkeep uploads what there is.
+    /// Whether upkeep uploads what there is of a shard, and these objects of it.
     ///
     /// # Errors
     /// `Unavailable`: says why not; `Closed`.
-    pub(crate) fn uploads_run(&self) -> Result<()> {
+    pub(crate) fn uploads_run(&self, shard: ShardNo, needed: &[ObjectId]) -> Result<()> {
         let upkeep = self.inner.upkeep.lock();
         match upkeep.unwrap_or_else(PoisonError::into_inner).as_ref() {
-            Some(upkeep) => upkeep.uploads_run(),
+            Some(upkeep) => upkeep
+                .uploads_run(shard)
+                .and_then(|()| upkeep.will_upload(shard, needed)),
             None => Err(Error::new(Kind::Closed, "the store is shutting down")),
         }
     }

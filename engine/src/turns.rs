@@ -1,14 +1,18 @@
 //! Work of which only one is going on at a time, for all shards together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use coldpost_tiers::address::ObjectId;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::clock;
+use crate::ids::ShardNo;
+
+/// Objects and when; ids are numbered by shard.
+pub(crate) type Uncompacted = HashMap<(ShardNo, ObjectId), Instant>;
 
 /// See the module.
 #[derive(Default)]
@@ -20,7 +24,17 @@ pub(crate) struct Turns {
     /// Held by the compaction that is going on.
     pub(crate) compacting: Turn,
     /// Objects in which compaction left something, and when.
-    pub(crate) uncompacted: Mutex<HashMap<ObjectId, Instant>>,
+    pub(crate) uncompacted: Mutex<Uncompacted>,
+    /// Objects that the store did not let go.
+    undeleted: Mutex<HashSet<(ShardNo, ObjectId)>>,
+}
+
+impl Turns {
+    pub(crate) fn undeleted(&self) -> MutexGuard<'_, HashSet<(ShardNo, ObjectId)>> {
+        self.undeleted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// One of them, with when it began.

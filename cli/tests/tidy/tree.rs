@@ -201,9 +201,12 @@ fn raw_string(bytes: &[u8], at: usize) -> Option<usize> {
 
 /// Whether the quote at `at` opens a character and no lifetime.
 fn character(bytes: &[u8], at: usize) -> bool {
-    bytes.get(at + 1) == Some(&b'\\')
-        || find(bytes, at + 1, b"'") <= at + 5
-            && bytes.get(at + 2).is_some_and(|byte| {
-                !byte.is_ascii_alphanumeric() && *byte != b'_' || *byte == b'\''
-            })
+    let one = match bytes.get(at + 1) {
+        Some(b'\\') => return true,
+        Some(0xF0..) => 4,
+        Some(0xE0..) => 3,
+        Some(0xC0..) => 2,
+        _ => 1,
+    };
+    bytes.get(at + 1 + one) == Some(&b'\'')
 }

@@ -6,7 +6,7 @@ use coldpost_tiers::hot::row::{
 };
 use coldpost_tiers::hot::{TableName, key};
 
-use super::{Step, no_account};
+use super::{ERASED, Step, no_account};
 use crate::ids::{AccountId, MailboxId, ShardNo};
 use crate::limits::OP_MESSAGES_MAX;
 use crate::op::{AccountStep, Outcome, Refusal};
@@ -182,6 +182,10 @@ impl Step<'_, '_> {
     ) -> Result<()> {
         (row.state, row.erase, row.deleted_at) = (AccountState::Deleting, erase, self.now);
         row.modseq += 1;
+        if erase {
+            self.batch
+                .put(TableName::Meta, ERASED, &self.now.to_be_bytes())?;
+        }
         let prefix = key::account(account);
         let mailboxes: Vec<_> = self
             .batch

@@ -79,6 +79,8 @@ pub struct Fold {
 pub const APPLIED: &[u8] = b"applied";
 /// Key of the fork position in `meta`.
 pub const FORK: &[u8] = b"fork";
+/// Key of the time at which an account was erased last in `meta`: i64, big-endian, seconds since 1970.
+pub const ERASED: &[u8] = b"erased";
 
 struct Step<'s, 't> {
     batch: &'s mut Batch<'t>,

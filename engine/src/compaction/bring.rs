@@ -10,7 +10,7 @@ use std::path::Path;
 use coldpost_tiers::address::ObjectId;
 use coldpost_tiers::cold::{Caller, Key};
 use coldpost_tiers::disk::{self, Disk};
-use coldpost_tiers::hot::row::ObjectState;
+use coldpost_tiers::hot::row::{ObjectRow, ObjectState};
 use coldpost_tiers::segment::parse_file_name;
 
 use super::step::Run;
@@ -64,6 +64,7 @@ impl Run<'_> {
         }
     }
 
+    /// Brings one, while there is room; nothing is left of one that does not come whole.
     fn bring_one(&self, object: &ObjectId) -> Result<()> {
         let Some(path) = self.engine.inner.local.sealed_path(self.shard.no, object) else {
             return Ok(());
@@ -77,9 +78,19 @@ impl Run<'_> {
         if path.exists() {
             return Ok(());
         }
+        self.engine.room()?;
         let part = path.with_extension(PART);
-        let failed = |e| disk::failed("write", &part, e);
-        let mut file = File::create(&part).map_err(failed)?;
+        let brought = self.bring_to(object, &row, &part, &path);
+        if brought.is_err() && part.exists() {
+            let removed = self.shard.disk.remove(&part);
+            removed.map_err(|e| disk::failed("remove", &part, e))?;
+        }
+        brought
+    }
+
+    fn bring_to(&self, object: &ObjectId, row: &ObjectRow, part: &Path, path: &Path) -> Result<()> {
+        let failed = |e| disk::failed("write", part, e);
+        let mut file = File::create(part).map_err(failed)?;
         let mut hasher = blake3::Hasher::new();
         let name = Key::of(self.shard.no, object);
         while hasher.count() < row.bytes {
@@ -91,20 +102,15 @@ impl Run<'_> {
             hasher.update(&piece);
         }
         let is_whole = *hasher.finalize().as_bytes() == row.digest;
-        let settled = match is_whole {
-            true => file
-                .sync_data()
-                .and_then(|()| self.shard.disk.rename(&part, &path)),
-            false => self.shard.disk.remove(&part),
-        };
-        settled.map_err(failed)?;
-        match is_whole {
-            true => self.keep(object, &path),
-            false => Err(Error::new(
-                Kind::Corrupt,
-                "the bucket has other bytes than were put there",
-            )),
+        if !is_whole {
+            let text = "the bucket has other bytes than were put there";
+            return Err(Error::new(Kind::Corrupt, text));
         }
+        let moved = file
+            .sync_data()
+            .and_then(|()| self.shard.disk.rename(part, path));
+        moved.map_err(failed)?;
+        self.keep(object, path)
     }
 
     /// A file that came, unless its object was condemned or is gone meanwhile. Looked at when the file has its name: whoever condemns the

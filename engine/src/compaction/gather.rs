@@ -1,11 +1,11 @@
 //! Which objects a run takes, and the messages that stand in them, in the order in which they are written.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use coldpost_tiers::address::{AccountId, BlobId, ObjectId, ObjectKind};
 use coldpost_tiers::compaction::{Candidate, Rules, choose};
-use coldpost_tiers::hot::row::{BlobRow, ObjectRow, ObjectState, Place, Row};
-use coldpost_tiers::hot::{TableName, key};
+use coldpost_tiers::hot::row::{BlobRow, Counted, ObjectRow, ObjectState, Place, Row};
+use coldpost_tiers::hot::{Snapshot, TableName, key};
 
 use crate::clock;
 use crate::error::Result;
@@ -14,6 +14,7 @@ use crate::limits::{
     COMPACT_BATCH_BYTES, COMPACT_BATCH_MIN, COMPACT_MESSAGE_BYTES, COMPACT_MESSAGES_MAX,
     COMPACT_RAW_MAX, COMPACT_RUN_BYTES, GATHER_ROWS_MAX,
 };
+use crate::objects::{erased, object_row};
 use crate::open::Engine;
 use crate::shard::Shard;
 
@@ -31,7 +32,7 @@ pub(super) struct Item {
     pub(super) stored: u64,
 }
 
-const _: () = assert!(size_of::<Item>() <= COMPACT_MESSAGE_BYTES);
+const _: () = assert!(size_of::<Item>() + size_of::<(MessageId, usize)>() <= COMPACT_MESSAGE_BYTES);
 
 /// A live blob of a pack that is to be moved.
 #[derive(Clone, Debug)]
@@ -45,23 +46,29 @@ pub(super) fn choose_now(
     engine: &Engine,
     shard: &Shard,
     is_asked: bool,
-    avoid: &[ObjectId],
+    avoid: &HashSet<ObjectId>,
 ) -> Result<Vec<ObjectId>> {
     let settings = engine.settings();
-    let candidates = candidates(engine, shard, avoid)?;
+    let state = shard.hot.read()?;
+    let candidates = candidates(engine, shard, &state, avoid)?;
     let rules = Rules {
         now: clock::now_s(),
         segment_age: i64::try_from(settings.segment_age.as_secs()).unwrap_or(i64::MAX),
         batch_bytes: (settings.local_bodies / 4).clamp(COMPACT_BATCH_MIN, COMPACT_BATCH_BYTES),
         run_bytes: COMPACT_RUN_BYTES,
         is_asked,
+        erased: erased(&state)?,
     };
     let chosen = choose(&candidates, &rules);
     Ok(chosen.into_iter().map(|(object, _)| object).collect())
 }
 
-fn candidates(engine: &Engine, shard: &Shard, avoid: &[ObjectId]) -> Result<Vec<Candidate>> {
-    let state = shard.hot.read()?;
+fn candidates(
+    engine: &Engine,
+    shard: &Shard,
+    state: &Snapshot,
+    avoid: &HashSet<ObjectId>,
+) -> Result<Vec<Candidate>> {
     let mut candidates = Vec::new();
     state.walk(TableName::Objects, &[], &[], |k, value| {
         let Some(object) = key::read_object(k) else {
@@ -103,6 +110,7 @@ fn candidates(engine: &Engine, shard: &Shard, avoid: &[ObjectId]) -> Result<Vec<
 
 /// The messages of objects, by account and date; of the first objects only, where all of them have too many.
 pub(super) fn messages(shard: &Shard, objects: &[ObjectId]) -> Result<(Vec<Item>, usize)> {
+    let objects = &objects[..with_few_messages(shard, objects)?];
     let wanted: BTreeSet<ObjectId> = objects.iter().copied().collect();
     let mut items = Vec::new();
     let mut from = Vec::new();
@@ -152,6 +160,26 @@ fn item(account: AccountId, message: MessageId, place: &Place) -> Item {
         size: place.size,
         stored: stored.sum(),
     }
+}
+
+/// How many of the objects, from the first on, have no more messages than one run can take: at least one.
+fn with_few_messages(shard: &Shard, objects: &[ObjectId]) -> Result<usize> {
+    let state = shard.hot.read()?;
+    let most = u64::try_from(COMPACT_MESSAGES_MAX).unwrap_or(u64::MAX);
+    let mut messages = 0_u64;
+    for (many, object) in objects.iter().enumerate() {
+        if let Some(ObjectRow {
+            count: Counted::Live(live),
+            ..
+        }) = object_row(&state, *object)?
+        {
+            messages = messages.saturating_add(live);
+        }
+        if messages > most {
+            return Ok(many.max(1));
+        }
+    }
+    Ok(objects.len())
 }
 
 /// How many of the objects, from the first on, one run can take: at least one.

@@ -8,10 +8,10 @@ use coldpost_tiers::limits::FRAME_RAW_MAX;
 
 use super::cut::{Cut, Stretch};
 use super::gather::Item;
-use super::place_frame::{Entries, PlaceFrame};
+use super::place_frame::{Entries, PlaceFrame, bytes_of};
 use super::source::{Source, length};
 use crate::error::{Error, Kind, Result};
-use crate::limits::GROUP_HEADERS_MAX;
+use crate::limits::{GROUP_HEADERS_MAX, PLACE_BYTES_MAX};
 use crate::view::Message;
 
 /// A message that was written.
@@ -28,6 +28,8 @@ pub(super) struct Group {
     headers: Vec<u8>,
     bodies: Vec<u8>,
     messages: Vec<Waiting>,
+    /// Of what the place frame says of them, at most.
+    places: usize,
 }
 
 struct Waiting {
@@ -55,6 +57,7 @@ impl Group {
     pub(super) fn has_room(&self, cut: &Cut) -> bool {
         length(&self.headers) + cut.header <= GROUP_HEADERS_MAX
             && length(&self.bodies) + cut.body() <= frame_raw_max()
+            && self.places + bytes_of(cut.stretches.len()) <= PLACE_BYTES_MAX
     }
 
     /// Takes a message; nothing of it where it cannot be read.
@@ -84,6 +87,7 @@ impl Group {
             self.bodies.truncate(usize::try_from(at.1).unwrap_or(0));
             return Err(e);
         }
+        self.places += bytes_of(cut.stretches.len());
         self.messages.push(Waiting {
             item,
             message,
@@ -96,7 +100,7 @@ impl Group {
     /// Writes the group and begins a new one.
     pub(super) fn write(
         &mut self,
-        entries: &Entries,
+        entries: &Entries<'_>,
         block: &mut BlockWriter,
     ) -> Result<Vec<Moved>> {
         let group = std::mem::take(self);
@@ -130,7 +134,7 @@ impl Group {
         message: &Message,
         cut: Cut,
         source: &Source<'_>,
-        entries: &Entries,
+        entries: &Entries<'_>,
         block: &mut BlockWriter,
     ) -> Result<Moved> {
         let layout = Layout {

@@ -17,7 +17,7 @@ mod send;
 mod source;
 mod step;
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -30,12 +30,14 @@ pub(crate) use bring::sweep_parts;
 pub(crate) use send::sweep_objects;
 
 use crate::blocking;
-use crate::error::Result;
+use crate::error::{Kind, Result};
+use crate::ids::ShardNo;
 use crate::limits::COMPACT_AGAIN_SECONDS;
 use crate::objects::object_row;
 use crate::op::Op;
 use crate::open::Engine;
 use crate::shard::Shard;
+use crate::turns::Uncompacted;
 
 /// How far a run came; what it did at its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,7 +82,7 @@ impl Engine {
         let mut all = Report::default();
         for shard in self.mail_shards() {
             shard.change(Op::Cut).await?;
-            let mut done = Vec::new();
+            let mut done = HashSet::new();
             loop {
                 let before = all.clone();
                 let mut tell_sum = |report: &Report| {
@@ -105,26 +107,33 @@ impl Engine {
         let Some((objects, report)) = run(self, shard, Asked::ByTime, &mut |_| {}).await? else {
             return Ok(None);
         };
-        let state = shard.hot.read()?;
-        for object in objects {
-            // Something stayed there, for whatever reason: not again and again.
-            if object_row(&state, object)?.is_some_and(|row| row.count.is_live()) {
-                self.uncompacted().insert(object, Instant::now());
-            }
-        }
+        self.avoid_what_lives(shard, &objects)?;
         Ok(Some(report))
     }
 
-    fn uncompacted(&self) -> MutexGuard<'_, HashMap<ObjectId, Instant>> {
+    /// Something stayed in these objects, for whatever reason: not again and again.
+    fn avoid_what_lives(&self, shard: &Shard, objects: &[ObjectId]) -> Result<()> {
+        let state = shard.hot.read()?;
+        for object in objects {
+            if object_row(&state, *object)?.is_some_and(|row| row.count.is_live()) {
+                self.uncompacted()
+                    .insert((shard.no, *object), Instant::now());
+            }
+        }
+        Ok(())
+    }
+
+    fn uncompacted(&self) -> MutexGuard<'_, Uncompacted> {
         let uncompacted = self.inner.turns.uncompacted.lock();
         uncompacted.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Objects that upkeep leaves alone for now.
-    fn avoided(&self) -> Vec<ObjectId> {
+    /// Objects of a shard that upkeep leaves alone for now.
+    fn avoided(&self, of: ShardNo) -> HashSet<ObjectId> {
         let mut uncompacted = self.uncompacted();
         uncompacted.retain(|_, since| since.elapsed().as_secs() < COMPACT_AGAIN_SECONDS);
-        uncompacted.keys().copied().collect()
+        let objects = uncompacted.keys().filter(|(shard, _)| *shard == of);
+        objects.map(|(_, object)| *object).collect()
     }
 }
 
@@ -132,7 +141,7 @@ impl Engine {
 #[derive(Clone, Copy)]
 enum Asked<'a> {
     /// Somebody who waits for it, and has seen to these objects.
-    ByHand(&'a [ObjectId]),
+    ByHand(&'a HashSet<ObjectId>),
     /// Upkeep.
     ByTime,
 }
@@ -146,25 +155,26 @@ async fn run(
 ) -> Result<Option<(Vec<ObjectId>, Report)>> {
     // The thread has the turn: it may go on when who asked goes away.
     let turn = engine.inner.turns.compacting.take().await;
-    let (objects, is_gentle) = match asked {
-        Asked::ByHand(seen) => (gather::choose_now(engine, shard, true, seen)?, false),
-        Asked::ByTime => {
-            let chosen = gather::choose_now(engine, shard, false, &engine.avoided())?;
-            (chosen, true)
-        }
+    let (is_asked, avoid) = match asked {
+        Asked::ByHand(seen) => (true, seen.clone()),
+        Asked::ByTime => (false, engine.avoided(shard.no)),
     };
+    let (of, choosing) = (engine.clone(), Arc::clone(shard));
+    // It walks through all objects.
+    let choosing = move || gather::choose_now(&of, &choosing, is_asked, &avoid);
+    let objects = blocking::run("choosing what is compacted", choosing).await?;
     if objects.is_empty() {
         return Ok(None);
     }
     // What it writes comes beside what is there, and is evicted only after it was sent.
     engine.room()?;
     let (reports, mut heard) = mpsc::unbounded_channel();
-    let (engine, shard) = (engine.clone(), Arc::clone(shard));
+    let (of, running, chosen) = (engine.clone(), Arc::clone(shard), objects.clone());
     let handle = Handle::current();
     let work = move |standing| {
-        let pace = Pace::new(is_gentle, standing);
+        let pace = Pace::new(!is_asked, standing);
         let tell = |report: &Report| drop(reports.send(report.clone()));
-        let run = step::Run::new(&engine, &shard, &handle, pace);
+        let run = step::Run::new(&of, &running, &handle, pace);
         let ran = run.and_then(|run| run.all(objects, &tell));
         drop(turn);
         ran
@@ -173,5 +183,12 @@ async fn run(
     while let Some(report) = heard.recv().await {
         tell(&report);
     }
-    Ok(Some(running.end("compaction").await?))
+    let ended = running.end("compaction").await;
+    if let Err(e) = &ended
+        && !matches!(e.kind(), Kind::Unavailable | Kind::Closed)
+    {
+        // What ends a run once would end the next one too, and all other objects would wait behind it.
+        engine.avoid_what_lives(shard, &chosen)?;
+    }
+    Ok(Some(ended?))
 }

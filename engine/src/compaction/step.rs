@@ -233,7 +233,7 @@ impl<'a> Run<'a> {
         self.end_group(&entries)
     }
 
-    fn message(&mut self, item: &Item, entries: &Entries) -> Result<(), Trouble> {
+    fn message(&mut self, item: &Item, entries: &Entries<'_>) -> Result<(), Trouble> {
         self.make_room(entries)?;
         let Some(reader) = self.read(item).map_err(Trouble::Message)? else {
             return Ok(());
@@ -263,7 +263,7 @@ impl<'a> Run<'a> {
     }
 
     /// Ends a block that is full, between two messages: attachments are sent together with the messages that name them.
-    fn make_room(&mut self, entries: &Entries) -> Result<()> {
+    fn make_room(&mut self, entries: &Entries<'_>) -> Result<()> {
         let bytes = self.block.as_ref().map_or(0, |(_, block, _)| block.bytes());
         if bytes < BLOCK_BYTES && self.step_bytes() < STEP_BYTES {
             return Ok(());
@@ -296,7 +296,7 @@ impl<'a> Run<'a> {
         Ok(Some((message, reader)))
     }
 
-    fn end_group(&mut self, entries: &Entries) -> Result<()> {
+    fn end_group(&mut self, entries: &Entries<'_>) -> Result<()> {
         if self.group.is_empty() {
             return Ok(());
         }

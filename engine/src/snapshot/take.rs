@@ -98,7 +98,7 @@ impl Engine {
         let turn = self.inner.turns.snapshotting.take().await;
         let shard = self.shard(no)?;
         self.room()?;
-        self.uploads_run()?;
+        self.uploads_run(no, &[])?;
         if self.upload_trouble().is_some() {
             // Rows that are packed would wait for nothing where it is away still.
             cold::holds(&self.inner.cold, &shard, Caller::Snapshot).await?;
@@ -207,7 +207,7 @@ impl Engine {
                 stalled + UPKEEP_TICK_MS
             };
             if stalled >= SNAPSHOT_STALLED_MS {
-                self.uploads_run()?;
+                self.uploads_run(shard.no, &needed)?;
                 self.uploads_succeed()?;
                 self.all_here(shard, &needed)?;
             }
@@ -365,7 +365,7 @@ fn pack_files(
     }))
 }
 
-/// What the rows refer to and the journal did not call stored at that moment, and every segment up to it.
+/// What the rows refer to and the journal did not call stored at that moment, and every segment up to it, but those of which nothing lives.
 fn needed(
     disk: &dyn Disk,
     shard: &Shard,
@@ -385,8 +385,10 @@ fn needed(
         Ok(true)
     })?;
     for file in local_segments(disk, &shard.dir.join("journal"))? {
-        if file.first <= position {
-            needed.push(ObjectId::segment(file.epoch, file.first));
+        let segment = ObjectId::segment(file.epoch, file.first);
+        let is_dead = object_row(state, segment)?.is_some_and(|row| !row.count.is_live());
+        if file.first <= position && !is_dead {
+            needed.push(segment);
         }
     }
     needed.sort_unstable();

@@ -22,6 +22,7 @@ const SHARE: u32 = 50;
 const LOOK_MAX: usize = 4 * OP_MESSAGES_MAX;
 
 pub(super) async fn run(engine: Engine, mut queue: mpsc::UnboundedReceiver<Notice>) {
+    let mut failures = 0_u32;
     loop {
         let mut left = false;
         let mut failed = false;
@@ -32,11 +33,20 @@ pub(super) async fn run(engine: Engine, mut queue: mpsc::UnboundedReceiver<Notic
                 Ok(more) => left |= more,
                 Err(e) => {
                     failed = true;
-                    tracing::warn!(shard = shard.no.0, "purging waits: {e}");
+                    // A full disk stays full for a while.
+                    if failures.is_power_of_two() || failures == 0 {
+                        tracing::warn!(shard = shard.no.0, "purging waits: {e}");
+                    }
                 }
             }
         }
         let rest = begun.elapsed() * SHARE;
+        failures = if failed {
+            failures.saturating_add(1)
+        } else {
+            0
+        };
+        let rest = rest.max(tick() * failures.min(60));
         tokio::time::sleep(tick().max(rest.min(tick() * 60))).await;
         if failed {
             continue;

@@ -62,7 +62,7 @@ async fn cut(engine: &Engine, held: &mut BTreeMap<ShardNo, (Position, Instant)>)
             }
             Err(e) => {
                 tracing::warn!(shard = shard.0, "cutting the open segment waits: {e}");
-                tokio::time::sleep(tick()).await;
+                tokio::time::sleep(tick() * 20).await;
             }
         }
     }

@@ -150,7 +150,7 @@ impl Engine {
             cold::is_ours(&self.inner.cold, shard, Caller::Collect).await?;
         }
         let mut done = Deleted::default();
-        let mut failed = Vec::new();
+        let mut due = Vec::new();
         for (object, verdict) in verdicts {
             match verdict {
                 Verdict::Condemn(_) => {
@@ -158,24 +158,30 @@ impl Engine {
                     let outcome = shard.change(Op::Condemn(object)).await?;
                     done.condemned += u64::from(matches!(outcome, Outcome::Done { .. }));
                 }
-                Verdict::Delete => {
-                    let deleted = self.delete_object(shard, object, packs.get(&object));
-                    if let Err(e) = deleted.await {
-                        // One that the store does not let go is no reason to keep the others.
-                        failed.push(e);
-                        if failed.len() >= DELETE_FAILURES_MAX {
-                            break;
-                        }
-                        continue;
-                    }
-                    let bytes = bytes.get(&object).copied().unwrap_or(0);
-                    metrics::deleted(1, bytes);
-                    done.deleted += 1;
-                    done.bytes += bytes;
-                }
+                Verdict::Delete => due.push(object),
                 Verdict::Wait(_) => done.waiting += 1,
                 Verdict::Kept(_) => {}
             }
+        }
+        // Those that the store did not let go come last: they are no reason to keep the others.
+        let kept = |object: &ObjectId| self.inner.turns.undeleted().contains(&(shard.no, *object));
+        due.sort_by_key(kept);
+        let mut failed = Vec::new();
+        for object in due {
+            let deleted = self.delete_object(shard, object, packs.get(&object)).await;
+            if let Err(e) = deleted {
+                self.inner.turns.undeleted().insert((shard.no, object));
+                failed.push(e);
+                if failed.len() >= DELETE_FAILURES_MAX {
+                    break;
+                }
+                continue;
+            }
+            self.inner.turns.undeleted().remove(&(shard.no, object));
+            let bytes = bytes.get(&object).copied().unwrap_or(0);
+            metrics::deleted(1, bytes);
+            done.deleted += 1;
+            done.bytes += bytes;
         }
         failed.into_iter().next().map_or(Ok(done), Err)
     }

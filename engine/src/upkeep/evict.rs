@@ -12,6 +12,7 @@ use coldpost_tiers::segment::FileState;
 use tokio::sync::mpsc;
 
 use super::{Notice, Progress, tick};
+use crate::blocking;
 use crate::error::Result;
 use crate::ids::ShardNo;
 use crate::journal::embedded::local_segments;
@@ -26,12 +27,19 @@ pub(super) async fn run(
     mut queue: mpsc::UnboundedReceiver<Notice>,
 ) {
     loop {
-        match tidy(&engine, &progress) {
-            Ok(()) => {}
-            Err(e) => tracing::warn!("local files are looked at later: {e}"),
-        }
-        if let Err(e) = crate::cache::tidy(&engine) {
-            tracing::warn!("the disk cache is looked at later: {e}");
+        let (of, told) = (engine.clone(), Arc::clone(&progress));
+        // It asks the disk about every file, and removes large ones.
+        let tidying = move || {
+            if let Err(e) = tidy(&of, &told) {
+                tracing::warn!("local files are looked at later: {e}");
+            }
+            if let Err(e) = crate::cache::tidy(&of) {
+                tracing::warn!("the disk cache is looked at later: {e}");
+            }
+            Ok(())
+        };
+        if let Err(e) = blocking::run("looking at local files", tidying).await {
+            tracing::error!("{e}");
         }
         undo_left_groups(&engine).await;
         match tokio::time::timeout(tick() * 10, queue.recv()).await {

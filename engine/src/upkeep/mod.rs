@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use coldpost_tiers::address::BlobId;
+use coldpost_tiers::address::{BlobId, ObjectId};
 use coldpost_tiers::cold::Finding;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -79,7 +79,10 @@ pub(crate) struct Progress {
     pub(crate) waiting_uploads: AtomicU64,
     pub(crate) local_bytes: AtomicU64,
     pub(crate) unconfirmed_bytes: AtomicU64,
-    pub(crate) stopped: std::sync::Mutex<Vec<String>>,
+    /// What is not done any more, and of which shard; of none: of all.
+    pub(crate) stopped: std::sync::Mutex<Vec<(Option<ShardNo>, String)>>,
+    /// Segments that are damaged and not in the bucket.
+    pub(crate) rotten: std::sync::Mutex<BTreeMap<(ShardNo, ObjectId), String>>,
     /// What is wrong with the bucket's permissions and settings.
     pub(crate) findings: std::sync::Mutex<Vec<String>>,
     /// What waits, and why.
@@ -139,6 +142,12 @@ impl Progress {
 
     fn waits(&self) -> std::sync::MutexGuard<'_, BTreeMap<Wait, Waiting>> {
         self.waits
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn rotten(&self) -> std::sync::MutexGuard<'_, BTreeMap<(ShardNo, ObjectId), String>> {
+        self.rotten
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -230,22 +239,37 @@ impl Upkeep {
         Upkeep { tasks, progress }
     }
 
-    /// Whether uploads go on.
+    /// Whether the uploads of a shard go on.
     ///
     /// # Errors
     /// `Unavailable`: says why not.
-    pub(crate) fn uploads_run(&self) -> crate::Result<()> {
+    pub(crate) fn uploads_run(&self, shard: ShardNo) -> crate::Result<()> {
         let p = &self.progress;
         let stopped = p
             .stopped
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        let why = match (p.is_confirmed(), stopped.first()) {
+        let of_it = |(of, _): &&(Option<ShardNo>, String)| of.is_none_or(|of| of == shard);
+        let why = match (p.is_confirmed(), stopped.iter().find(of_it)) {
             (true, None) => return Ok(()),
-            (true, Some(why)) => why.clone(),
+            (true, Some((_, why))) => why.clone(),
             (false, _) => format!("nothing is uploaded: {}", p.unconfirmed()),
         };
         Err(Error::new(Kind::Unavailable, why))
+    }
+
+    /// Whether what somebody waits for will be uploaded.
+    ///
+    /// # Errors
+    /// `Unavailable`: one of these objects will not, and why.
+    pub(crate) fn will_upload(&self, shard: ShardNo, needed: &[ObjectId]) -> crate::Result<()> {
+        let rotten = self.progress.rotten();
+        let why = needed
+            .iter()
+            .find_map(|object| rotten.get(&(shard, *object)));
+        why.map_or(Ok(()), |why| {
+            Err(Error::new(Kind::Unavailable, why.clone()))
+        })
     }
 
     /// For how long uploads have failed without one that did not, and how the last one failed.
@@ -266,7 +290,9 @@ impl Upkeep {
             .stopped
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        health.problems.extend(stopped.iter().cloned());
+        let stopped = stopped.iter().map(|(_, why)| why.clone());
+        health.problems.extend(stopped);
+        health.problems.extend(p.rotten().values().cloned());
         store::report(p, health);
         let waits = p.waits();
         let waits = waits
@@ -357,7 +383,7 @@ async fn confirm(engine: Engine, claims: Vec<Ended>, progress: Arc<Progress>) {
                     .stopped
                     .lock()
                     .unwrap_or_else(std::sync::PoisonError::into_inner)
-                    .push(text);
+                    .push((None, text));
                 return;
             }
         }

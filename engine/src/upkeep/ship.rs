@@ -14,7 +14,7 @@ use coldpost_tiers::hot::row::{BlobRow, ObjectState, Row};
 use coldpost_tiers::hot::{TableName, key};
 use coldpost_tiers::segment::{FileState, SealedSegment};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{Notice, Progress, Wait, tick};
 use crate::blocking;
@@ -22,6 +22,7 @@ use crate::cold;
 use crate::error::{Error, Kind, Result};
 use crate::ids::{Position, ShardNo};
 use crate::journal::embedded::local_segments;
+use crate::limits::UPLOAD_ASIDE_SECONDS;
 use crate::local::shard_dir;
 use crate::objects::object_row;
 use crate::op::{Op, Stored};
@@ -36,6 +37,50 @@ struct Item {
     path: PathBuf,
 }
 
+/// What waits for its upload.
+#[derive(Default)]
+struct Queue {
+    waiting: BTreeMap<ShardNo, Vec<Item>>,
+    /// What had trouble of its own, and until when it is left alone: objects, or all of a shard.
+    aside: BTreeMap<(ShardNo, Option<ObjectId>), Instant>,
+}
+
+impl Queue {
+    fn len(&self) -> u64 {
+        let count: usize = self.waiting.values().map(Vec::len).sum();
+        u64::try_from(count).unwrap_or(u64::MAX)
+    }
+
+    /// What goes next: no segment of a shard before a blob of it.
+    fn next(&self) -> Option<(ShardNo, Item)> {
+        let is_aside = |shard, object| self.aside.contains_key(&(shard, object));
+        self.waiting.iter().find_map(|(shard, items)| {
+            if is_aside(*shard, None) {
+                return None;
+            }
+            let is_left = |item: &&Item| !is_aside(*shard, Some(item.object));
+            let a_blob_is_left_out = items.iter().any(|i| !i.is_segment && !is_left(&i));
+            let may_go = |item: &&Item| is_left(item) && !(item.is_segment && a_blob_is_left_out);
+            items
+                .iter()
+                .filter(may_go)
+                .min()
+                .map(|item| (*shard, item.clone()))
+        })
+    }
+
+    fn set_aside(&mut self, shard: ShardNo, object: Option<ObjectId>) {
+        let until = Instant::now() + Duration::from_secs(UPLOAD_ASIDE_SECONDS);
+        self.aside.insert((shard, object), until);
+    }
+
+    fn forget(&mut self, shard: ShardNo, item: &Item) {
+        if let Some(items) = self.waiting.get_mut(&shard) {
+            items.retain(|i| i.object != item.object);
+        }
+    }
+}
+
 pub(super) async fn run(
     engine: Engine,
     progress: Arc<Progress>,
@@ -46,81 +91,96 @@ pub(super) async fn run(
     while !progress.confirmed.load(Ordering::Acquire) {
         tokio::time::sleep(tick()).await;
     }
-    let mut waiting: BTreeMap<ShardNo, Vec<Item>> = BTreeMap::new();
+    let mut left = Queue::default();
     for shard in &engine.inner.shards {
-        match unshipped(&engine, shard.no) {
-            Ok(items) => {
-                waiting.insert(shard.no, items);
-            }
+        let (of, no) = (engine.clone(), shard.no);
+        let listing = move || unshipped(&of, no);
+        match blocking::run("listing what was not shipped", listing).await {
+            Ok(items) => drop(left.waiting.insert(no, items)),
             Err(e) => tracing::error!(
-                shard = shard.no.0,
+                shard = no.0,
                 "what was not shipped before cannot be listed: {e}"
             ),
         }
     }
     loop {
-        let count: usize = waiting.values().map(Vec::len).sum();
         progress
             .waiting_uploads
-            .store(u64::try_from(count).unwrap_or(0), Ordering::Relaxed);
-        if let Some((shard, item)) = next(&waiting) {
-            let shipped = ship(&engine, &progress, &uploader, &mut done, shard, &item).await;
-            match shipped {
-                Ok(()) => {
-                    progress.tell(Wait::Upload, &shipped);
-                    forget(&mut waiting, shard, &item);
+            .store(left.len(), Ordering::Relaxed);
+        left.aside.retain(|_, until| *until > Instant::now());
+        if let Some((shard, item)) = left.next() {
+            let shipped = match measure(&engine, shard, &item).await {
+                Ok(measured) => {
+                    let work = (shard, &item, measured);
+                    ship(&engine, &progress, &uploader, &mut done, work).await
                 }
+                // A file that cannot be read keeps no other from its upload.
                 Err(e) if e.kind() == Kind::Unavailable => {
-                    tracing::warn!("{} is uploaded later: {e}", item.path.display());
-                    progress.waits_for(Wait::Upload, e.to_string());
-                    tokio::time::sleep(tick() * 10).await;
+                    left.set_aside(shard, Some(item.object));
+                    Err(e)
                 }
-                // A damaged blob stops its shard: no segment goes before the blobs that it names.
-                Err(e) if e.kind() == Kind::Corrupt && item.is_segment => {
-                    let path = item.path.display();
-                    tell(&progress, format!("{path} is not uploaded: {e}"));
-                    forget(&mut waiting, shard, &item);
-                }
-                Err(e) => {
-                    tell(
-                        &progress,
-                        format!("uploads of shard {} stopped: {e}", shard.0),
-                    );
-                    waiting.remove(&shard);
-                }
-            }
+                Err(e) => Err(e),
+            };
+            settle(&engine, &progress, &mut left, (shard, &item), shipped).await;
             while let Ok(notice) = queue.try_recv() {
-                hear(&engine, &mut waiting, notice);
+                hear(&engine, &mut left.waiting, notice);
             }
         } else {
-            progress.tell(Wait::Upload, &Ok(()));
-            match queue.recv().await {
-                Some(notice) => hear(&engine, &mut waiting, notice),
-                None => return,
+            if left.aside.is_empty() {
+                progress.tell(Wait::Upload, &Ok(()));
+            }
+            match timeout(tick() * 10, queue.recv()).await {
+                Ok(Some(notice)) => hear(&engine, &mut left.waiting, notice),
+                Ok(None) => return,
+                Err(_) => {}
             }
         }
     }
 }
 
-fn tell(progress: &Progress, text: String) {
-    tracing::error!("{text}");
-    progress
-        .stopped
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
-        .push(text);
-}
-
-fn forget(waiting: &mut BTreeMap<ShardNo, Vec<Item>>, shard: ShardNo, item: &Item) {
-    if let Some(items) = waiting.get_mut(&shard) {
-        items.retain(|i| i.object != item.object);
+/// What follows from how an upload ended.
+async fn settle(
+    engine: &Engine,
+    progress: &Progress,
+    left: &mut Queue,
+    (shard, item): (ShardNo, &Item),
+    shipped: Result<()>,
+) {
+    let path = item.path.display();
+    match shipped {
+        Ok(()) => {
+            progress.tell(Wait::Upload, &shipped);
+            left.forget(shard, item);
+        }
+        Err(e) if e.kind() == Kind::Unavailable => {
+            tracing::warn!("{path} is uploaded later: {e}");
+            progress.waits_for(Wait::Upload, e.to_string());
+            if engine
+                .shard(shard)
+                .is_ok_and(|shard| shard.down().is_some())
+            {
+                left.set_aside(shard, None);
+            } else if !left.aside.contains_key(&(shard, Some(item.object))) {
+                tokio::time::sleep(tick() * 10).await;
+            }
+        }
+        Err(e) if e.kind() == Kind::Corrupt && item.is_segment => {
+            let text = format!("{path} is not uploaded: {e}");
+            tracing::error!("{text}");
+            progress.rotten().insert((shard, item.object), text);
+            left.forget(shard, item);
+        }
+        // A damaged blob stops its shard: no segment goes before the blobs that it names.
+        Err(e) => {
+            let text = format!("uploads of shard {} stopped: {e}", shard.0);
+            tracing::error!("{text}");
+            let stopped = progress.stopped.lock();
+            stopped
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .push((Some(shard), text));
+            left.waiting.remove(&shard);
+        }
     }
-}
-
-fn next(waiting: &BTreeMap<ShardNo, Vec<Item>>) -> Option<(ShardNo, Item)> {
-    waiting
-        .iter()
-        .find_map(|(shard, items)| items.iter().min().map(|item| (*shard, item.clone())))
 }
 
 fn hear(engine: &Engine, waiting: &mut BTreeMap<ShardNo, Vec<Item>>, notice: Notice) {
@@ -203,10 +263,8 @@ async fn ship(
     progress: &Progress,
     uploader: &Uploader,
     done: &mut mpsc::UnboundedReceiver<UploadEvent>,
-    shard: ShardNo,
-    item: &Item,
+    (shard, item, (digest, size, last)): (ShardNo, &Item, Measured),
 ) -> Result<()> {
-    let (digest, size, last) = measure(engine, shard, item).await?;
     let of = engine.shard(shard)?;
     cold::holds(&engine.inner.cold, &of, Caller::Upload).await?;
     let upload = Upload {
@@ -267,22 +325,21 @@ async fn ship(
     }
 }
 
-/// Digest, bytes and last position of a file, after comparing it with what was written: a copy in the bucket must not be of damage.
+/// Digest, bytes and last position of a file.
+type Measured = ([u8; 32], u64, Position);
+
+/// Measures a file after comparing it with what was written: a copy in the bucket must not be of damage.
 ///
 /// # Errors
 /// `Corrupt`: it is not what was written any more.
-async fn measure(
-    engine: &Engine,
-    shard: ShardNo,
-    item: &Item,
-) -> Result<([u8; 32], u64, Position)> {
+async fn measure(engine: &Engine, shard: ShardNo, item: &Item) -> Result<Measured> {
     let (disk, path, is_segment) = (engine.disk(), item.path.clone(), item.is_segment);
     let row = engine
         .shard(shard)?
         .hot
         .read()?
         .get(TableName::Blobs, &key::blob(BlobId(item.object.id)))?;
-    let read = move || -> Result<([u8; 32], u64, Position)> {
+    let read = move || -> Result<Measured> {
         if is_segment {
             let sealed = SealedSegment::open(&*disk, &path)?;
             if let Some(damage) = sealed.verify()?.damage.into_iter().next() {
@@ -310,4 +367,64 @@ async fn measure(
         Ok((digest, size, Position(0)))
     };
     blocking::run("digesting a file", read).await
+}
+
+#[cfg(test)]
+mod tests {
+    use coldpost_tiers::address::Epoch;
+
+    use super::*;
+
+    fn segment(first: u64) -> Item {
+        Item {
+            is_segment: true,
+            object: ObjectId::segment(Epoch(1), Position(first)),
+            path: PathBuf::new(),
+        }
+    }
+
+    fn blob(number: u8) -> Item {
+        Item {
+            is_segment: false,
+            object: ObjectId::blob(BlobId([number; 16])),
+            path: PathBuf::new(),
+        }
+    }
+
+    fn queue(items: &[(u16, &[Item])]) -> Queue {
+        let waiting = items.iter();
+        let waiting = waiting.map(|(shard, items)| (ShardNo(*shard), items.to_vec()));
+        Queue {
+            waiting: waiting.collect(),
+            aside: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn one_object_that_cannot_be_read_keeps_no_other_from_its_upload_but_those_that_name_it() {
+        let mut queue = queue(&[
+            (1, &[segment(1), segment(9)]),
+            (2, &[blob(3), blob(4), segment(5)]),
+        ]);
+        queue.set_aside(ShardNo(1), Some(segment(1).object));
+        assert_eq!(queue.next(), Some((ShardNo(1), segment(9))));
+        queue.forget(ShardNo(1), &segment(9));
+        queue.set_aside(ShardNo(2), Some(blob(3).object));
+        assert_eq!(queue.next(), Some((ShardNo(2), blob(4))));
+        queue.forget(ShardNo(2), &blob(4));
+        assert_eq!(
+            queue.next(),
+            None,
+            "no segment before a blob that it may name"
+        );
+        queue.aside.clear();
+        assert_eq!(queue.next(), Some((ShardNo(1), segment(1))));
+    }
+
+    #[test]
+    fn a_shard_that_is_down_keeps_no_other_from_its_uploads() {
+        let mut queue = queue(&[(0, &[segment(1)]), (1, &[segment(1)])]);
+        queue.set_aside(ShardNo(0), None);
+        assert_eq!(queue.next(), Some((ShardNo(1), segment(1))));
+    }
 }

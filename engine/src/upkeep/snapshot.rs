@@ -1,6 +1,7 @@
 //! Takes a snapshot of a shard every day on which something changed, and when its journal has grown by much.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use coldpost_tiers::address::{ObjectId, ObjectKind};
@@ -10,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Notice, Progress, Wait};
+use crate::blocking;
 use crate::error::Result;
 use crate::ids::{Position, ShardNo};
 use crate::limits::{
@@ -39,7 +41,7 @@ impl Seen {
 
 pub(super) async fn run(
     engine: Engine,
-    progress: std::sync::Arc<Progress>,
+    progress: Arc<Progress>,
     mut queue: mpsc::UnboundedReceiver<Notice>,
 ) {
     let look = Duration::from_millis(SNAPSHOT_LOOK_MS);
@@ -81,8 +83,11 @@ pub(super) async fn run(
 }
 
 /// Takes one where it is due.
-async fn take(engine: &Engine, shard: &Shard, changed: &mut BTreeSet<ShardNo>) -> Result<()> {
-    let mut seen = look(shard)?;
+async fn take(engine: &Engine, shard: &Arc<Shard>, changed: &mut BTreeSet<ShardNo>) -> Result<()> {
+    let looked_at = Arc::clone(shard);
+    // It walks through all objects.
+    let looking = move || look(&looked_at);
+    let mut seen = blocking::run("looking whether a snapshot is due", looking).await?;
     seen.has_changed |= changed.contains(&shard.no);
     if !seen.is_due(engine.now()) {
         return Ok(());

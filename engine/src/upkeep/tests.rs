@@ -1,5 +1,7 @@
 //! Upkeep over time: what it asks of the object store while nothing happens, what it says while something is in its way.
 
+mod dates;
+
 use std::time::Duration;
 
 use bytes::Bytes;

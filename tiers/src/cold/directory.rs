@@ -58,6 +58,17 @@ impl Directory {
             .map_err(away)
     }
 
+    /// Where a file system was unmounted there is an empty directory, and what was in it is not deleted.
+    async fn is_unmounted(&self, name: &str) -> Result<bool, Failure> {
+        let (root, path) = (self.root.clone(), self.root.join(name));
+        let look = move || {
+            let names = fs::read_dir(&root);
+            let is_empty = names.map_or(true, |mut names| names.next().is_none());
+            Ok(!path.exists() && is_empty)
+        };
+        pool::run(look).await.map_err(away)
+    }
+
     /// Syncs every directory from the object's up to the root: the one who made them may have died before he did.
     async fn sync(&self, name: &str) -> Result<(), Failure> {
         let (root, path) = (self.root.clone(), self.root.join(name));
@@ -106,6 +117,16 @@ impl Backend for Directory {
             }))
         };
         async move { pool::run(make).await.map_err(away)? }.boxed()
+    }
+
+    fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Failure>> {
+        async move {
+            if self.is_unmounted(name).await? {
+                return Err(away(io::Error::from(io::ErrorKind::NotFound)));
+            }
+            self.files.delete(name).await
+        }
+        .boxed()
     }
 
     fn links(&self) -> bool {
@@ -159,10 +180,6 @@ impl Backend for Directory {
             pool::run(list).await.map_err(away)?.map_err(away)
         }
         .boxed()
-    }
-
-    fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Failure>> {
-        self.files.delete(name)
     }
 }
 
@@ -322,6 +339,35 @@ mod tests {
                 Some(next) => after = next,
                 None => return names,
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn where_the_store_was_unmounted_nothing_counts_as_deleted() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (root, elsewhere) = (
+            scratch.path().join("store"),
+            scratch.path().join("elsewhere"),
+        );
+        let directory = Directory::open(&root).unwrap();
+        directory.prepare().await.unwrap();
+        let put = |name| directory.put_new(name, Bytes::from_static(b"x"));
+        put("claim").await.unwrap();
+        put("blocks/1").await.unwrap();
+        fs::rename(&root, &elsewhere).unwrap();
+        fs::create_dir(&root).unwrap();
+        let deleted = directory.delete("blocks/1").await;
+        assert!(matches!(deleted, Err(Failure::Away(_))), "{deleted:?}");
+        fs::remove_dir(&root).unwrap();
+        fs::rename(&elsewhere, &root).unwrap();
+        for _ in 0..2 {
+            // One that is not there is no trouble where the store is.
+            let deleted = directory.delete("blocks/1").await;
+            assert!(
+                matches!(deleted, Ok(()) | Err(Failure::Missing)),
+                "{deleted:?}"
+            );
+            assert!(!root.join("blocks/1").exists());
         }
     }
 

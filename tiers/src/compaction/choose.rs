@@ -39,6 +39,8 @@ pub struct Rules {
     pub run_bytes: u64,
     /// Segments need not be many, nor old: somebody asked.
     pub is_asked: bool,
+    /// When an account was erased last, seconds since 1970: what lost something by then may hold mail of it that was expunged before. 0: never.
+    pub erased: i64,
 }
 
 /// Why an object is rewritten.
@@ -80,7 +82,8 @@ pub fn choose(candidates: &[Candidate], rules: &Rules) -> Vec<(ObjectId, Reason)
 
 fn reason(c: &Candidate, rules: &Rules, are_many: bool) -> Option<Reason> {
     let is_past = |since: i64| since != 0 && since.saturating_add(rules.segment_age) <= rules.now;
-    if c.is_urgent {
+    let lost_before = c.first_dead != 0 && c.first_dead <= rules.erased;
+    if c.is_urgent || lost_before {
         return Some(Reason::Erased);
     }
     match c.object.kind {
@@ -109,6 +112,7 @@ mod tests {
             batch_bytes: 30,
             run_bytes: 50,
             is_asked: false,
+            erased: 0,
         }
     }
 
@@ -174,6 +178,23 @@ mod tests {
         };
         let all: Vec<_> = segments.chain([urgent]).collect();
         assert_eq!(numbers(&all, &rules()), [9, 1, 2, 3]);
+    }
+
+    #[test]
+    fn what_lost_mail_before_an_account_was_erased_may_hold_some_of_it_and_goes_as_well() {
+        let block = |number, first_dead| Candidate {
+            first_dead,
+            total: 90,
+            dead: 1,
+            ..candidate(ObjectKind::Block, number, 9)
+        };
+        let blocks = [block(1, 980), block(2, 981), block(3, 0)];
+        let erased = Rules {
+            erased: 980,
+            ..rules()
+        };
+        assert_eq!(numbers(&blocks, &erased), [1]);
+        assert_eq!(numbers(&blocks, &rules()), [0_u64; 0]);
     }
 
     proptest! {

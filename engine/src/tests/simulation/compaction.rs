@@ -12,6 +12,7 @@ use super::cut::{Cut, Moved};
 use super::store::Held;
 use super::world::{Unread, World};
 use crate::ids::{AccountId, MessageId};
+use crate::objects::erased;
 use crate::op::{Intent, MovedBlob, NewBlob, Op, Outcome, Relocate};
 
 /// Seconds after which what is partly dead, or a segment, is rewritten in any case.
@@ -110,6 +111,7 @@ impl World<'_> {
             batch_bytes: 1,
             run_bytes: 1 << 20,
             is_asked,
+            erased: erased(&self.rows.state()).unwrap(),
         };
         let chosen = choose(&self.candidates(), &rules);
         let objects: Vec<ObjectId> = chosen.into_iter().map(|(object, _)| object).collect();

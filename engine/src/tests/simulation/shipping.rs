@@ -134,7 +134,8 @@ impl World<'_> {
         let local = self.disk.keys().filter(|o| o.kind == ObjectKind::Segment);
         let mut unstored = local.filter(|object| {
             let row = self.rows.object(**object);
-            is_up_to(object) && row.is_none_or(|row| row.state == ObjectState::Local)
+            is_up_to(object)
+                && row.is_none_or(|row| row.state == ObjectState::Local && row.count.is_live())
         });
         of_rows.next().is_some() || unstored.next().is_some()
     }
