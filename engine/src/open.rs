@@ -26,7 +26,7 @@ use crate::search::SearchMemory;
 use crate::settings::{MinFree, Settings};
 use crate::shard::Shard;
 use crate::turns::Turns;
-use crate::upkeep::Upkeep;
+use crate::upkeep::{Progress, Upkeep};
 use crate::view::budget::Budget;
 use crate::view::{BodyReader, Entry, MailboxView, Message, SectionReader, mailbox, message};
 
@@ -221,6 +221,13 @@ impl Engine {
                 .and_then(|()| upkeep.will_upload(shard, needed)),
             None => Err(Error::new(Kind::Closed, "the store is shutting down")),
         }
+    }
+
+    /// What upkeep says of itself, while it runs.
+    pub(crate) fn progress(&self) -> Option<Arc<Progress>> {
+        let upkeep = self.inner.upkeep.lock();
+        let upkeep = upkeep.unwrap_or_else(PoisonError::into_inner);
+        upkeep.as_ref().map(Upkeep::progress)
     }
 
     /// For how long uploads have failed without one that did not, and why.

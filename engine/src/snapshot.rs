@@ -136,5 +136,31 @@ pub(crate) fn known(shard: &Shard) -> Result<Vec<Snapshot>> {
     Ok(known)
 }
 
+/// The manifest and the ranges of the newest snapshot of a shard that is not condemned, and the bytes of each.
+pub(crate) fn newest(shard: &Shard) -> Result<Option<Vec<(ObjectId, u64)>>> {
+    let state = shard.hot.read()?;
+    let mut newest = None;
+    state.walk(TableName::Snapshots, &[], &[], |snapshot_key, value| {
+        let (position, epoch) = key::read_snapshot(snapshot_key);
+        let manifest = ObjectId::numbered(ObjectKind::Snapshot, epoch, position.0);
+        let row = object_row(&state, manifest)?;
+        if row.is_some_and(|row| row.state == ObjectState::Stored) {
+            newest = Some((manifest, SnapshotRow::decode("snapshots", value)?.ranges));
+        }
+        Ok(true)
+    })?;
+    let Some((manifest, ranges)) = newest else {
+        return Ok(None);
+    };
+    let kind = ObjectKind::SnapshotRange;
+    let ranges = ranges.into_iter().map(|id| ObjectId { kind, id });
+    let mut objects = Vec::new();
+    for object in ranges.chain([manifest]) {
+        let bytes = object_row(&state, object)?.map_or(0, |row| row.bytes);
+        objects.push((object, bytes));
+    }
+    Ok(Some(objects))
+}
+
 #[cfg(test)]
 mod tests;

@@ -111,6 +111,8 @@ pub const IMAP_INPUT_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 pub const IMAP_OUTPUT_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// Time for the last lines of a session to reach the client.
 pub const IMAP_FAREWELL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time between two looks whether the account of a session that is silent is there still.
+pub const IMAP_ACCOUNT_LOOK: Duration = Duration::from_secs(30);
 /// Time between two keep-alive lines in IDLE.
 pub const IMAP_KEEP_ALIVE: Duration = Duration::from_secs(120);
 /// Bad commands in a row that end a session.

@@ -31,6 +31,7 @@ use crate::objects::{horizon, object_row, shard_time};
 use crate::op::{Op, Outcome};
 use crate::open::Engine;
 use crate::shard::Shard;
+use crate::snapshot;
 
 /// What is next for an object, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +71,6 @@ pub(super) async fn run(engine: Engine, progress: Arc<Progress>) {
     }
     loop {
         let ended = engine.delete_now().await;
-        progress.tell(Wait::Deletion, &ended);
         if let Ok(done) = ended
             && (done.condemned, done.deleted) != (0, 0)
         {
@@ -113,6 +113,14 @@ impl Engine {
     /// # Errors
     /// `Unavailable`: the store or the disk refuses, or the clocks are apart; what was done stays done.
     pub async fn delete_now(&self) -> Result<Deleted> {
+        let ended = self.delete_all().await;
+        if let Some(progress) = self.progress() {
+            progress.tell(Wait::Deletion, &ended);
+        }
+        ended
+    }
+
+    async fn delete_all(&self) -> Result<Deleted> {
         let _turn = self.inner.turns.deleting.lock().await;
         let mut sum = Deleted::default();
         let mut failed = None;
@@ -145,9 +153,11 @@ impl Engine {
             bytes,
             packs,
         } = self.look_for_garbage(shard).await?;
-        if verdicts.iter().any(|(_, v)| *v == Verdict::Delete) {
+        let goes = |verdict: &Verdict| matches!(verdict, Verdict::Condemn(_) | Verdict::Delete);
+        if verdicts.iter().any(|(_, verdict)| goes(verdict)) {
             // Where nothing is, a DELETE succeeds too.
             cold::is_ours(&self.inner.cold, shard, Caller::Collect).await?;
+            self.newest_is_there(shard).await?;
         }
         let mut done = Deleted::default();
         let mut due = Vec::new();
@@ -184,6 +194,28 @@ impl Engine {
             done.bytes += bytes;
         }
         failed.into_iter().next().map_or(Ok(done), Err)
+    }
+
+    /// What goes is needed by nobody who has the newest snapshot: so that must be there.
+    ///
+    /// # Errors
+    /// `Unavailable`: the store does not have it, or does not answer.
+    async fn newest_is_there(&self, shard: &Shard) -> Result<()> {
+        let Some(objects) = snapshot::newest(shard)? else {
+            return Ok(());
+        };
+        for (object, bytes) in objects {
+            let key = Key::of(shard.no, &object);
+            let found = self.inner.cold.head(&key, Caller::Collect).await?;
+            if found.is_none_or(|meta| meta.size != bytes) {
+                let text = format!(
+                    "nothing is deleted: {key}, of the newest snapshot, is not in the object store as it was put there; \
+                     `coldpost snapshot now` takes another one, `coldpost verify --bucket` says what else is missing"
+                );
+                return Err(Error::new(Kind::Unavailable, text));
+            }
+        }
+        Ok(())
     }
 
     async fn look_for_garbage(&self, shard: &Arc<Shard>) -> Result<Looked> {

@@ -239,6 +239,10 @@ impl Upkeep {
         Upkeep { tasks, progress }
     }
 
+    pub(crate) fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
+    }
+
     /// Whether the uploads of a shard go on.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use coldpost_testkit::place;
+use coldpost_tiers::cold::Key;
 use coldpost_tiers::hot::{CommitKind, HotTier};
 
 use crate::account::AccountName;
@@ -14,6 +15,7 @@ use crate::clock;
 use crate::error::Kind;
 use crate::flags::{Flags, SystemFlags};
 use crate::open::Engine;
+use crate::snapshot;
 use crate::tests::settings;
 use crate::write::Append;
 
@@ -107,6 +109,45 @@ async fn while_uploads_wait_the_status_says_why_and_a_snapshot_ends_with_that_in
     reported(&engine, |problems| problems.is_empty()).await;
     engine.snapshot_now(&mut |_| {}).await.unwrap();
     tokio::time::resume();
+    engine.close().await;
+}
+
+/// The bucket lost the newest snapshot; what it makes needless was deleted, the older snapshot too, and nothing was left to begin from.
+#[tokio::test]
+async fn nothing_is_deleted_while_the_newest_snapshot_is_not_in_the_store() {
+    let dir = place::scratch("newest");
+    let mut settings = settings(dir.path());
+    (settings.retention, settings.grace) = (Duration::ZERO, Duration::ZERO);
+    let engine = Engine::open(settings).await.unwrap();
+    let name = AccountName::normalise("ann@example.org").unwrap();
+    let ann = engine.open_account(&name).await.unwrap();
+    for number in 0..2 {
+        let message = Append {
+            message: Bytes::from(format!("Subject: {number}\r\n\r\nb\r\n")),
+            flags: Flags::default(),
+            internal_date: None,
+            email_id: None,
+        };
+        engine.append(ann, "INBOX", vec![message]).await.unwrap();
+        engine.compact_now(&mut |_| {}).await.unwrap();
+        engine.snapshot_now(&mut |_| {}).await.unwrap();
+    }
+    let shard = engine.shard(ann.shard).unwrap();
+    let (manifest, bytes) = snapshot::newest(&shard).unwrap().unwrap().pop().unwrap();
+    let key = Key::of(shard.no, &manifest).to_string();
+    let (lost, aside) = (dir.path().join("cold").join(&key), dir.path().join("aside"));
+    assert_eq!(std::fs::metadata(&lost).unwrap().len(), bytes);
+    std::fs::rename(&lost, &aside).unwrap();
+    let of_shard = lost.parent().unwrap();
+    let before = place::files(of_shard).len();
+    let refused = engine.delete_now().await.unwrap_err();
+    assert!(refused.to_string().contains(&key), "{refused}");
+    let problems = engine.health().problems;
+    assert!(problems.iter().any(|p| p.contains(&key)), "{problems:?}");
+    assert_eq!(place::files(of_shard).len(), before);
+    engine.snapshot_now(&mut |_| {}).await.unwrap();
+    assert!(engine.delete_now().await.unwrap().deleted > 0);
+    assert!(engine.health().problems.is_empty());
     engine.close().await;
 }
 

@@ -1,20 +1,22 @@
 //! The task around a session: greeting, events, farewell; and the handshake of STARTTLS between two sessions.
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::auth::Peer;
 use crate::imap::capability;
 use crate::imap::completion::{Completion, Failure, Outcome};
 use crate::imap::context::Context;
+use crate::imap::framing::Event;
 use crate::imap::input::{Input, stopped};
 use crate::imap::out::Out;
 use crate::imap::reply::Code;
 use crate::imap::session::Session;
-use crate::limits::IMAP_FAREWELL_TIMEOUT;
+use crate::limits::{IMAP_ACCOUNT_LOOK, IMAP_FAREWELL_TIMEOUT};
 
 /// Whether a session begins with a greeting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +96,7 @@ async fn converse(
             .untagged(out.buffer());
     }
     while !session.ended && !session.starts_tls {
-        let event = input.event(out).await?;
+        let event = next(session, input, out).await?;
         let strange = session.login.is_none();
         session.take(event, input, out).await?;
         if strange && session.login.is_some() {
@@ -102,6 +104,17 @@ async fn converse(
         }
     }
     Ok(())
+}
+
+/// What the client sends next; meanwhile whether its account is there still: what it has selected keeps mail from being purged.
+async fn next(session: &mut Session, input: &mut Input<'_>, out: &mut Out<'_>) -> Outcome<Event> {
+    let mut event = pin!(input.event(out));
+    loop {
+        tokio::select! {
+            event = &mut event => return event,
+            () = sleep(IMAP_ACCOUNT_LOOK) => session.is_still_there()?,
+        }
+    }
 }
 
 async fn farewell(session: &Session, end: Outcome<()>, out: &mut Out<'_>) {

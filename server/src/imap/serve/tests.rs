@@ -1,6 +1,7 @@
 //! STARTTLS, the farewell in TLS and the places of an account, over pipes and a real store.
 
 use coldpost_engine::Engine;
+use coldpost_engine::account::AccountName;
 use coldpost_testkit::certificate::{Certificate, KeyKind};
 use coldpost_testkit::line::{Version, client_config};
 use tokio::io::{AsyncBufReadExt, BufReader, DuplexStream};
@@ -172,6 +173,23 @@ async fn the_farewell_reaches_an_idle_client_in_tls_and_tls_is_closed_in_order()
     );
     // An end without close_notify would be an error here.
     assert_eq!(client.line().await, "");
+    server.ctx.engine.close().await;
+}
+
+#[tokio::test]
+async fn a_silent_session_hears_within_a_minute_that_its_account_was_deleted() {
+    let server = Server::start().await;
+    let mut client = server.secure().await;
+    client.ask("a LOGIN anna backend").await;
+    client.ask("b SELECT INBOX").await;
+    let anna = AccountName::normalise("anna").expect("a name");
+    let deleting = server.ctx.engine.delete_account(&anna, false);
+    deleting.await.expect("it is deleted");
+    tokio::time::pause();
+    let asked = tokio::time::Instant::now();
+    assert_eq!(client.line().await, "* BYE The account was deleted\n");
+    assert!(asked.elapsed().as_secs() < 60);
+    tokio::time::resume();
     server.ctx.engine.close().await;
 }
 
