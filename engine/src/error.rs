@@ -102,6 +102,19 @@ impl Error {
     }
 }
 
+/// An error with its causes, in one line; what was said is not said again.
+pub fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    for cause in std::iter::successors(error.source(), |cause| cause.source()) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
+}
+
 /// Below an error: the journal did not take the entry.
 #[derive(Clone, Debug)]
 pub(crate) struct NotTaken(pub(crate) Arc<Error>);
@@ -150,6 +163,21 @@ impl From<coldpost_tiers::Error> for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_in_full_says_each_cause_once() {
+        let io = io::Error::other("403 Forbidden");
+        let tiers = coldpost_tiers::Error::with_source(
+            coldpost_tiers::Kind::Unavailable,
+            "delete is refused",
+            io,
+        );
+        let error = Error::with_source(Kind::Unavailable, "gc waits", Error::from(tiers));
+        assert_eq!(
+            in_full(&error),
+            "gc waits: delete is refused: 403 Forbidden"
+        );
+    }
 
     #[test]
     fn a_full_disk_is_found_below_other_errors() {

@@ -24,7 +24,7 @@ use coldpost_tiers::cold::ColdStore;
 use coldpost_tiers::disk::{Disk, ReadOnlyDisk};
 
 use crate::apply::invariants;
-use crate::error::Result;
+use crate::error::{Result, in_full};
 use crate::ids::{Position, ShardNo, StoreId, Uid};
 use crate::local::LocalStore;
 use crate::open::Engine;
@@ -325,20 +325,6 @@ async fn run(
         }
     }
     Ok(summary)
-}
-
-/// An error with its causes: what a disk or a store says stands there.
-fn in_full(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut below = error.source();
-    while let Some(cause) = below {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(&format!(": {cause_text}"));
-        }
-        below = cause.source();
-    }
-    text
 }
 
 pub(crate) fn unchecked(

@@ -3,8 +3,11 @@
 use std::process::ExitCode;
 
 use coldpost_engine::cold::{self, Finding, Only, Role, Severity, Statement};
+use coldpost_engine::error::in_full;
+use coldpost_engine::settings::ColdSettings;
 use serde::Serialize;
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 
 use crate::args::Cold;
 use crate::config::Checked;
@@ -45,6 +48,9 @@ struct Report {
     /// Nothing is wrong; what is not known does not count.
     ok: bool,
     findings: Vec<Found>,
+    /// The same of the mirror, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mirror: Option<Box<Report>>,
 }
 
 #[derive(Serialize)]
@@ -56,23 +62,39 @@ struct Found {
 
 fn check(checked: &Checked, output: Output) -> Result<ExitCode, Failure> {
     let settings = &checked.engine.cold;
-    let runtime = tokio::runtime::Runtime::new()
-        .map_err(|e| Failure::of("a runtime cannot be started", &e))?;
-    let findings = runtime
-        .block_on(cold::check(settings))
-        .map_err(|e| Failure::of("the object store cannot be checked", &e))?;
-    let ok = findings.iter().all(|f| f.severity != Severity::Error);
-    let report = Report {
-        url: settings.url.clone(),
-        ok,
-        findings: findings.into_iter().map(Found::from).collect(),
+    let runtime = Runtime::new().map_err(|e| Failure::of("a runtime cannot be started", &e))?;
+    let alone = ColdSettings {
+        mirror: None,
+        ..settings.clone()
     };
+    let mut report = look(&runtime, &alone);
+    let mirror = settings.mirror.as_deref();
+    report.mirror = mirror.map(|mirror| Box::new(look(&runtime, mirror)));
     output.say(&report, text(&report))?;
-    Ok(if ok {
+    let is_ok = report.ok && report.mirror.is_none_or(|mirror| mirror.ok);
+    Ok(if is_ok {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Of one store; that it does not answer is a finding, and no reason not to look at the other one.
+fn look(runtime: &Runtime, settings: &ColdSettings) -> Report {
+    let findings = match runtime.block_on(cold::check(settings)) {
+        Ok(findings) => findings.into_iter().map(Found::from).collect(),
+        Err(e) => vec![Found {
+            what: "answer",
+            severity: "error",
+            words: in_full(&e),
+        }],
+    };
+    Report {
+        url: settings.url.clone(),
+        ok: findings.iter().all(|f: &Found| f.severity != "error"),
+        findings,
+        mirror: None,
+    }
 }
 
 impl From<Finding> for Found {
@@ -95,6 +117,7 @@ fn text(report: &Report) -> String {
         let line = format!("{:16} {:8} {}", found.what, found.severity, found.words);
         lines.push(line.trim_end().to_owned());
     }
+    lines.extend(report.mirror.iter().map(|mirror| text(mirror)));
     lines.join("\n")
 }
 
@@ -131,15 +154,17 @@ mod tests {
             severity,
             words: words.to_owned(),
         };
-        let report = Report {
-            url: "s3://mail".to_owned(),
+        let of = |url: &str, findings| Report {
+            url: url.to_owned(),
             ok: false,
-            findings: vec![
-                found("put", "fine", ""),
-                found("delete", "error", "refused"),
-            ],
+            findings,
+            mirror: None,
         };
-        let expected = "s3://mail\nput              fine\ndelete           error    refused";
+        let refused = found("delete", "error", "refused");
+        let mut report = of("s3://mail", vec![found("put", "fine", ""), refused]);
+        let away = found("answer", "error", "away");
+        report.mirror = Some(Box::new(of("s3://other", vec![away])));
+        let expected = "s3://mail\nput              fine\ndelete           error    refused\ns3://other\nanswer           error    away";
         assert_eq!(text(&report), expected);
     }
 }

@@ -123,7 +123,8 @@ impl Engine {
         Ok(())
     }
 
-    fn uncompacted(&self) -> MutexGuard<'_, Uncompacted> {
+    /// Objects in which it left something a while ago.
+    pub(crate) fn uncompacted(&self) -> MutexGuard<'_, Uncompacted> {
         let uncompacted = self.inner.turns.uncompacted.lock();
         uncompacted.unwrap_or_else(PoisonError::into_inner)
     }

@@ -317,6 +317,9 @@ impl Upkeep {
         health.figures.extend(
             figures.map(|(name, n)| (name.to_owned(), n.load(Ordering::Relaxed).to_string())),
         );
+        let left = engine.uncompacted().len();
+        let name = "objects in which compaction left mail that it could not move";
+        health.figures.push((name.to_owned(), left.to_string()));
         for (name, erase) in [("expunged now", false), ("erased now", true)] {
             if let Ok(then) = jiff::Timestamp::from_second(engine.gone_by(erase)) {
                 let name = format!("{name}, gone from every object by");

@@ -103,14 +103,7 @@ pub struct Failure {
     pub error: String,
 }
 
-/// An error with its causes, in one line.
-pub fn in_full(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
-}
+pub use coldpost_engine::error::in_full;
 
 /// A second in time (RFC 3339).
 pub(crate) fn second(seconds: i64) -> String {
