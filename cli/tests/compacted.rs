@@ -134,14 +134,21 @@ fn large(number: u64) -> Vec<u8> {
     with_parts(&number.to_string(), &texts.concat(), &[part])
 }
 
-#[test]
-fn a_run_of_several_blocks_and_packs_moves_every_message() {
+/// A daemon with so many of them in one account.
+fn with_large(messages: u64) -> Daemon {
     let daemon = Daemon::start(options());
     let mut lmtp = daemon.lmtp();
-    let messages = 600;
     for number in 0..messages {
         lmtp.deliver("a@example.org", "ann@example.org", &large(number));
     }
+    drop(lmtp);
+    daemon
+}
+
+#[test]
+fn a_run_of_several_blocks_and_packs_moves_every_message() {
+    let messages = 600;
+    let daemon = with_large(messages);
     let done = daemon.json(&["compact"]);
     let figures = ["messages", "moved", "left", "attachments"];
     let expected = [messages, messages, 0, messages].map(Value::from);
@@ -171,12 +178,8 @@ impl Drop for EndsAll<'_> {
 
 #[test]
 fn a_run_beside_work_that_takes_every_processor_ends_at_a_message_and_another_comes_to_the_rest() {
-    let daemon = Daemon::start(options());
-    let mut lmtp = daemon.lmtp();
     let messages = 150;
-    for number in 0..messages {
-        lmtp.deliver("a@example.org", "ann@example.org", &large(number));
-    }
+    let daemon = with_large(messages);
     let is_over = AtomicBool::new(false);
     let done = std::thread::scope(|scope| {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);

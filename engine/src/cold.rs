@@ -5,7 +5,7 @@ use std::path::Path;
 use coldpost_tiers::address::ObjectId;
 pub use coldpost_tiers::cold::policy::{Only, Role, Statement};
 use coldpost_tiers::cold::{Caller, ColdStore, Key};
-pub use coldpost_tiers::cold::{Finding, Requests, Severity, Usage};
+pub use coldpost_tiers::cold::{Finding, Place, Requests, Severity, Usage};
 
 use crate::error::{Error, Kind, Result};
 use crate::ids::Epoch;

@@ -81,18 +81,18 @@ fn check(checked: &Checked, output: Output) -> Result<ExitCode, Failure> {
 
 /// Of one store; that it does not answer is a finding, and no reason not to look at the other one.
 fn look(runtime: &Runtime, settings: &ColdSettings) -> Report {
-    let findings = match runtime.block_on(cold::check(settings)) {
-        Ok(findings) => findings.into_iter().map(Found::from).collect(),
-        Err(e) => vec![Found {
+    let found = runtime.block_on(cold::check(settings));
+    let findings = found.unwrap_or_else(|e| {
+        vec![Finding {
             what: "answer",
-            severity: "error",
+            severity: Severity::Error,
             words: in_full(&e),
-        }],
-    };
+        }]
+    });
     Report {
         url: settings.url.clone(),
-        ok: findings.iter().all(|f: &Found| f.severity != "error"),
-        findings,
+        ok: findings.iter().all(|f| f.severity != Severity::Error),
+        findings: findings.into_iter().map(Found::from).collect(),
         mirror: None,
     }
 }

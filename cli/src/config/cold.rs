@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use coldpost_engine::cold::Place;
 use coldpost_engine::settings::ColdSettings;
 
 use super::Cold;
@@ -9,11 +10,6 @@ use super::check::wrong;
 use super::value::{Secret, Value};
 use super::word::Truth;
 use crate::failure::Failure;
-
-/// What a bucket's name may have beside letters and digits.
-const BUCKET: &str = "-._";
-/// What a part of a prefix may have beside letters and digits.
-const PREFIX: &str = "-._!'()+=@,~";
 
 impl Cold {
     /// Where the store is; in the data directory when nothing is said.
@@ -27,17 +23,6 @@ impl Cold {
             }
         };
         must_be_a_store("cold.url", &url)?;
-        let mirror = self.mirror()?;
-        if let Some(mirror) = &mirror
-            && mirror.endpoint == self.endpoint
-            && is_within(&url, &mirror.url)
-        {
-            let words = format!(
-                "{:?} and {url:?} are in the same place; name another store",
-                mirror.url
-            );
-            return wrong("cold.mirror", words);
-        }
         Ok(ColdSettings {
             url,
             endpoint: self.endpoint.clone(),
@@ -46,7 +31,7 @@ impl Cold {
             secret_access_key: plain(self.secret_access_key.as_ref()),
             allow_http: is_true(self.allow_http.as_ref()),
             cache: self.cache.0.0,
-            mirror: mirror.map(Box::new),
+            mirror: self.mirror()?.map(Box::new),
         })
     }
 
@@ -81,42 +66,10 @@ impl Cold {
 }
 
 fn must_be_a_store(key: &str, url: &str) -> Result<(), Failure> {
-    if url.starts_with("file:///") {
-        return Ok(());
+    match Place::of(url) {
+        Ok(_) => Ok(()),
+        Err(e) => wrong(key, &e.to_string()),
     }
-    let Some(place) = url.strip_prefix("s3://").filter(|at| !at.is_empty()) else {
-        let words = format!("{url:?} is no store: write file:///path or s3://bucket/prefix");
-        return wrong(key, words);
-    };
-    let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
-    let is_of = |name: &str, others: &str| {
-        let mut all = name.chars();
-        !name.is_empty() && all.all(|c| c.is_ascii_alphanumeric() || others.contains(c))
-    };
-    if !is_of(bucket, BUCKET) || bucket.starts_with('.') {
-        let words = format!("{bucket:?} is no bucket's name: it has letters, digits and {BUCKET}");
-        return wrong(key, words);
-    }
-    let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
-    let is_part = |part: &str| is_of(part, PREFIX) && part != "." && part != "..";
-    if !prefix.is_empty() && !prefix.split('/').all(is_part) {
-        // (A policy would take `*`, `?` and `$` for more than they are.)
-        let words = format!(
-            "{prefix:?} is no prefix that can be used: letters, digits and {PREFIX}, in parts with one / between them"
-        );
-        return wrong(key, words);
-    }
-    Ok(())
-}
-
-/// Of two places: whether one is the other, or lies in it.
-fn is_within(one: &str, other: &str) -> bool {
-    let [one, other] = [one, other].map(|place| place.trim_end_matches('/'));
-    let below = |inner: &str, outer: &str| {
-        let rest = inner.strip_prefix(outer);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    below(one, other) || below(other, one)
 }
 
 fn plain(secret: Option<&Value<Secret>>) -> Option<String> {
@@ -148,50 +101,8 @@ mod tests {
         cold.mirror = None;
         let refused = cold.check(Path::new("/data")).expect_err("no mirror");
         assert!(refused.to_string().starts_with("cold.mirror_region:"));
-        for (mirror, is_right) in [
-            ("s3://a/b", false),
-            ("s3://a/b/c/", false),
-            ("s3://a", false),
-            ("s3://a/bc", true),
-            ("s3://b/b", true),
-        ] {
-            cold.mirror_region = None;
-            cold.mirror = Some(mirror.to_owned());
-            let checked = cold.check(Path::new("/data"));
-            assert_eq!(checked.is_ok(), is_right, "{mirror}");
-        }
         cold.mirror = Some("http://x".to_owned());
         let refused = cold.check(Path::new("/data")).expect_err("no store");
         assert!(refused.to_string().starts_with("cold.mirror:"));
-    }
-
-    #[test]
-    fn a_bucket_and_a_prefix_are_names_that_stores_and_policies_take_as_they_stand() {
-        for url in [
-            "s3://mail",
-            "s3://mail/",
-            "s3://mail/a/b-c/",
-            "s3://my.bucket_1/x=1",
-            "file:///srv/a b",
-        ] {
-            assert!(must_be_a_store("cold.url", url).is_ok(), "{url}");
-        }
-        for url in [
-            "s3://",
-            "s3:///a",
-            "s3://a b/c",
-            "s3://mail/t*",
-            "s3://mail/a?b",
-            "s3://mail/${aws:username}",
-            "s3://mail/../x",
-            "s3://mail//a",
-            "s3://mail/a//b",
-            "s3://mail/x#z",
-            "s3://m\u{e4}il/x",
-            "file://srv",
-        ] {
-            let refused = must_be_a_store("cold.url", url).expect_err(url);
-            assert!(refused.to_string().starts_with("cold.url:"), "{refused}");
-        }
     }
 }

@@ -138,7 +138,7 @@ pub(super) fn messages(shard: &Shard, objects: &[ObjectId]) -> Result<(Vec<Item>
             None => break,
         }
     }
-    let taken = bounded(objects, &items);
+    let taken = with_few_bytes(objects, &items);
     let kept: BTreeSet<ObjectId> = objects.iter().take(taken).copied().collect();
     items.retain(|item| kept.contains(&item.from.0));
     items.sort_unstable();
@@ -182,19 +182,17 @@ fn with_few_messages(shard: &Shard, objects: &[ObjectId]) -> Result<usize> {
     Ok(objects.len())
 }
 
-/// How many of the objects, from the first on, one run can take: at least one.
-fn bounded(objects: &[ObjectId], items: &[Item]) -> usize {
-    let mut of: BTreeMap<ObjectId, (usize, u64)> = BTreeMap::new();
+/// The same of bytes of mail as it came.
+fn with_few_bytes(objects: &[ObjectId], items: &[Item]) -> usize {
+    let mut of: BTreeMap<ObjectId, u64> = BTreeMap::new();
     for item in items {
         let sum = of.entry(item.from.0).or_default();
-        *sum = (sum.0 + 1, sum.1.saturating_add(item.size));
+        *sum = sum.saturating_add(item.size);
     }
-    let (mut messages, mut raw) = (0, 0_u64);
+    let mut raw = 0_u64;
     let fits = |object: &&ObjectId| {
-        let (more, bytes) = of.get(object).copied().unwrap_or_default();
-        messages += more;
-        raw = raw.saturating_add(bytes);
-        messages <= COMPACT_MESSAGES_MAX && raw <= COMPACT_RAW_MAX
+        raw = raw.saturating_add(of.get(object).copied().unwrap_or(0));
+        raw <= COMPACT_RAW_MAX
     };
     objects.iter().take_while(fits).count().max(1)
 }

@@ -51,6 +51,7 @@ async fn cut(engine: &Engine, held: &mut BTreeMap<ShardNo, (Position, Instant)>)
         .filter(|(_, (_, since))| since.elapsed() >= age)
         .map(|(s, _)| *s)
         .collect();
+    let mut failed = false;
     for shard in due {
         let changed = match engine.shard(shard) {
             Ok(shard) => shard.change(Op::Cut).await,
@@ -62,8 +63,11 @@ async fn cut(engine: &Engine, held: &mut BTreeMap<ShardNo, (Position, Instant)>)
             }
             Err(e) => {
                 tracing::warn!(shard = shard.0, "cutting the open segment waits: {e}");
-                tokio::time::sleep(tick() * 20).await;
+                failed = true;
             }
         }
+    }
+    if failed {
+        tokio::time::sleep(tick() * 20).await;
     }
 }

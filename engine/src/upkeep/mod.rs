@@ -81,8 +81,8 @@ pub(crate) struct Progress {
     pub(crate) unconfirmed_bytes: AtomicU64,
     /// What is not done any more, and of which shard; of none: of all.
     pub(crate) stopped: std::sync::Mutex<Vec<(Option<ShardNo>, String)>>,
-    /// Segments that are damaged and not in the bucket.
-    pub(crate) rotten: std::sync::Mutex<BTreeMap<(ShardNo, ObjectId), String>>,
+    /// Files that are not in the bucket and cannot be sent as they are, and why.
+    kept_back: std::sync::Mutex<BTreeMap<(ShardNo, ObjectId), String>>,
     /// What is wrong with the bucket's permissions and settings.
     pub(crate) findings: std::sync::Mutex<Vec<String>>,
     /// What waits, and why.
@@ -146,8 +146,13 @@ impl Progress {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn rotten(&self) -> std::sync::MutexGuard<'_, BTreeMap<(ShardNo, ObjectId), String>> {
-        self.rotten
+    fn keep_back(&self, shard: ShardNo, object: ObjectId, why: String) {
+        tracing::error!("{why}");
+        self.kept_back().insert((shard, object), why);
+    }
+
+    fn kept_back(&self) -> std::sync::MutexGuard<'_, BTreeMap<(ShardNo, ObjectId), String>> {
+        self.kept_back
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -267,10 +272,10 @@ impl Upkeep {
     /// # Errors
     /// `Unavailable`: one of these objects will not, and why.
     pub(crate) fn will_upload(&self, shard: ShardNo, needed: &[ObjectId]) -> crate::Result<()> {
-        let rotten = self.progress.rotten();
+        let kept_back = self.progress.kept_back();
         let why = needed
             .iter()
-            .find_map(|object| rotten.get(&(shard, *object)));
+            .find_map(|object| kept_back.get(&(shard, *object)));
         why.map_or(Ok(()), |why| {
             Err(Error::new(Kind::Unavailable, why.clone()))
         })
@@ -296,7 +301,7 @@ impl Upkeep {
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         let stopped = stopped.iter().map(|(_, why)| why.clone());
         health.problems.extend(stopped);
-        health.problems.extend(p.rotten().values().cloned());
+        health.problems.extend(p.kept_back().values().cloned());
         store::report(p, health);
         let waits = p.waits();
         let waits = waits

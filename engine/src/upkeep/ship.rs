@@ -14,7 +14,7 @@ use coldpost_tiers::hot::row::{BlobRow, ObjectState, Row};
 use coldpost_tiers::hot::{TableName, key};
 use coldpost_tiers::segment::{FileState, SealedSegment};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Notice, Progress, Wait, tick};
 use crate::blocking;
@@ -116,8 +116,13 @@ pub(super) async fn run(
                 }
                 // A file that cannot be read keeps no other from its upload.
                 Err(e) if e.kind() == Kind::Unavailable => {
+                    progress.keep_back(
+                        shard,
+                        item.object,
+                        format!("{} is uploaded later: {e}", item.path.display()),
+                    );
                     left.set_aside(shard, Some(item.object));
-                    Err(e)
+                    continue;
                 }
                 Err(e) => Err(e),
             };
@@ -126,10 +131,11 @@ pub(super) async fn run(
                 hear(&engine, &mut left.waiting, notice);
             }
         } else {
-            if left.aside.is_empty() {
-                progress.tell(Wait::Upload, &Ok(()));
-            }
-            match timeout(tick() * 10, queue.recv()).await {
+            progress.tell(Wait::Upload, &Ok(()));
+            let until = left.aside.values().min().copied();
+            let until =
+                until.unwrap_or_else(|| Instant::now() + Duration::from_secs(UPLOAD_ASIDE_SECONDS));
+            match timeout_at(until, queue.recv()).await {
                 Ok(Some(notice)) => hear(&engine, &mut left.waiting, notice),
                 Ok(None) => return,
                 Err(_) => {}
@@ -150,6 +156,7 @@ async fn settle(
     match shipped {
         Ok(()) => {
             progress.tell(Wait::Upload, &shipped);
+            progress.kept_back().remove(&(shard, item.object));
             left.forget(shard, item);
         }
         Err(e) if e.kind() == Kind::Unavailable => {
@@ -160,14 +167,12 @@ async fn settle(
                 .is_ok_and(|shard| shard.down().is_some())
             {
                 left.set_aside(shard, None);
-            } else if !left.aside.contains_key(&(shard, Some(item.object))) {
+            } else {
                 tokio::time::sleep(tick() * 10).await;
             }
         }
         Err(e) if e.kind() == Kind::Corrupt && item.is_segment => {
-            let text = format!("{path} is not uploaded: {e}");
-            tracing::error!("{text}");
-            progress.rotten().insert((shard, item.object), text);
+            progress.keep_back(shard, item.object, format!("{path} is not uploaded: {e}"));
             left.forget(shard, item);
         }
         // A damaged blob stops its shard: no segment goes before the blobs that it names.

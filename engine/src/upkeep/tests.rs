@@ -14,9 +14,12 @@ use crate::apply::Fold;
 use crate::clock;
 use crate::error::Kind;
 use crate::flags::{Flags, SystemFlags};
+use crate::ids::ShardNo;
+use crate::op::Op;
 use crate::open::Engine;
 use crate::snapshot;
 use crate::tests::settings;
+use crate::upkeep::collect;
 use crate::write::Append;
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -108,6 +111,68 @@ async fn while_uploads_wait_the_status_says_why_and_a_snapshot_ends_with_that_in
     std::fs::rename(&aside, &cold).unwrap();
     reported(&engine, |problems| problems.is_empty()).await;
     engine.snapshot_now(&mut |_| {}).await.unwrap();
+    tokio::time::resume();
+    engine.close().await;
+}
+
+/// One segment rotted before its upload: no shard had a snapshot any more, and nothing was deleted anywhere.
+#[tokio::test]
+async fn a_segment_that_rots_before_its_upload_stops_the_snapshots_of_its_shard_alone_and_while_mail_is_in_it()
+ {
+    let dir = place::scratch("rotten");
+    let (cold, aside) = (dir.path().join("cold"), dir.path().join("aside"));
+    let engine = Engine::open(settings(dir.path())).await.unwrap();
+    let name = AccountName::normalise("ann@example.org").unwrap();
+    let ann = engine.open_account(&name).await.unwrap();
+    engine.snapshot_now(&mut |_| {}).await.unwrap();
+    std::fs::rename(&cold, &aside).unwrap();
+    let message = Append {
+        message: Bytes::from_static(b"Subject: it rots\r\n\r\nbody\r\n"),
+        flags: Flags {
+            system: SystemFlags::DELETED,
+            ..Flags::default()
+        },
+        internal_date: None,
+        email_id: None,
+    };
+    engine.append(ann, "INBOX", vec![message]).await.unwrap();
+    let shard = engine.shard(ann.shard).unwrap();
+    let journal = shard.dir.join("journal");
+    let sealed = || {
+        let mut files = place::files(&journal);
+        files.retain(|path| path.extension().is_some_and(|kind| kind == "seg"));
+        files
+    };
+    let before = sealed();
+    shard.change(Op::Cut).await.unwrap();
+    let mut new = sealed();
+    new.retain(|path| !before.contains(path));
+    let [path] = &new[..] else { panic!("{new:?}") };
+    engine.close().await;
+    let mut bytes = std::fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+    std::fs::rename(&aside, &cold).unwrap();
+
+    let engine = Engine::open(settings(dir.path())).await.unwrap();
+    tokio::time::pause();
+    let file = path.file_name().unwrap().to_string_lossy().into_owned();
+    reported(&engine, |problems| {
+        problems.iter().any(|p| p.contains(&file))
+    })
+    .await;
+    engine
+        .snapshot_shard(ShardNo(0), &mut |_| {})
+        .await
+        .unwrap();
+    let refused = engine.snapshot_shard(ann.shard, &mut |_| {}).await;
+    assert!(refused.unwrap_err().to_string().contains(&file));
+    let inbox = engine.select(ann, "INBOX", true).unwrap().mailbox();
+    engine.expunge(ann, inbox, None).await.unwrap();
+    let shard = engine.shard(ann.shard).unwrap();
+    collect(&engine, &shard).await.unwrap();
+    engine.snapshot_shard(ann.shard, &mut |_| {}).await.unwrap();
     tokio::time::resume();
     engine.close().await;
 }

@@ -44,19 +44,8 @@ impl Bucket {
         }
     }
 
-    /// `place` is what follows `s3://`: bucket and prefix. Without a key in the settings, keys come from where
-    /// S3 clients look for them (environment, instance role).
-    pub(crate) fn s3(settings: &ColdSettings, place: &str) -> Result<Bucket> {
-        let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
-        if bucket.is_empty() {
-            return Err(Error::new(
-                Kind::Invalid,
-                format!(
-                    "`{}` names no bucket: write s3://bucket/prefix",
-                    settings.url
-                ),
-            ));
-        }
+    /// Without a key in the settings, keys come from where S3 clients look for them (environment, instance role).
+    pub(crate) fn s3(settings: &ColdSettings, bucket: &str, prefix: &str) -> Result<Bucket> {
         let prefix = Location::parse(prefix).map_err(|e| {
             Error::with_source(
                 Kind::Invalid,

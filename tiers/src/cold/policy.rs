@@ -3,6 +3,7 @@
 //! Promises: an identity policy in AWS' language, of the bucket and prefix in the settings. Never: asks the store.
 
 use super::key;
+use super::place::Place;
 use super::question::Question;
 use super::store::ColdSettings;
 use crate::error::{Error, Kind, Result};
@@ -45,19 +46,17 @@ pub enum Only {
 /// # Errors
 /// `Invalid`: the store is no bucket.
 pub fn policy(settings: &ColdSettings, role: Role) -> Result<Vec<Statement>> {
-    let no_bucket = || {
+    let Place::Bucket { bucket, prefix } = Place::of(&settings.url)? else {
         let words = format!("`{}` is no bucket: only s3:// has policies", settings.url);
-        Error::new(Kind::Invalid, words)
+        return Err(Error::new(Kind::Invalid, words));
     };
-    let place = settings.url.strip_prefix("s3://").ok_or_else(no_bucket)?;
-    let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
     let partition = match settings.region.as_deref().unwrap_or_default() {
         region if region.starts_with("cn-") => "aws-cn",
         region if region.starts_with("us-gov-") => "aws-us-gov",
         _ => "aws",
     };
     let bucket = format!("arn:{partition}:s3:::{bucket}");
-    let ours = match prefix.trim_end_matches('/') {
+    let ours = match prefix {
         "" => String::new(),
         prefix => format!("{prefix}/"),
     };

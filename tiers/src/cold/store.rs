@@ -5,7 +5,6 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,6 +19,7 @@ use super::directory::Directory;
 use super::key::Key;
 use super::ledger::{Ledger, Usage};
 use super::mirror::{Mirror, Side};
+use super::place::{self, Place};
 use super::request::{Caller, Verb, collect, truncated};
 use crate::address::{Epoch, ShardNo, StoreId};
 use crate::error::{Error, Kind, Result};
@@ -121,8 +121,11 @@ impl ColdStore {
         let Some(mirror) = &settings.mirror else {
             return Ok(ColdStore::over(first, url));
         };
-        if mirror.url == url && mirror.endpoint == settings.endpoint {
-            let words = format!("`{url}` cannot be its own mirror: name another store");
+        if mirror.endpoint == settings.endpoint && place::overlap(&mirror.url, &url) {
+            let words = format!(
+                "`{}` cannot be the mirror of `{url}`: one is the other, or lies in it; name another store",
+                mirror.url
+            );
             return Err(Error::new(Kind::Invalid, words));
         }
         let ledger = Arc::new(Ledger::new());
@@ -468,17 +471,10 @@ impl ColdStore {
 }
 
 fn backend(settings: &ColdSettings) -> Result<Arc<dyn Backend>> {
-    let url = &settings.url;
-    if let Some(place) = url.strip_prefix("s3://") {
-        return Ok(Arc::new(Bucket::s3(settings, place)?));
-    }
-    match url.strip_prefix("file://").map(Path::new) {
-        Some(path) if path.is_absolute() => Ok(Arc::new(Directory::open(path)?)),
-        _ => Err(Error::new(
-            Kind::Invalid,
-            format!("`{url}` is no store: write file:///path or s3://bucket/prefix"),
-        )),
-    }
+    Ok(match Place::of(&settings.url)? {
+        Place::Directory(path) => Arc::new(Directory::open(path)?),
+        Place::Bucket { bucket, prefix } => Arc::new(Bucket::s3(settings, bucket, prefix)?),
+    })
 }
 
 impl fmt::Debug for ColdSettings {
