@@ -68,7 +68,7 @@ impl Cold {
 fn must_be_a_store(key: &str, url: &str) -> Result<(), Failure> {
     match Place::of(url) {
         Ok(_) => Ok(()),
-        Err(e) => wrong(key, &e.to_string()),
+        Err(e) => wrong(key, e.to_string()),
     }
 }
 
