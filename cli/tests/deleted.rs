@@ -2,9 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use coldpost_testkit::fault_proxy::{FaultProxy, Mode};
 use coldpost_testkit::place::files;
-use coldpost_testkit::{Daemon, Must, Options, place};
+use coldpost_testkit::seaweedfs::SeaweedFs;
+use coldpost_testkit::tool::WEED;
+use coldpost_testkit::{Daemon, Must, Options, have, place, wait};
 
 const USER: &str = "ann@example.org";
 
@@ -101,6 +105,81 @@ fn nothing_is_deleted_while_the_mirror_is_away() {
     fs::rename(&aside, &second).must("putting the mirror back");
     daemon.ok(&["gc", "--apply"]);
     assert!(first.iter().all(|segment| !segment.exists()), "{first:?}");
+    assert_eq!(read_all(&daemon), 20);
+}
+
+/// What answers 500 for one object for ever is taken for a store that is away, and the pass is over.
+#[test]
+fn an_object_at_which_the_store_fails_keeps_nothing_else_for_longer_than_a_pass() {
+    if !have(&[WEED]) {
+        return;
+    }
+    let weed = SeaweedFs::start();
+    let proxy = FaultProxy::start(weed.s3_addr());
+    let daemon = Daemon::start(weed.cold(options(), proxy.addr(), "stuck"));
+    for round in 0..5 {
+        deliver(&daemon, round * 4..round * 4 + 4);
+        daemon.ok(&["compact"]);
+    }
+    daemon.ok(&["snapshot", "now"]);
+    let first = "DELETE /mail/stuck/segments/0001/00000001/0000000000000001";
+    proxy.set_for(first, Mode::Status(500));
+    proxy.forget_requests();
+    let deleted = || {
+        let requests = proxy.requests().into_iter();
+        let mut deleted: Vec<_> = requests.filter(|r| r.starts_with("DELETE")).collect();
+        deleted.dedup();
+        deleted
+    };
+    assert!(!daemon.run(&["gc", "--apply"]).status.success());
+    assert!(
+        deleted().iter().all(|r| r.starts_with(first)),
+        "{:?}",
+        deleted()
+    );
+    proxy.forget_requests();
+    wait::until("the others to go", Duration::from_secs(30), || {
+        daemon.run(&["gc", "--apply"]);
+        deleted().len() > 3
+    });
+    assert!(!deleted()[0].starts_with(first), "{:?}", deleted());
+    proxy.set(Mode::Pass);
+    wait::until("all of it to go", Duration::from_secs(30), || {
+        daemon.run(&["gc", "--apply"]).status.success()
+    });
+    assert_eq!(read_all(&daemon), 20);
+}
+
+/// Eight that refuse end a pass; always the same ones came first, and nothing behind them was ever deleted.
+#[test]
+fn what_the_store_does_not_let_go_keeps_nothing_else_for_longer_than_a_pass() {
+    let daemon = Daemon::start(options());
+    for round in 0..10 {
+        deliver(&daemon, round * 2..round * 2 + 2);
+        daemon.ok(&["compact"]);
+    }
+    let garbage = segments(&daemon.data_dir().join("cold"));
+    daemon.ok(&["snapshot", "now"]);
+    let (stuck, others) = garbage.split_at(8);
+    assert!(others.len() >= 2, "{garbage:?}");
+    let aside = |path: &PathBuf| path.with_extension("aside");
+    for path in stuck {
+        fs::rename(path, aside(path)).must("moving an object away");
+        // No file is removed that is none.
+        fs::create_dir_all(path.join("stuck")).must("a directory in its place");
+    }
+    let pass = || assert!(!daemon.run(&["gc", "--apply"]).status.success());
+    let left = || others.iter().filter(|path| path.exists()).count();
+    pass();
+    assert_eq!(left(), others.len(), "a pass ends with the eighth");
+    pass();
+    assert_eq!(left(), 0, "the next one begins with the others");
+    for path in stuck {
+        fs::remove_dir_all(path).must("removing the directory");
+        fs::rename(aside(path), path).must("putting the object back");
+    }
+    daemon.ok(&["gc", "--apply"]);
+    assert!(stuck.iter().all(|path| !path.exists()), "{stuck:?}");
     assert_eq!(read_all(&daemon), 20);
 }
 

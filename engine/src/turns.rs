@@ -1,6 +1,6 @@
 //! Work of which only one is going on at a time, for all shards together.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -25,12 +25,12 @@ pub(crate) struct Turns {
     pub(crate) compacting: Turn,
     /// Objects in which compaction left something, and when.
     pub(crate) uncompacted: Mutex<Uncompacted>,
-    /// Objects that the store did not let go.
-    undeleted: Mutex<HashSet<(ShardNo, ObjectId)>>,
+    /// Objects that the store did not let go, and how often.
+    undeleted: Mutex<HashMap<(ShardNo, ObjectId), u64>>,
 }
 
 impl Turns {
-    pub(crate) fn undeleted(&self) -> MutexGuard<'_, HashSet<(ShardNo, ObjectId)>> {
+    pub(crate) fn undeleted(&self) -> MutexGuard<'_, HashMap<(ShardNo, ObjectId), u64>> {
         self.undeleted
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

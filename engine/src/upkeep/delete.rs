@@ -174,15 +174,24 @@ impl Engine {
             }
         }
         // Those that the store did not let go come last: they are no reason to keep the others.
-        let kept = |object: &ObjectId| self.inner.turns.undeleted().contains(&(shard.no, *object));
-        due.sort_by_key(kept);
+        let refused = |object: &ObjectId| {
+            let undeleted = self.inner.turns.undeleted();
+            undeleted.get(&(shard.no, *object)).copied()
+        };
+        due.sort_by_key(refused);
         let mut failed = Vec::new();
         for object in due {
             let deleted = self.delete_object(shard, object, packs.get(&object)).await;
             if let Err(e) = deleted {
-                self.inner.turns.undeleted().insert((shard.no, object));
+                *self
+                    .inner
+                    .turns
+                    .undeleted()
+                    .entry((shard.no, object))
+                    .or_default() += 1;
                 failed.push(e);
-                if failed.len() >= DELETE_FAILURES_MAX {
+                // Of a store that is away the next one would fail too, and had no fair try.
+                if failed.len() >= DELETE_FAILURES_MAX || !self.inner.cold.away().is_empty() {
                     break;
                 }
                 continue;

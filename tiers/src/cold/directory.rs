@@ -124,7 +124,11 @@ impl Backend for Directory {
             if self.is_unmounted(name).await? {
                 return Err(away(io::Error::from(io::ErrorKind::NotFound)));
             }
-            self.files.delete(name).await
+            match self.files.delete(name).await {
+                // The directory is there: this is its word about one object.
+                Err(Failure::Away(cause)) if is_refusal(&*cause) => Err(Failure::Refused(cause)),
+                other => other,
+            }
         }
         .boxed()
     }
@@ -317,6 +321,15 @@ fn sync_above(path: &Path, root: &Path) -> io::Result<()> {
         .skip(1)
         .take_while(|folder| folder.starts_with(root))
         .try_for_each(|folder| File::open(folder)?.sync_all())
+}
+
+/// Whether the file system says that it may not, and not that it cannot now.
+fn is_refusal(error: &(dyn std::error::Error + 'static)) -> bool {
+    use io::ErrorKind::{IsADirectory, PermissionDenied, ReadOnlyFilesystem};
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let mut kinds =
+        causes.filter_map(|error| error.downcast_ref::<io::Error>().map(io::Error::kind));
+    kinds.any(|kind| matches!(kind, IsADirectory | PermissionDenied | ReadOnlyFilesystem))
 }
 
 fn away(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
