@@ -1,9 +1,11 @@
 //! What an operator can watch: every metric that is promised, and logs in which no password and no mail stands.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use coldpost_testkit::imap::Imap;
+use coldpost_testkit::place::files;
 use coldpost_testkit::seaweedfs::{SECRET_KEY, SeaweedFs};
 use coldpost_testkit::tool::WEED;
 use coldpost_testkit::{Daemon, Must, Options, have, http, wait};
@@ -82,9 +84,11 @@ fn make_traffic(daemon: &Daemon) {
     for _ in 0..12 {
         lmtp.deliver("b@example.org", USER, large.as_bytes());
     }
+    let sent = daemon.data_dir().join("cold/segments/0001");
+    let journal = daemon.data_dir().join("shards/0001/journal");
     wait::until("upload and eviction", Duration::from_secs(60), || {
-        daemon.metric("coldpost_uploads_waiting") == Some(0.0)
-            && daemon.metric("coldpost_local_bytes") == Some(0.0)
+        let sealed = |path: &PathBuf| path.extension().is_some_and(|e| e == "seg");
+        !files(&sent).is_empty() && !files(&journal).iter().any(sealed)
     });
     lmtp.deliver("b@example.org", USER, MAIL);
     // From the bucket, from memory, from the open segment.

@@ -5,13 +5,13 @@ mod s3;
 
 use coldpost_testkit::fault_proxy::{FaultProxy, Mode};
 use coldpost_testkit::have;
-use coldpost_testkit::seaweedfs::SeaweedFs;
+use coldpost_testkit::seaweedfs::{BUCKET, SeaweedFs};
 use coldpost_testkit::tool::WEED;
 use coldpost_tiers::cold::{ColdSettings, ColdStore, Finding, Severity};
 use coldpost_tiers::{Error, Kind};
 use tempfile::TempDir;
 
-use s3::{now_s, store};
+use s3::{now_s, settings_of, store};
 
 /// What is not fine.
 async fn found(store: &ColdStore, now_s: fn() -> i64) -> Vec<Finding> {
@@ -159,4 +159,34 @@ async fn a_directory_is_checked_without_a_bucket_and_no_probe_stays() {
     );
     let left = std::fs::read_dir(scratch.path().join("cold/probes")).unwrap();
     assert_eq!(left.count(), 0);
+}
+
+/// Two addresses (a host and its alias, two directories of which one is mounted on the other) may lead to one store.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_that_is_the_same_store_under_another_address_is_named() {
+    if !have(&[WEED]) {
+        return;
+    }
+    let weed = SeaweedFs::start();
+    let proxy = FaultProxy::start(weed.s3_addr());
+    let at = |endpoint, prefix: &str| ColdSettings {
+        url: format!("s3://{BUCKET}/{prefix}"),
+        ..settings_of(endpoint)
+    };
+    let mirrored = |mirror: ColdSettings| {
+        let settings = ColdSettings {
+            mirror: Some(Box::new(mirror)),
+            ..at(weed.s3_addr(), "mail/a")
+        };
+        ColdStore::open(&settings).unwrap()
+    };
+    let same = mirrored(at(proxy.addr(), "mail/a"));
+    let found_now = found(&same, now_s).await;
+    assert_eq!(found_now.len(), 1, "{found_now:?}");
+    let first = &found_now[0];
+    assert_eq!((first.what, first.severity), ("mirror", Severity::Error));
+    assert!(first.words.contains("both are one store"), "{first:?}");
+    assert_eq!(*same.check(now_s).await.unwrap_err().kind(), Kind::Invalid);
+    let other = mirrored(at(proxy.addr(), "mail/b"));
+    assert_eq!(found(&other, now_s).await, []);
 }

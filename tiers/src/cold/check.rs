@@ -66,22 +66,19 @@ impl ColdStore {
     /// # Errors
     /// `Unavailable`: no answer; whatever was answered is a finding.
     pub async fn examine(&self, now_s: fn() -> i64) -> Result<Vec<Finding>> {
-        let sides = self.inner.backend.sides();
+        let copies = self.each_copy();
         let mut found = Vec::new();
-        for (url, side) in sides {
-            found.extend(self.side(url, side).examine_one(now_s).await?);
+        for copy in &copies {
+            found.extend(copy.examine_one(now_s).await?);
         }
-        if found.is_empty() {
-            found = self.examine_one(now_s).await?;
+        if let [first, mirror] = &copies[..] {
+            found.extend(Check::new(mirror).is_another(first).await?);
         }
         Ok(found)
     }
 
     async fn examine_one(&self, now_s: fn() -> i64) -> Result<Vec<Finding>> {
-        let mut check = Check {
-            store: self,
-            found: Vec::new(),
-        };
+        let mut check = Check::new(self);
         check.settings(now_s).await?;
         // Who is refused here has nothing more to find out.
         if let Some(probe) = check.puts().await? {
@@ -113,7 +110,48 @@ struct Check<'s> {
     found: Vec<Finding>,
 }
 
-impl Check<'_> {
+impl<'s> Check<'s> {
+    fn new(store: &'s ColdStore) -> Check<'s> {
+        Check {
+            store,
+            found: Vec::new(),
+        }
+    }
+
+    /// Whether a mirror is a store of its own: two hosts may lead to one bucket, and one loss would be the loss of both.
+    async fn is_another(mut self, first: &ColdStore) -> Result<Vec<Finding>> {
+        let name = random_probe()?.to_string();
+        let probe = Check::new(first);
+        // Who may not put was told so before.
+        match probe.put(&name, FIRST).await {
+            Ok(()) | Err(Failure::Exists) => {}
+            Err(Failure::Refused(_) | Failure::Missing) => return Ok(self.found),
+            Err(failure) => return Err(first.error(failure, "put", &name)),
+        }
+        let seen = self.size(&name).await;
+        let delete = || probe.backend().delete(&name);
+        let deleted = first
+            .request(Verb::Delete, Caller::Start, (&name, 0), delete)
+            .await;
+        match (seen, deleted) {
+            (Ok(_), _) => self.tell(
+                "mirror",
+                format_args!(
+                    "shows what was put into {} alone: both are one store, and no mirror. Name another bucket in [cold] mirror",
+                    first.url()
+                ),
+            ),
+            (Err(Failure::Away(cause)), _) => {
+                return Err(self.store.error(Failure::Away(cause), "find", &name));
+            }
+            (_, Err(Failure::Away(cause))) => {
+                return Err(first.error(Failure::Away(cause), "delete", &name));
+            }
+            _ => self.found.push(Finding::fine("mirror")),
+        }
+        Ok(self.found)
+    }
+
     fn backend(&self) -> &dyn Backend {
         &*self.store.inner.backend
     }

@@ -12,9 +12,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::{BoxFuture, join};
 use futures::{FutureExt, StreamExt};
+use thiserror::Error;
 use tokio::time::timeout;
 
-use super::backend::{Backend, Body, Failure, Linked, Page};
+use super::backend::{Backend, Body, Cause, Failure, Linked, Page};
 use super::breaker::{Breaker, Weight};
 use super::ledger::Ledger;
 use super::patience::ATTEMPT_MAX;
@@ -57,14 +58,28 @@ impl Side {
         };
         // Here, or by whoever waits for this: either way the guard notes it.
         let Ok(done) = timeout(limit, work).await else {
-            return Err(slow(limit));
+            return Err(self.said(slow(limit)));
         };
         std::mem::forget(waiting);
         match &done {
             Err(Failure::Away(cause)) => self.breaker.failed(Weight::Failed, name, cause),
             _ => self.breaker.answered(name),
         }
-        done
+        done.map_err(|failure| self.said(failure))
+    }
+
+    /// With the words whose it is: outside, both have the name of the first.
+    fn said(&self, failure: Failure) -> Failure {
+        let of = |source| {
+            let store = self.breaker.url().to_owned();
+            Box::new(Of { store, source })
+        };
+        match failure {
+            Failure::Refused(cause) => Failure::Refused(of(cause)),
+            Failure::Short(cause) => Failure::Short(of(cause)),
+            Failure::Away(cause) => Failure::Away(of(cause)),
+            answer @ (Failure::Missing | Failure::Exists) => answer,
+        }
     }
 
     /// The same when it is known to be away: at once.
@@ -96,6 +111,14 @@ impl Side {
             _ => Err(Failure::Exists),
         }
     }
+}
+
+/// Which of the two it was.
+#[derive(Debug, Error)]
+#[error("{store}: {source}")]
+struct Of {
+    store: String,
+    source: Cause,
 }
 
 /// Notes that nobody answered, when the wait is given up.

@@ -11,7 +11,12 @@ pub(crate) fn now_s() -> i64 {
 
 /// The store behind an address.
 pub(crate) fn store(endpoint: std::net::SocketAddr) -> ColdStore {
-    let settings = ColdSettings {
+    ColdStore::open(&settings_of(endpoint)).unwrap()
+}
+
+/// Its settings.
+pub(crate) fn settings_of(endpoint: std::net::SocketAddr) -> ColdSettings {
+    ColdSettings {
         url: format!("s3://{BUCKET}/mail/a"),
         endpoint: Some(format!("http://{endpoint}")),
         region: Some("us-east-1".to_owned()),
@@ -19,6 +24,5 @@ pub(crate) fn store(endpoint: std::net::SocketAddr) -> ColdStore {
         secret_access_key: Some(SECRET_KEY.to_owned()),
         allow_http: true,
         ..ColdSettings::default()
-    };
-    ColdStore::open(&settings).unwrap()
+    }
 }

@@ -44,7 +44,7 @@ impl Bench {
         let store = ColdStore::open_with_faults(&settings, &faults).unwrap();
         let found = store.check(|| 0).await.unwrap();
         assert!(found.iter().all(|f| f.severity == Severity::Fine));
-        assert_eq!(found.len(), 14, "both are checked");
+        assert_eq!(found.len(), 15, "both are checked, and that they are two");
         Bench {
             scratch,
             store,
@@ -115,7 +115,10 @@ async fn what_is_put_is_in_both_and_what_one_lacks_is_completed() {
 async fn a_put_is_not_confirmed_while_one_store_lacks_it_and_is_when_it_is_back() {
     let bench = Bench::new().await;
     bench.unmount_second(true);
-    assert_eq!(*bench.put(1).await.unwrap_err().kind(), Kind::Unavailable);
+    let error = bench.put(1).await.unwrap_err();
+    assert_eq!(*error.kind(), Kind::Unavailable);
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("/second"), "whose fault it is: {cause}");
     assert!(bench.store.answers(), "the first does");
     assert_eq!(bench.store.away().len(), 1);
     assert_eq!(bench.read(1).await.unwrap(), MAIL, "it got as far as that");
