@@ -22,6 +22,8 @@ use crate::{Compaction, binary, mails, operator, paced, page};
 
 /// Accounts among whom the mail is spread, one message after the other, so that none has one of the corpus twice.
 const ACCOUNTS: usize = 60;
+/// Runs of compaction with nothing beside it, at most.
+const ALONE: usize = 2;
 /// Load before that which counts.
 const WARM: Duration = Duration::from_secs(2);
 /// What an operator has done over and over so that there is garbage and it goes.
@@ -144,11 +146,20 @@ pub(crate) fn run(arguments: &Compaction) {
             let (_copy, daemon) = base.start(&binary, beside);
             rounds.push(round(&daemon, beside, &mails, arguments));
         }
-        for beside in [Beside::ByItself, Beside::Asked] {
-            eprintln!("run {} of {}: alone", run + 1, arguments.runs);
-            let (_copy, daemon) = base.start(&binary, beside);
-            alone.push((beside, alone::measure(&daemon, beside, base.messages)));
-        }
+    }
+    for beside in [Beside::ByItself, Beside::Asked].repeat(arguments.runs.min(ALONE)) {
+        eprintln!("alone: {}", beside.title());
+        let (_copy, daemon) = base.start(&binary, beside);
+        alone.push((beside, alone::measure(&daemon, beside, base.messages)));
+    }
+    for beside in [Beside::ByItself, Beside::Asked] {
+        let of = rounds.iter().filter(|round| round.beside == beside);
+        // A round may end before what was begun in it is relocated.
+        assert!(
+            of.map(|round| round.compacted).sum::<f64>() > 0.0,
+            "nothing was compacted: {}",
+            beside.title()
+        );
     }
     let text = format!(
         "{}\n{}",
@@ -209,7 +220,6 @@ fn round(daemon: &Daemon, beside: Beside, mails: &[Vec<u8>], arguments: &Compact
         });
     };
     let (round, ()) = paced::beside(operators, measured);
-    assert!(round.compacted > 0.0, "nothing was compacted meanwhile");
     round
 }
 
@@ -217,11 +227,11 @@ fn round(daemon: &Daemon, beside: Beside, mails: &[Vec<u8>], arguments: &Compact
 fn table(rounds: &[Round], base: &Base, arguments: &Compaction) -> String {
     let mut text = format!(
         "{}; {} messages ({:.0} MiB as they came, {:.0} MiB of segments) of {ACCOUNTS} accounts, object store on the same disk; {}, for {} s; {} runs, \
-        medians (slowest: of all runs). \"Compaction by itself\": every sealed segment is old enough (`segment_age` 0) and is rewritten as the daemon does it beside the \
+        medians (slowest: of all runs; \"to without\": of the same run). \"Compaction by itself\": every sealed segment is old enough (`segment_age` 0) and is rewritten as the daemon does it beside the \
         serving; \"`coldpost compact`\": somebody asked and waits. gc: `snapshot now` and `gc --apply` over and over, with `retention` and `grace` 0. Promised is a p99 \
         of at most twice that without.\n\n\
-        | | beside it | p50 | p99 | slowest | p99 to without | messages compacted meanwhile | objects deleted | daemon's largest memory (VmHWM) |\n\
-        | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+        | | beside it | p50 | p99 | p99 of the runs | slowest | p99 to without | messages compacted meanwhile | objects deleted | daemon's largest memory (VmHWM) |\n\
+        | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
         machine(),
         whole(number(base.messages as u64)),
         mib(base.raw),
@@ -232,22 +242,33 @@ fn table(rounds: &[Round], base: &Base, arguments: &Compaction) -> String {
     );
     let names = rounds.first().map(|round| round.took.len()).unwrap_or(0);
     for at in 0..names {
-        let mut without = 0.0;
+        // Each against the one without of its own run: what else the machine has to do changes from one minute to the next.
+        let to_without = |beside: Beside| {
+            let ratios = rounds.chunks(ALL.len()).filter_map(|run| {
+                let p99 = |wanted: Beside| {
+                    let round = run.iter().find(|round| round.beside == wanted)?;
+                    Some(round.took[at].1.p99())
+                };
+                Some(p99(beside)? / p99(Beside::Nothing)?.max(1e-9))
+            });
+            median(ratios)
+        };
         for beside in ALL {
             let of: Vec<&Round> = rounds.iter().filter(|r| r.beside == beside).collect();
             let took = |value: fn(&Took) -> f64| median(of.iter().map(|r| value(&r.took[at].1)));
             let name = of.first().map_or("", |round| round.took[at].0);
             let slowest = of.iter().map(|r| r.took[at].1.longest());
             let p99 = took(Took::p99);
-            if beside == Beside::Nothing {
-                without = p99;
-            }
+            let p99s = of.iter().map(|r| r.took[at].1.p99());
+            let (best, worst) = p99s.fold((f64::MAX, 0.0_f64), |(least, most), p99| {
+                (least.min(p99), most.max(p99))
+            });
             text.push_str(&format!(
-                "| {name} | {} | {:.2} ms | {p99:.2} ms | {:.1} ms | {:.2} | {} | {} | {:.0} MiB |\n",
+                "| {name} | {} | {:.2} ms | {p99:.2} ms | {best:.2} to {worst:.2} ms | {:.1} ms | {:.2} | {} | {} | {:.0} MiB |\n",
                 beside.title(),
                 took(Took::p50),
                 slowest.fold(0.0, f64::max),
-                p99 / without.max(1e-9),
+                to_without(beside),
                 whole(median(of.iter().map(|round| round.compacted))),
                 whole(median(of.iter().map(|round| round.deleted))),
                 of.iter().map(|round| mib(round.peak)).fold(0.0, f64::max),

@@ -146,10 +146,10 @@ struct Compaction {
     #[arg(long, default_value_t = 60_000)]
     messages: usize,
     /// Runs; the tables have medians.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 7)]
     runs: usize,
     /// Seconds for which the load is measured each time.
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = 20)]
     seconds: u64,
     #[command(flatten)]
     everywhere: Everywhere,
