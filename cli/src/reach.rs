@@ -100,7 +100,7 @@ pub(crate) fn with_engine<T>(
 ) -> Result<T, Failure> {
     runtime()?.block_on(async {
         place::make(settings)?;
-        let engine = Engine::open(settings.clone()).await?;
+        let engine = Engine::open_for_command(settings.clone()).await?;
         let result = work(&engine).await;
         engine.close().await;
         result

@@ -90,6 +90,46 @@ fn nothing_is_deleted_while_the_store_is_away_or_is_another_one() {
     assert_eq!(read_all(&daemon), 20);
 }
 
+/// A store that is opened for a question is not tidied by the way.
+#[test]
+fn who_only_asks_a_stopped_store_changes_nothing_in_it() {
+    let mut daemon = with_garbage(options());
+    daemon.stop();
+    let cold = daemon.data_dir().join("cold");
+    // A probe of the store may come and go.
+    let objects = || {
+        let mut objects = files(&cold);
+        objects.retain(|path| !path.starts_with(cold.join("probes")));
+        objects
+    };
+    let before = objects();
+    for asked in [&["gc"][..], &["status"], &["snapshot", "list"], &["gc"]] {
+        daemon.ok(asked);
+        assert_eq!(objects(), before, "{asked:?}");
+    }
+    daemon.ok(&["gc", "--apply"]);
+    assert!(objects().len() < before.len());
+}
+
+/// They took the place of what is needed for as long as the grace is, and stood in `status` as mail that is not in the store yet.
+#[test]
+fn local_files_of_what_was_condemned_go_at_once() {
+    let daemon = with_garbage(options().text("cold", "grace", "1d"));
+    let sealed = || {
+        let mut sealed = files(&daemon.data_dir().join("shards/0001/journal"));
+        sealed.retain(|path| path.extension().is_some_and(|e| e == "seg"));
+        sealed
+    };
+    let before = sealed();
+    assert!(!before.is_empty());
+    let condemned = daemon.json(&["gc", "--apply"])["condemned"].as_u64();
+    assert!(condemned > Some(0));
+    wait::until("their files to go", Duration::from_secs(60), || {
+        sealed().len() < before.len()
+    });
+    assert_eq!(read_all(&daemon), 20);
+}
+
 #[test]
 fn nothing_is_deleted_while_the_mirror_is_away() {
     let mirror = place::scratch("mirror");

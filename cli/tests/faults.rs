@@ -190,6 +190,28 @@ fn a_put_that_the_store_accepts_and_loses_is_noticed_before_anything_is_evicted(
 }
 
 #[test]
+fn an_object_that_the_store_does_not_take_keeps_no_other_from_its_upload() {
+    if !have(&[WEED]) {
+        return;
+    }
+    let weed = SeaweedFs::start();
+    let proxy = FaultProxy::start(weed.s3_addr());
+    let daemon = start(&weed, &proxy, "stuck");
+    let first = "PUT /mail/stuck/segments/0001/00000001/0000000000000001";
+    proxy.set_for(first, Mode::Status(403));
+    deliver(&daemon, 0..3 * FIRST);
+    let journal = daemon.data_dir().join("shards/0001/journal");
+    wait::until("all others to go", Duration::from_secs(150), || {
+        sealed(&journal) == 1
+    });
+    let status = daemon.json(&["status"]).to_string();
+    assert!(status.contains("is uploaded later"), "{status}");
+    proxy.set(Mode::Pass);
+    wait_for_eviction(&daemon);
+    read_all(&daemon, 3 * FIRST);
+}
+
+#[test]
 fn a_put_that_took_effect_though_its_answer_says_otherwise_is_found_and_not_made_twice() {
     if !have(&[WEED]) {
         return;

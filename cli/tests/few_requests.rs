@@ -1,14 +1,15 @@
 //! Few requests and few bytes: what deliveries and their compaction ask of the bucket, and how often it holds the same attachment.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::Duration;
 
 use coldpost_testkit::dice::Dice;
-use coldpost_testkit::made_mail::{attached, drawn};
+use coldpost_testkit::made_mail::{attached, dense, drawn};
 use coldpost_testkit::place::files;
 use coldpost_testkit::tool::{self, NPM, TAR};
-use coldpost_testkit::{Daemon, Must, Options, corpus, have};
+use coldpost_testkit::{Daemon, Must, Options, corpus, have, wait};
 
 /// Sessions that deliver at a time.
 const SESSIONS: u64 = 4;
@@ -84,6 +85,39 @@ fn deliveries_and_their_compaction_make_few_puts() {
     for (with_attachments, of_a_thousand) in [(false, 3), (true, 5)] {
         let puts = puts_of(messages, with_attachments);
         assert!(puts <= messages * of_a_thousand / 1_000, "{puts} puts");
+    }
+}
+
+/// What a run reads is brought here whole, and nothing takes it away before its last message was read.
+#[test]
+fn compaction_reads_objects_and_not_messages_though_nothing_is_kept_on_local_disk() {
+    let messages = 600;
+    let options = Options::new(env!("CARGO_BIN_EXE_coldpost"));
+    let options = options
+        .text("hot", "local_bodies", "0")
+        .text("journal", "segment_size", "1MiB");
+    let daemon = Daemon::start(options);
+    let mut lmtp = daemon.lmtp();
+    for number in 0..messages {
+        lmtp.deliver("a@example.org", "ann@example.org", &dense(number));
+    }
+    // Segments, and then the blocks that came of them.
+    for _ in 0..2 {
+        daemon.wait_until_shipped();
+        let journal = daemon.data_dir().join("shards/0001/journal");
+        wait::until("eviction", Duration::from_secs(60), || {
+            let is_sealed = |path: &PathBuf| path.extension().is_some_and(|e| e == "seg");
+            !files(&journal).iter().any(is_sealed)
+        });
+        let read = requests(&daemon, "get");
+        daemon.ok(&["compact"]);
+        let read = requests(&daemon, "get") - read;
+        assert!(read < messages / 10, "{read} requests");
+        let mut imap = daemon.imap("ann@example.org");
+        imap.command("SELECT INBOX").ok();
+        imap.command("STORE 1:* +FLAGS.SILENT (\\Seen)").ok();
+        imap.command("STORE 1:300 +FLAGS.SILENT (\\Deleted)").ok();
+        imap.command("EXPUNGE").ok();
     }
 }
 

@@ -201,11 +201,11 @@ pub const COMPACT_BATCH_MIN: u64 = 32 * 1024 * 1024;
 pub const BRING_PIECE_MAX: u64 = 8 * 1024 * 1024;
 /// Bytes of objects that one run of compaction takes.
 pub const COMPACT_RUN_BYTES: u64 = 512 * 1024 * 1024;
-/// Messages that one run of compaction takes, but for those of a first object that has more.
+/// Messages that one run of compaction takes; an object that has more takes several.
 pub const COMPACT_MESSAGES_MAX: usize = 20_000;
 /// Seconds for which an object, or a shard, that has trouble of its own keeps no other from its upload.
 pub const UPLOAD_ASIDE_SECONDS: u64 = 60;
-/// Bytes of mail as it came that one run of compaction writes, but for that of a first object that has more.
+/// Bytes of mail as it came that one run of compaction writes, but for a message that has more; an object that has more takes several.
 pub const COMPACT_RAW_MAX: u64 = 1024 * 1024 * 1024;
 /// Rows that compaction looks at in one state of the hot tier.
 pub const GATHER_ROWS_MAX: usize = 20_000;

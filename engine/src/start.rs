@@ -29,7 +29,7 @@ use crate::op::{LEVEL, Op};
 use crate::open::{Engine, Inner};
 use crate::settings::Settings;
 use crate::shard::{self, FetchSegments, OpenShard, SnapshotSource};
-use crate::upkeep::{Notice, Upkeep};
+use crate::upkeep::{Notice, Upkeep, Upkeeping};
 
 /// What the bucket says about our epochs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,14 +54,26 @@ impl Engine {
     /// # Errors
     /// `Conflict`: another process has it; another store's directory; an empty or an older one on a used bucket. `Corrupt`: names the range.
     pub async fn open(settings: Settings) -> Result<Engine> {
-        match Engine::open_once(settings.clone()).await {
+        Engine::open_with(settings, Upkeeping::All).await
+    }
+
+    /// The same for one command on stopped data: what upkeep does to what is stored is left to the daemon, or to the command itself.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub async fn open_for_command(settings: Settings) -> Result<Engine> {
+        Engine::open_with(settings, Upkeeping::Shipping).await
+    }
+
+    async fn open_with(settings: Settings, upkeeping: Upkeeping) -> Result<Engine> {
+        match Engine::open_once(settings.clone(), upkeeping).await {
             // It was set aside; what it said comes from the journal.
-            Err(e) if e.is_hot_damage() => Engine::open_once(settings).await,
+            Err(e) if e.is_hot_damage() => Engine::open_once(settings, upkeeping).await,
             opened => opened,
         }
     }
 
-    async fn open_once(settings: Settings) -> Result<Engine> {
+    async fn open_once(settings: Settings, upkeeping: Upkeeping) -> Result<Engine> {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let failed = |what: &str, e| {
             let text = format!("cannot {what} {}", settings.data.display());
@@ -123,7 +135,7 @@ impl Engine {
                 return Err(e);
             }
         };
-        let mut upkeep = Upkeep::start(&engine, claims, standing, notices, heard);
+        let mut upkeep = Upkeep::start(&engine, upkeeping, (claims, standing), (notices, heard));
         upkeep.look_at_store(&engine, found);
         let slot = engine.inner.upkeep.lock();
         *slot.unwrap_or_else(PoisonError::into_inner) = Some(upkeep);

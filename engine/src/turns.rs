@@ -1,6 +1,6 @@
 //! Work of which only one is going on at a time, for all shards together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -10,6 +10,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::clock;
 use crate::ids::ShardNo;
+use crate::open::Engine;
 
 /// Objects and when; ids are numbered by shard.
 pub(crate) type Uncompacted = HashMap<(ShardNo, ObjectId), Instant>;
@@ -25,11 +26,35 @@ pub(crate) struct Turns {
     pub(crate) compacting: Turn,
     /// Objects in which compaction left something, and when.
     pub(crate) uncompacted: Mutex<Uncompacted>,
+    /// What the compaction that is going on reads: it stays on local disk until that is over.
+    sources: Mutex<HashSet<(ShardNo, ObjectId)>>,
     /// Objects that the store did not let go, and how often.
     undeleted: Mutex<HashMap<(ShardNo, ObjectId), u64>>,
 }
 
+/// What a run of compaction reads stays where it is for as long as this lives.
+pub(crate) struct Pinned(Engine);
+
+impl Pinned {
+    /// For who has the turn.
+    pub(crate) fn new(engine: &Engine, shard: ShardNo, objects: &[ObjectId]) -> Pinned {
+        let sources = objects.iter().map(|object| (shard, *object));
+        *engine.inner.turns.sources() = sources.collect();
+        Pinned(engine.clone())
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        self.0.inner.turns.sources().clear();
+    }
+}
+
 impl Turns {
+    pub(crate) fn sources(&self) -> MutexGuard<'_, HashSet<(ShardNo, ObjectId)>> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn undeleted(&self) -> MutexGuard<'_, HashMap<(ShardNo, ObjectId), u64>> {
         self.undeleted
             .lock()

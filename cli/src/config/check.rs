@@ -23,6 +23,8 @@ const CUT_AGE: Duration = Duration::from_secs(60 * 60);
 const SEGMENT_MIN: Size = Size(2 * ENTRY_MAX as u64);
 /// The largest segment: what a compaction holds in memory.
 const SEGMENT_MAX: Size = Size::mib(1024);
+/// The largest one that is read into memory to be sent.
+const SEGMENT_SENT_MAX: Size = Size::mib(32);
 /// The smallest limit of a message that mail can live with (RFC 5321, 4.5.3.1.7).
 const MESSAGE_MIN: Size = Size::kib(64);
 /// Room for our trace lines, next to the largest message.
@@ -154,6 +156,15 @@ impl Config {
             return wrong(
                 "journal.segment_size",
                 format_args!("{segment} is not between {SEGMENT_MIN} and {SEGMENT_MAX}"),
+            );
+        }
+        let is_linked = self.cold.is_one_directory();
+        if !is_linked && segment > SEGMENT_SENT_MAX {
+            return wrong(
+                "journal.segment_size",
+                format_args!(
+                    "{segment} is more than {SEGMENT_SENT_MAX}: a segment is sent to a bucket, or to two stores, out of memory"
+                ),
             );
         }
         if self.journal.shards.0.0 == 0 {

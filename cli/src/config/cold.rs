@@ -35,6 +35,12 @@ impl Cold {
         })
     }
 
+    /// Where a segment becomes an object without being read into memory.
+    pub(super) fn is_one_directory(&self) -> bool {
+        let url = self.url.as_deref().unwrap_or("file://");
+        url.starts_with("file://") && self.mirror.is_none()
+    }
+
     fn mirror(&self) -> Result<Option<ColdSettings>, Failure> {
         let Some(url) = &self.mirror else {
             let is_set = [

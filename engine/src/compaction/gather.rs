@@ -108,12 +108,23 @@ fn candidates(
     Ok(candidates)
 }
 
-/// The messages of objects, by account and date; of the first objects only, where all of them have too many.
-pub(super) fn messages(shard: &Shard, objects: &[ObjectId]) -> Result<(Vec<Item>, usize)> {
+/// What one run takes.
+pub(super) struct Gathered {
+    /// By account and date.
+    pub(super) items: Vec<Item>,
+    /// Of how many of the objects, from the first on.
+    pub(super) taken: usize,
+    /// Not so where the first object alone has more than a run may take (a message to many accounts is in a block once for each).
+    pub(super) are_all: bool,
+}
+
+/// The messages of objects; of the first objects only, where all of them have too many.
+pub(super) fn messages(shard: &Shard, objects: &[ObjectId]) -> Result<Gathered> {
     let objects = &objects[..with_few_messages(shard, objects)?];
     let wanted: BTreeSet<ObjectId> = objects.iter().copied().collect();
-    let mut items = Vec::new();
+    let mut items: Vec<Item> = Vec::new();
     let mut from = Vec::new();
+    let mut are_all = true;
     loop {
         // Piece by piece: a state that is read for long keeps pages of the file from being used again.
         let state = shard.hot.read()?;
@@ -129,20 +140,42 @@ pub(super) fn messages(shard: &Shard, objects: &[ObjectId]) -> Result<(Vec<Item>
             if wanted.contains(&place.address.object)
                 && let Some((account, message)) = key::read_message(k)
             {
+                are_all = items.len() < COMPACT_MESSAGES_MAX;
+                if !are_all {
+                    return Ok(false);
+                }
                 items.push(item(account, message, &place));
             }
             Ok(true)
         })?;
         match last {
-            Some(next) => from = next,
-            None => break,
+            Some(next) if are_all => from = next,
+            _ => break,
         }
     }
     let taken = with_few_bytes(objects, &items);
     let kept: BTreeSet<ObjectId> = objects.iter().take(taken).copied().collect();
     items.retain(|item| kept.contains(&item.from.0));
     items.sort_unstable();
-    Ok((items, taken))
+    let many = within(&items, COMPACT_RAW_MAX);
+    are_all &= many == items.len();
+    items.truncate(many);
+    Ok(Gathered {
+        items,
+        taken,
+        are_all,
+    })
+}
+
+/// How many of the first messages have no more bytes together, as they came: at least one.
+fn within(items: &[Item], most: u64) -> usize {
+    let mut raw = 0_u64;
+    let fits = |item: &&Item| {
+        raw = raw.saturating_add(item.size);
+        raw <= most
+    };
+    let many = items.iter().take_while(fits).count();
+    many.max(items.len().min(1))
 }
 
 fn item(account: AccountId, message: MessageId, place: &Place) -> Item {
@@ -162,7 +195,7 @@ fn item(account: AccountId, message: MessageId, place: &Place) -> Item {
     }
 }
 
-/// How many of the objects, from the first on, have no more messages than one run can take: at least one.
+/// How many of the objects, from the first on, have no more messages than one run can take: at least one, which may have more.
 fn with_few_messages(shard: &Shard, objects: &[ObjectId]) -> Result<usize> {
     let state = shard.hot.read()?;
     let most = u64::try_from(COMPACT_MESSAGES_MAX).unwrap_or(u64::MAX);

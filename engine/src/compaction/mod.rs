@@ -37,6 +37,7 @@ use crate::objects::object_row;
 use crate::op::Op;
 use crate::open::Engine;
 use crate::shard::Shard;
+use crate::turns::Pinned;
 use crate::turns::Uncompacted;
 
 /// How far a run came; what it did at its end.
@@ -80,17 +81,32 @@ impl Engine {
     /// `Unavailable`: the disk or the store refuses; what was done stays done.
     pub async fn compact_now(&self, tell: &mut (dyn FnMut(&Report) + Send)) -> Result<Report> {
         let mut all = Report::default();
+        let mut failed = None;
         for shard in self.mail_shards() {
             shard.change(Op::Cut).await?;
             let mut done = HashSet::new();
             loop {
+                let begun = Instant::now();
                 let before = all.clone();
                 let mut tell_sum = |report: &Report| {
                     let mut sum = before.clone();
                     sum.add(report);
                     tell(&sum);
                 };
-                let ran = run(self, shard, Asked::ByHand(&done), &mut tell_sum).await?;
+                let ran = run(self, shard, Asked::ByHand(&done), &mut tell_sum).await;
+                let ran = match ran {
+                    Ok(ran) => ran,
+                    // What was put aside keeps the others from nothing.
+                    Err(e) => {
+                        let aside = self.left_since(shard.no, begun);
+                        if aside.is_subset(&done) {
+                            return Err(e);
+                        }
+                        done.extend(aside);
+                        failed.get_or_insert(e);
+                        continue;
+                    }
+                };
                 let Some((objects, report)) = ran else {
                     break;
                 };
@@ -99,7 +115,7 @@ impl Engine {
                 tell(&all);
             }
         }
-        Ok(all)
+        failed.map_or(Ok(all), Err)
     }
 
     /// One run of upkeep, where something is worth it; `None` where nothing is.
@@ -135,6 +151,14 @@ impl Engine {
         uncompacted.retain(|_, since| since.elapsed().as_secs() < COMPACT_AGAIN_SECONDS);
         let objects = uncompacted.keys().filter(|(shard, _)| *shard == of);
         objects.map(|(_, object)| *object).collect()
+    }
+
+    /// Objects of a shard that were put aside since then.
+    fn left_since(&self, of: ShardNo, begun: Instant) -> HashSet<ObjectId> {
+        let uncompacted = self.uncompacted();
+        let left = uncompacted.iter();
+        let left = left.filter(|((shard, _), since)| *shard == of && **since >= begun);
+        left.map(|((_, object), _)| *object).collect()
     }
 }
 
@@ -172,12 +196,13 @@ async fn run(
     let (reports, mut heard) = mpsc::unbounded_channel();
     let (of, running, chosen) = (engine.clone(), Arc::clone(shard), objects.clone());
     let handle = Handle::current();
+    let pinned = Pinned::new(engine, shard.no, &objects);
     let work = move |standing| {
         let pace = Pace::new(!is_asked, standing);
         let tell = |report: &Report| drop(reports.send(report.clone()));
         let run = step::Run::new(&of, &running, &handle, pace);
         let ran = run.and_then(|run| run.all(objects, &tell));
-        drop(turn);
+        drop((pinned, turn));
         ran
     };
     let running = blocking::behind("compact", work)?;

@@ -140,13 +140,14 @@ impl<'a> Run<'a> {
         mut objects: Vec<ObjectId>,
         tell: &dyn Fn(&Report),
     ) -> Result<(Vec<ObjectId>, Report)> {
-        let (items, taken) = gather::messages(self.shard, &objects)?;
-        objects.truncate(taken);
-        let ran = self.take(&objects, &items, tell);
+        let gathered = gather::messages(self.shard, &objects)?;
+        objects.truncate(gathered.taken);
+        let ran = self.take(&objects, &gathered.items, tell);
         self.drop_unsent();
         let came_to_all = ran?;
         tell(&self.report);
-        if !came_to_all {
+        // Where nothing could be moved the rest would never have its turn.
+        if !came_to_all || !gathered.are_all && self.report.moved > 0 {
             objects.clear();
         }
         Ok((objects, self.report))
@@ -319,6 +320,7 @@ impl<'a> Run<'a> {
 
     fn open_block(&mut self) -> Result<()> {
         if self.block.is_none() {
+            self.engine.room()?;
             let at = self.named(ObjectKind::Block)?;
             let block = BlockWriter::create(&*self.shard.disk, &at.path, &self.header(at.object))?;
             self.block = Some((at, block, Vec::new()));

@@ -77,12 +77,9 @@ fn tidy(engine: &Engine, progress: &Progress) -> Result<()> {
     for shard in &engine.inner.shards {
         files.extend(local_files(engine, shard.no)?);
     }
-    let bytes = |confirmed: bool| {
-        files
-            .iter()
-            .filter(|f| f.confirmed == confirmed)
-            .map(|f| f.bytes)
-            .sum::<u64>()
+    let bytes = |is_sent: bool| {
+        let of = files.iter().filter(|f| f.is_sent == is_sent);
+        of.map(|f| f.file.bytes).sum::<u64>()
     };
     let (stored, unconfirmed) = (bytes(true), bytes(false));
     progress
@@ -95,7 +92,12 @@ fn tidy(engine: &Engine, progress: &Progress) -> Result<()> {
     if !progress.confirmed.load(Ordering::Acquire) {
         return Ok(());
     }
-    for (shard, object) in evict(&files, engine.settings().local_bodies) {
+    let needless = files.iter().filter(|f| f.is_needless && f.file.confirmed);
+    let mut goes: Vec<_> = needless.map(|f| (f.file.shard, f.file.object)).collect();
+    files.retain(|f| !goes.contains(&(f.file.shard, f.file.object)));
+    let files: Vec<LocalFile> = files.into_iter().map(|f| f.file).collect();
+    goes.extend(evict(&files, engine.settings().local_bodies));
+    for (shard, object) in goes {
         let Some(path) = engine.inner.local.sealed_path(shard, &object) else {
             continue;
         };
@@ -107,7 +109,16 @@ fn tidy(engine: &Engine, progress: &Progress) -> Result<()> {
     Ok(())
 }
 
-fn local_files(engine: &Engine, shard: ShardNo) -> Result<Vec<LocalFile>> {
+/// What is known of a file.
+struct Found {
+    file: LocalFile,
+    /// The bucket has it, or had it: no mail waits for its upload.
+    is_sent: bool,
+    /// Its object was condemned: nothing in it is anybody's any more.
+    is_needless: bool,
+}
+
+fn local_files(engine: &Engine, shard: ShardNo) -> Result<Vec<Found>> {
     let state = engine.shard(shard)?.hot.read()?;
     let dir = shard_dir(engine.data(), shard);
     let durable_hot = engine.shard(shard)?.hot_durable();
@@ -124,21 +135,30 @@ fn local_files(engine: &Engine, shard: ShardNo) -> Result<Vec<LocalFile>> {
             continue;
         };
         let row = object_row(&state, object)?;
-        // A segment that the hot tier may have to replay stays: its last entry must be in a durable commit.
-        let confirmed =
-            row.is_some_and(|row| row.state == ObjectState::Stored && row.last <= durable_hot);
+        let state_is = |state| row.as_ref().is_some_and(|row| row.state == state);
+        let is_needless = state_is(ObjectState::Condemned);
+        let is_sent = is_needless || state_is(ObjectState::Stored);
+        // A segment that the hot tier may have to replay stays: its last entry must be in a durable commit. So does what compaction reads.
+        let is_replayed = row.as_ref().is_none_or(|row| row.last > durable_hot);
+        let is_read = engine.inner.turns.sources().contains(&(shard, object));
+        let confirmed = is_sent && !is_replayed && !is_read;
         let made = meta
             .modified()
             .ok()
             .and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
         let made = made.map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(0));
         let last_used = engine.inner.local.last_used(shard, &object).max(made);
-        files.push(LocalFile {
+        let file = LocalFile {
             shard,
             object,
             bytes: meta.len(),
             last_used,
             confirmed,
+        };
+        files.push(Found {
+            file,
+            is_sent,
+            is_needless,
         });
     }
     Ok(files)

@@ -164,6 +164,15 @@ impl Progress {
     }
 }
 
+/// How much of it goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Upkeeping {
+    /// Beside the serving.
+    All,
+    /// Beside a command, which may only ask: nothing is compacted, deleted or kept in a snapshot but what it says.
+    Shipping,
+}
+
 /// The running tasks.
 pub(crate) struct Upkeep {
     tasks: JoinSet<()>,
@@ -182,10 +191,12 @@ impl Upkeep {
 
     pub(crate) fn start(
         engine: &Engine,
-        claims: Vec<Ended>,
-        standing: Standing,
-        notices: mpsc::UnboundedSender<Notice>,
-        heard: mpsc::UnboundedReceiver<Notice>,
+        upkeeping: Upkeeping,
+        (claims, standing): (Vec<Ended>, Standing),
+        (notices, heard): (
+            mpsc::UnboundedSender<Notice>,
+            mpsc::UnboundedReceiver<Notice>,
+        ),
     ) -> Upkeep {
         // So that they are there before they count.
         metrics::compacted(0, 0);
@@ -216,10 +227,12 @@ impl Upkeep {
         tasks.spawn(ship::run(engine.clone(), Arc::clone(&progress), ship_queue));
         tasks.spawn(collect::run(engine.clone(), collect_queue));
         tasks.spawn(cut::run(engine.clone(), cut_queue));
-        tasks.spawn(snapshot::run(engine.clone(), told(), snapshot_queue));
         tasks.spawn(evict::run(engine.clone(), told(), evict_queue));
-        tasks.spawn(delete::run(engine.clone(), Arc::clone(&progress)));
-        tasks.spawn(compact::run(engine.clone(), told(), compact_queue));
+        if upkeeping == Upkeeping::All {
+            tasks.spawn(snapshot::run(engine.clone(), told(), snapshot_queue));
+            tasks.spawn(delete::run(engine.clone(), Arc::clone(&progress)));
+            tasks.spawn(compact::run(engine.clone(), told(), compact_queue));
+        }
         tasks.spawn(async move {
             // The sender is kept, so that the channel stays open while upkeep lives.
             let _notices = notices;

@@ -28,6 +28,11 @@ use crate::objects::object_row;
 use crate::op::{Op, Stored};
 use crate::open::Engine;
 
+/// Attempts after which an upload that fails, while the store answers others, is one object's own trouble.
+const OWN_TROUBLE: u32 = 4;
+/// How often the time for which it is left alone doubles: up to a quarter of an hour.
+const ASIDE_DOUBLED_MAX: u32 = 4;
+
 /// In which order: blobs that a segment may name go before it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Item {
@@ -43,6 +48,8 @@ struct Queue {
     waiting: BTreeMap<ShardNo, Vec<Item>>,
     /// What had trouble of its own, and until when it is left alone: objects, or all of a shard.
     aside: BTreeMap<(ShardNo, Option<ObjectId>), Instant>,
+    /// How often an object was put aside.
+    often: BTreeMap<(ShardNo, ObjectId), u32>,
 }
 
 impl Queue {
@@ -70,11 +77,24 @@ impl Queue {
     }
 
     fn set_aside(&mut self, shard: ShardNo, object: Option<ObjectId>) {
-        let until = Instant::now() + Duration::from_secs(UPLOAD_ASIDE_SECONDS);
+        self.set_aside_for(shard, object, 1);
+    }
+
+    /// For twice as long each time: one that the store lets hang costs the others the time until that is seen.
+    fn set_aside_for_longer(&mut self, shard: ShardNo, object: ObjectId) {
+        let often = self.often.entry((shard, object)).or_default();
+        let times = 1 << (*often).min(ASIDE_DOUBLED_MAX);
+        *often += 1;
+        self.set_aside_for(shard, Some(object), times);
+    }
+
+    fn set_aside_for(&mut self, shard: ShardNo, object: Option<ObjectId>, times: u64) {
+        let until = Instant::now() + Duration::from_secs(times * UPLOAD_ASIDE_SECONDS);
         self.aside.insert((shard, object), until);
     }
 
     fn forget(&mut self, shard: ShardNo, item: &Item) {
+        self.often.remove(&(shard, item.object));
         if let Some(items) = self.waiting.get_mut(&shard) {
             items.retain(|i| i.object != item.object);
         }
@@ -112,7 +132,12 @@ pub(super) async fn run(
             let shipped = match measure(&engine, shard, &item).await {
                 Ok(measured) => {
                     let work = (shard, &item, measured);
-                    ship(&engine, &progress, &uploader, &mut done, work).await
+                    let told = || {
+                        let heard = u64::try_from(queue.len()).unwrap_or(u64::MAX);
+                        let waiting = left.len().saturating_add(heard);
+                        progress.waiting_uploads.store(waiting, Ordering::Relaxed);
+                    };
+                    ship(&engine, (&progress, &told), &uploader, &mut done, work).await
                 }
                 // A file that cannot be read keeps no other from its upload.
                 Err(e) if e.kind() == Kind::Unavailable => {
@@ -170,6 +195,11 @@ async fn settle(
             } else {
                 tokio::time::sleep(tick() * 10).await;
             }
+        }
+        Err(e) if e.kind() == Kind::Limit => {
+            let text = format!("{path} is uploaded later, others before it: {e}");
+            progress.keep_back(shard, item.object, text);
+            left.set_aside_for_longer(shard, item.object);
         }
         Err(e) if e.kind() == Kind::Corrupt && item.is_segment => {
             progress.keep_back(shard, item.object, format!("{path} is not uploaded: {e}"));
@@ -262,10 +292,13 @@ fn unshipped(engine: &Engine, shard: ShardNo) -> Result<Vec<Item>> {
     Ok(wanted)
 }
 
-/// Uploads one object, however long it takes, and tells the journal.
+/// Uploads one object, however long the store is away, and tells the journal.
+///
+/// # Errors
+/// `Limit`: the store answers, and does not take this one.
 async fn ship(
     engine: &Engine,
-    progress: &Progress,
+    (progress, told): (&Progress, &(dyn Fn() + Sync)),
     uploader: &Uploader,
     done: &mut mpsc::UnboundedReceiver<UploadEvent>,
     (shard, item, (digest, size, last)): (ShardNo, &Item, Measured),
@@ -285,10 +318,19 @@ async fn ship(
         match timeout(tick() * 10, done.recv()).await {
             Ok(event) => break event,
             // It tries again by itself, and says so in the log.
-            Err(_) => uploader
-                .trouble()
-                .into_iter()
-                .for_each(|why| progress.waits_for(Wait::Upload, why)),
+            Err(_) => {
+                told();
+                if let Some(why) = uploader.trouble() {
+                    progress.waits_for(Wait::Upload, why);
+                }
+                let is_away = !engine.inner.cold.away().is_empty();
+                let taken = (!is_away)
+                    .then(|| uploader.take_back(shard, item.object, OWN_TROUBLE))
+                    .flatten();
+                if let Some(why) = taken {
+                    return Err(Error::new(Kind::Limit, why));
+                }
+            }
         }
     };
     match event {
@@ -401,7 +443,7 @@ mod tests {
         let waiting = waiting.map(|(shard, items)| (ShardNo(*shard), items.to_vec()));
         Queue {
             waiting: waiting.collect(),
-            aside: BTreeMap::new(),
+            ..Queue::default()
         }
     }
 

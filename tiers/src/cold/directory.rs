@@ -69,6 +69,20 @@ impl Directory {
         pool::run(look).await.map_err(away)
     }
 
+    /// Makes a deletion last. Where the directory is not there either nothing is.
+    async fn sync_parent(&self, name: &str) -> Result<(), Failure> {
+        let path = self.root.join(name);
+        let sync = move || Ok(path.parent().map(File::open));
+        match pool::run(sync).await.map_err(away)? {
+            Some(Ok(parent)) => {
+                let sync = move || Ok(parent.sync_all());
+                pool::run(sync).await.map_err(away)?.map_err(away)
+            }
+            Some(Err(e)) if e.kind() != io::ErrorKind::NotFound => Err(away(e)),
+            _ => Ok(()),
+        }
+    }
+
     /// Syncs every directory from the object's up to the root: the one who made them may have died before he did.
     async fn sync(&self, name: &str) -> Result<(), Failure> {
         let (root, path) = (self.root.clone(), self.root.join(name));
@@ -125,6 +139,11 @@ impl Backend for Directory {
                 return Err(away(io::Error::from(io::ErrorKind::NotFound)));
             }
             match self.files.delete(name).await {
+                // Not by `object_store`: a power cut would bring it back, and nobody would know it.
+                gone @ (Ok(()) | Err(Failure::Missing)) => {
+                    self.sync_parent(name).await?;
+                    gone
+                }
                 // The directory is there: this is its word about one object.
                 Err(Failure::Away(cause)) if is_refusal(&*cause) => Err(Failure::Refused(cause)),
                 other => other,

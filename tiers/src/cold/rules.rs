@@ -28,7 +28,7 @@ fn unknown(question: Question, why: &str) -> Finding {
 /// The findings of all three answers; `prefix` is ours in the bucket, without the slash at its end.
 pub(super) fn judge(answers: &[(Question, Answer)], prefix: &str) -> Vec<Finding> {
     let mut found = Vec::new();
-    let mut clears_versions = false;
+    let mut cleared_after = None;
     // Versioning is judged last: a rule may make it harmless.
     for wanted in [
         Question::Lifecycle,
@@ -52,10 +52,10 @@ pub(super) fn judge(answers: &[(Question, Answer)], prefix: &str) -> Vec<Finding
             }
         }
         let judged = match question {
-            Question::Versioning => versioning(&answer.body, clears_versions),
+            Question::Versioning => versioning(&answer.body, cleared_after),
             Question::ObjectLock => object_lock(&answer.body),
-            Question::Lifecycle => lifecycle(&answer.body, prefix).map(|(rules, clears)| {
-                clears_versions = clears;
+            Question::Lifecycle => lifecycle(&answer.body, prefix).map(|(rules, after)| {
+                cleared_after = after;
                 rules
             }),
         };
@@ -70,10 +70,22 @@ pub(super) fn judge(answers: &[(Question, Answer)], prefix: &str) -> Vec<Finding
 
 type Judged<T> = Result<T, quick_xml::DeError>;
 
-fn versioning(body: &[u8], clears_versions: bool) -> Judged<Vec<Finding>> {
+/// `cleared_after`: days after which a rule removes noncurrent versions.
+fn versioning(body: &[u8], cleared_after: Option<u64>) -> Judged<Vec<Finding>> {
     let setting: Versioning = quick_xml::de::from_reader(body)?;
-    if setting.status.as_deref() != Some("Enabled") || clears_versions {
+    if setting.status.as_deref() != Some("Enabled") {
         return Ok(vec![]);
+    }
+    match cleared_after {
+        Some(0 | 1) => return Ok(vec![]),
+        Some(days) => {
+            let words = format!(
+                "the bucket keeps versions of what is deleted for {days} days: erased mail is gone that much later than the dates that are \
+                 stated. Set NoncurrentDays of the lifecycle rule to 1"
+            );
+            return Ok(vec![Finding::new("versioning", Severity::Warning, words)]);
+        }
+        None => {}
     }
     let words = "the bucket keeps versions of what is deleted: mail that was erased would stay. Suspend versioning \
                  (PutBucketVersioning, Status Suspended), or add a lifecycle rule for our prefix that expires noncurrent versions \
@@ -91,18 +103,23 @@ fn object_lock(body: &[u8]) -> Judged<Vec<Finding>> {
     Ok(vec![Finding::new("object-lock", Severity::Error, words)])
 }
 
-/// The rules that touch what is ours, and whether one clears noncurrent versions of all of it.
-fn lifecycle(body: &[u8], prefix: &str) -> Judged<(Vec<Finding>, bool)> {
+/// The rules that touch what is ours, and after how many days one clears noncurrent versions of all of it.
+fn lifecycle(body: &[u8], prefix: &str) -> Judged<(Vec<Finding>, Option<u64>)> {
     let setting: Lifecycle = quick_xml::de::from_reader(body)?;
     let ours = match prefix {
         "" => String::new(),
         prefix => format!("{prefix}/"),
     };
     let mut found = Vec::new();
-    let mut clears = false;
+    let mut cleared_after: Option<u64> = None;
     for rule in setting.rules.iter().filter(|r| r.status == "Enabled") {
         let below = rule.prefix();
-        clears |= rule.clears_versions() && ours.starts_with(below) && !rule.wants_tag();
+        if let Some(days) = rule.clears_versions_after()
+            && ours.starts_with(below)
+            && !rule.wants_some()
+        {
+            cleared_after = Some(cleared_after.map_or(days, |least| least.min(days)));
+        }
         let touches = ours.starts_with(below) || below.starts_with(&ours);
         let Some(action) = rule.action().filter(|_| touches && !rule.wants_tag()) else {
             continue;
@@ -117,7 +134,7 @@ fn lifecycle(body: &[u8], prefix: &str) -> Judged<(Vec<Finding>, bool)> {
         );
         found.push(Finding::new("lifecycle", Severity::Error, words));
     }
-    Ok((found, clears))
+    Ok((found, cleared_after))
 }
 
 impl Answer {
@@ -157,8 +174,24 @@ impl Rule {
         (!self.transitions.is_empty()).then_some("moves to another storage class")
     }
 
-    fn clears_versions(&self) -> bool {
-        self.noncurrent.is_some()
+    /// Days after which it removes every noncurrent version.
+    fn clears_versions_after(&self) -> Option<u64> {
+        let noncurrent = self.noncurrent.as_ref()?;
+        if noncurrent.newer.is_some() {
+            return None;
+        }
+        // A rule without days is none that is known.
+        noncurrent.days.as_ref()?.trim().parse().ok()
+    }
+
+    /// It is for objects with a tag, or of some sizes.
+    fn wants_some(&self) -> bool {
+        let has_size = self.filter.as_ref().is_some_and(|filter| {
+            let and = filter.and.as_ref();
+            let of_and = and.is_some_and(|and| and.greater.is_some() || and.less.is_some());
+            filter.greater.is_some() || filter.less.is_some() || of_and
+        });
+        has_size || self.wants_tag()
     }
 }
 
@@ -192,7 +225,15 @@ struct Rule {
     #[serde(rename = "Transition", default)]
     transitions: Vec<serde::de::IgnoredAny>,
     #[serde(rename = "NoncurrentVersionExpiration")]
-    noncurrent: Option<serde::de::IgnoredAny>,
+    noncurrent: Option<Noncurrent>,
+}
+
+#[derive(Deserialize)]
+struct Noncurrent {
+    #[serde(rename = "NoncurrentDays")]
+    days: Option<String>,
+    #[serde(rename = "NewerNoncurrentVersions")]
+    newer: Option<serde::de::IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -201,6 +242,10 @@ struct Filter {
     prefix: Option<String>,
     tag: Option<serde::de::IgnoredAny>,
     and: Option<And>,
+    #[serde(rename = "ObjectSizeGreaterThan")]
+    greater: Option<serde::de::IgnoredAny>,
+    #[serde(rename = "ObjectSizeLessThan")]
+    less: Option<serde::de::IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -209,6 +254,10 @@ struct And {
     prefix: Option<String>,
     #[serde(rename = "Tag", default)]
     tags: Vec<serde::de::IgnoredAny>,
+    #[serde(rename = "ObjectSizeGreaterThan")]
+    greater: Option<serde::de::IgnoredAny>,
+    #[serde(rename = "ObjectSizeLessThan")]
+    less: Option<serde::de::IgnoredAny>,
 }
 
 #[derive(Deserialize)]

@@ -157,6 +157,19 @@ impl Uploader {
         state.waiting.iter().find_map(|w| w.trouble.clone())
     }
 
+    /// How one that failed `failures` times or more failed, if it waits: it is not tried any more, and may be asked for again.
+    pub fn take_back(&self, shard: ShardNo, object: ObjectId, failures: u32) -> Option<String> {
+        let is_it = |w: &Waiting| (w.upload.shard, w.upload.object) == (shard, object);
+        let mut state = self.shared.state();
+        let waiting = state.waiting.iter();
+        let at = waiting
+            .enumerate()
+            .find_map(|(at, w)| (is_it(w) && w.failures >= failures).then_some(at))?;
+        let taken = state.waiting.remove(at)?;
+        state.forget(|of, known| (of, known) == (shard, object));
+        taken.trouble
+    }
+
     /// Stops in the middle of whatever it does: an object is there or not, never half.
     pub async fn stop(mut self) {
         self.tasks.shutdown().await;

@@ -164,7 +164,7 @@ impl Inner {
                 return Ok(frames);
             }
         }
-        let (frames, stored) = self.load_exactly(&run).await?;
+        let (frames, stored) = self.load_exactly(&run, keep).await?;
         let is_long = stored.len() >= usize::try_from(CACHE_LARGE_MIN).unwrap_or(usize::MAX);
         let class = match manner {
             Manner::Scattered if !is_long => Class::Wanted,

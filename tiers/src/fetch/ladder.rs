@@ -49,14 +49,17 @@ impl Inner {
     /// What the store has: from the disk cache as far as it is there.
     async fn load_stored(self: &Arc<Self>, run: Arc<Run>, keep: Keep) -> Result<Vec<Loaded>> {
         let Some(disk) = &self.disk else {
-            return self.load_exactly(&run).await.map(|(frames, _)| frames);
+            return self
+                .load_exactly(&run, keep)
+                .await
+                .map(|(frames, _)| frames);
         };
         let (mut loaded, missing) = self.load_kept(disk, &run).await?;
         for run in runs(&missing) {
             let run = Arc::new(run);
             loaded.extend(match keep {
                 // Who leaves the caches alone leaves this one alone too.
-                Keep::Never => self.load_exactly(&run).await?.0,
+                Keep::Never => self.load_exactly(&run, keep).await?.0,
                 Keep::Always | Keep::InFreeRoom => self.load_cold(disk, run, keep).await?,
             });
         }
@@ -81,7 +84,15 @@ impl Inner {
     }
 
     /// One GET of what is wanted; with the frames go the bytes that were right.
-    pub(super) async fn load_exactly(&self, run: &Arc<Run>) -> Result<(Vec<Loaded>, Bytes)> {
+    pub(super) async fn load_exactly(
+        &self,
+        run: &Arc<Run>,
+        keep: Keep,
+    ) -> Result<(Vec<Loaded>, Bytes)> {
+        let caller = match keep {
+            Keep::Never => Caller::Compact,
+            Keep::Always | Keep::InFreeRoom => Caller::Read,
+        };
         let FrameKey { shard, object, .. } = run.first().key;
         let length = u32::try_from(run.span.end - run.span.start).unwrap_or(u32::MAX);
         let share = length.clamp(COLD_FETCH_SHARE, COLD_FETCH_MEMORY);
@@ -91,10 +102,7 @@ impl Inner {
             .await
             .expect("the semaphore is never closed");
         let key = Key::of(shard, &object);
-        let stored = self
-            .cold
-            .get_range(&key, run.span.clone(), Caller::Read)
-            .await?;
+        let stored = self.cold.get_range(&key, run.span.clone(), caller).await?;
         let decode = |stored: Bytes| {
             let (run, name) = (Arc::clone(run), key.to_string());
             pool::run(move || Ok((run.decode(&stored, &name)?, stored)))
@@ -107,7 +115,7 @@ impl Inner {
                 break;
             }
             let span = run.span.clone();
-            let other = self.cold.get_range_of_copy(copy, &key, span, Caller::Read);
+            let other = self.cold.get_range_of_copy(copy, &key, span, caller);
             if let Ok(stored) = other.await
                 && let Ok(frames) = decode(stored).await
             {

@@ -107,6 +107,32 @@ fn a_rule_that_clears_versions_of_our_prefix_makes_versioning_harmless() {
 }
 
 #[test]
+fn a_rule_that_clears_versions_late_is_warned_of_and_one_that_clears_some_is_none() {
+    for (rule, filter, severity) in [
+        ("<NoncurrentDays>1</NoncurrentDays>", "", Severity::Fine),
+        ("<NoncurrentDays>30</NoncurrentDays>", "", Severity::Warning),
+        (
+            "<NoncurrentDays>1</NoncurrentDays><NewerNoncurrentVersions>5</NewerNoncurrentVersions>",
+            "",
+            Severity::Error,
+        ),
+        (
+            "<NoncurrentDays>1</NoncurrentDays>",
+            "<ObjectSizeGreaterThan>1000</ObjectSizeGreaterThan>",
+            Severity::Error,
+        ),
+    ] {
+        let clearing = rules(&format!(
+            "<Rule><ID>v</ID><Filter>{filter}</Filter><Status>Enabled</Status><NoncurrentVersionExpiration>{rule}</NoncurrentVersionExpiration></Rule>"
+        ));
+        let versioned = answer(Question::Versioning, 200, VERSIONED);
+        let judged = judge(&[clearing, versioned], "mail/a");
+        let worst = judged.iter().map(|f| f.severity).max();
+        assert_eq!(worst, Some(severity), "{rule} {filter}: {judged:?}");
+    }
+}
+
+#[test]
 fn a_foreign_rule_is_refused_where_it_touches_our_prefix() {
     for (prefix, touches) in [
         ("", true),
