@@ -46,5 +46,7 @@ pub use mailboxes::mailbox_name;
 pub use open::{Engine, Health};
 pub use upkeep::{DeadObject, Deleted};
 
+pub use coldpost_tiers::gc::Verdict;
+
 #[cfg(test)]
 mod tests;
