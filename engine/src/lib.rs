@@ -18,6 +18,7 @@ pub mod compaction;
 mod deliver;
 mod directory;
 mod identity;
+mod left;
 mod local;
 mod mailboxes;
 mod metrics;
