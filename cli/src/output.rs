@@ -34,6 +34,17 @@ impl Output {
         said.map_err(|error| Failure::of("standard output cannot be written", &error))
     }
 
+    /// A word to people; nothing as JSON, where it would be an answer.
+    ///
+    /// # Errors
+    /// When standard output does not take it.
+    pub(crate) fn remark(self, text: impl Display) -> Result<(), Failure> {
+        if self.json {
+            return Ok(());
+        }
+        line(text).map_err(|error| Failure::of("standard output cannot be written", &error))
+    }
+
     /// Why it failed: as JSON among the answers, else on standard error.
     pub(crate) fn failure(self, failure: &Failure) {
         if self.json && line(serde_json::json!({ "error": failure.to_string() })).is_ok() {

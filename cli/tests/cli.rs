@@ -145,3 +145,25 @@ fn the_exit_codes_stand_in_the_help() {
         assert!(told.contains(code), "{code}");
     }
 }
+
+/// It said "No such file or directory" and nothing of what to do.
+#[test]
+fn a_check_before_the_first_start_says_that_the_directory_of_the_store_comes_with_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = directory.path().join("store");
+    let url = format!("file://{}", store.display());
+    let checked = coldpost(
+        directory.path(),
+        "cold check",
+        &[("COLDPOST_COLD__URL", &url)],
+    );
+    assert_eq!(checked.status.code(), Some(1));
+    let said = text(&checked.stdout);
+    assert!(
+        said.contains(&format!("There is no directory {}", store.display()))
+            && said.contains("coldpost serve makes it")
+            && said.contains("mount it"),
+        "{said}"
+    );
+    assert!(!store.exists(), "a check makes none");
+}

@@ -257,3 +257,31 @@ fn what_stays_is_told_why() {
     let first = segments.next().must("a dead segment");
     assert!(first.contains("but an older snapshot"), "{said}");
 }
+
+/// State and date stood in an English sentence only.
+#[test]
+fn what_waits_and_until_when_is_told_to_programs() {
+    let mut daemon = with_garbage(options());
+    let states = |daemon: &Daemon| {
+        let garbage = daemon.json(&["gc"]);
+        let objects = garbage["objects"].as_array().must("objects").clone();
+        assert!(!objects.is_empty(), "{garbage}");
+        objects
+    };
+    let objects = states(&daemon);
+    assert!(
+        objects
+            .iter()
+            .any(|o| o["state"] == "dead" && o["goes"] == true && o["due"].is_null()),
+        "{objects:?}"
+    );
+    daemon.stop();
+    daemon.reconfigure(|options| options.text("cold", "grace", "3d"));
+    daemon.restart();
+    daemon.ok(&["gc", "--apply"]);
+    let objects = states(&daemon);
+    let waits = objects.iter().find(|o| o["state"] == "condemned");
+    let waits = waits.must("an object that waits for its grace");
+    let due = waits["due"].as_str().must("a date");
+    assert!(due.ends_with("+00:00") && waits["goes"] == false, "{waits}");
+}

@@ -60,13 +60,36 @@ fn a_second_process_on_a_data_directory_is_told_that_there_is_one() {
     let store = place::scratch("store");
     let mut daemon = Daemon::start(on(&store.path().join("cold")));
     let text = refusal(daemon.data_dir(), &store.path().join("cold"));
-    assert!(
-        text.contains("another coldpost process has the data directory")
-            && text.contains("use another --data"),
-        "{text}"
-    );
+    let names = format!("listen.json there names process {}", daemon.pid());
+    for said in [
+        "another coldpost process has the data directory",
+        "use another --data",
+        "waited 10 s",
+        &names,
+    ] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
     daemon.lmtp().deliver("b@example.org", USER, &mail(1));
     assert!(daemon.alive());
+}
+
+/// A monitor that asked a stopped store for its status kept the daemon from starting.
+#[test]
+fn a_start_waits_for_a_command_that_has_the_data_directory_for_a_moment() {
+    let store = place::scratch("store");
+    let mut daemon = Daemon::start(on(&store.path().join("cold")));
+    daemon.stop();
+    // What `coldpost status` has while it looks at stopped data.
+    let lock = fs::File::open(daemon.data_dir().join("lock")).must("opening the lock");
+    lock.try_lock().must("taking the lock");
+    let log = daemon.config_file().with_file_name("log");
+    let waits = || fs::read_to_string(&log).is_ok_and(|log| log.contains("waiting up to 10 s"));
+    std::thread::scope(|scope| {
+        scope.spawn(|| daemon.restart());
+        wait::until("the start to wait", Duration::from_secs(30), waits);
+        lock.unlock().must("letting go of the lock");
+    });
+    daemon.lmtp().deliver("b@example.org", USER, &mail(1));
 }
 
 #[test]

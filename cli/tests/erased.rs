@@ -1,10 +1,12 @@
 //! Mail that was erased is in no object any more once its time has come; what others have of the same attachment stays.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use coldpost_testkit::dice::Dice;
-use coldpost_testkit::made_mail::attached;
+use coldpost_testkit::made_mail::{attached, dense};
 use coldpost_testkit::place::files;
 use coldpost_testkit::tool::{NPM, TAR};
 use coldpost_testkit::{Daemon, Must, Options, corpus, have, wait};
@@ -144,6 +146,92 @@ fn erased_mail_is_in_no_object_and_a_shared_attachment_stays_for_the_others() {
         all.iter()
             .any(|fetch| fetch.bytes("BODY[]").ends_with(&bobs))
     );
+    let verified = daemon.command("verify").output().must("coldpost verify");
+    assert!(verified.status.success(), "{verified:?}");
+}
+
+/// Writes other bytes over every copy of a block, here and in the store.
+fn overwrite(daemon: &Daemon, before: &[u8], after: &[u8]) {
+    for dir in ["cold/blocks", "shards/0001/blocks"] {
+        for path in files(&daemon.data_dir().join(dir)) {
+            if std::fs::read(&path).must("a block") == before {
+                let file = File::options().write(true).open(path);
+                let written = file.must("opening a block").write_all_at(after, 0);
+                written.must("writing a block");
+            }
+        }
+    }
+}
+
+/// What `status` says of mail that compaction could not move.
+fn problem(daemon: &Daemon) -> Option<String> {
+    let status = daemon.json(&["status"]);
+    let problems = status["problems"].as_array().must("problems");
+    let mut problems = problems.iter().filter_map(|problem| problem.as_str());
+    let found = problems.find(|problem| problem.starts_with("compaction could not move"));
+    found.map(str::to_owned)
+}
+
+/// A rotten frame of bob's kept what ann had in the same block, past the date that was stated for hers, and no problem was told.
+#[test]
+fn erased_mail_that_stays_beside_mail_that_cannot_be_read_is_told_until_that_is_mended() {
+    let mut daemon = Daemon::start(options());
+    let mut lmtp = daemon.lmtp();
+    for number in 0..10 {
+        lmtp.deliver("a@example.org", "bob@example.org", &dense(number));
+    }
+    let secret = format!("Subject: ann\r\n\r\n{SECRET}\r\n");
+    lmtp.deliver("a@example.org", "ann@example.org", secret.as_bytes());
+    drop(lmtp);
+    daemon.ok(&["compact"]);
+    daemon.wait_until_shipped();
+    daemon.stop();
+    let blocks = files(&daemon.data_dir().join("cold/blocks"));
+    assert_eq!(blocks.len(), 1, "both are in one block: {blocks:?}");
+    let whole = std::fs::read(&blocks[0]).must("the block");
+    assert!(holds(&whole, SECRET.as_bytes()));
+    // Bob's bodies are nearly all of it.
+    let mut rotten = whole.clone();
+    rotten[whole.len() / 3] ^= 0x10;
+    overwrite(&daemon, &whole, &rotten);
+    daemon.restart();
+    assert_eq!(problem(&daemon), None);
+
+    daemon.ok(&["account", "delete", "ann@example.org", "--apply", "--erase"]);
+    let told = wait::until_some("upkeep leaves the block", GONE, || problem(&daemon));
+    for what in [
+        "erased",
+        "coldpost verify ",
+        "coldpost verify --bucket --repair",
+    ] {
+        assert!(told.contains(what), "{what}: {told}");
+    }
+    let status = daemon.ok(&["status"]);
+    assert!(status.contains(&format!("! {told}")), "{status}");
+    let dates: Vec<_> = status
+        .lines()
+        .filter(|line| line.contains("gone from every object by"))
+        .collect();
+    assert_eq!(dates.len(), 2, "{status}");
+    for line in dates {
+        assert!(
+            line.contains("mail that compaction could not move"),
+            "{line}"
+        );
+    }
+    let looked = daemon.ok(&["account", "delete", "bob@example.org"]);
+    assert!(looked.contains("There is an exception: "), "{looked}");
+    assert!(holds(
+        &std::fs::read(&blocks[0]).must("it stays"),
+        SECRET.as_bytes()
+    ));
+
+    overwrite(&daemon, &rotten, &whole);
+    wait::until("nothing of it is left", GONE, || {
+        collect(&daemon);
+        found(&daemon, SECRET.as_bytes()).is_empty()
+    });
+    assert_eq!(problem(&daemon), None);
     let verified = daemon.command("verify").output().must("coldpost verify");
     assert!(verified.status.success(), "{verified:?}");
 }

@@ -205,3 +205,20 @@ fn an_older_copy_of_a_data_directory_is_refused_for_the_snapshots_in_the_bucket(
     let said = refusal(&daemon);
     assert!(said.contains("is an older copy or lost files"), "{said}");
 }
+
+/// It printed nothing at all.
+#[test]
+fn a_list_without_snapshots_says_that_there_is_none_and_what_takes_one() {
+    let mut daemon = store();
+    let look = |daemon: &Daemon| {
+        let said = daemon.ok(&["snapshot", "list"]);
+        assert!(
+            said.contains("there is no snapshot yet") && said.contains("coldpost snapshot now"),
+            "{said}"
+        );
+        assert_eq!(daemon.ok(&["snapshot", "list", "--json"]), "");
+    };
+    look(&daemon);
+    daemon.stop();
+    look(&daemon);
+}

@@ -96,6 +96,11 @@ impl Error {
         self.below().any(|e| e.is::<NotTaken>())
     }
 
+    /// Whether another process has the data directory, perhaps for a moment only.
+    pub fn is_in_use(&self) -> bool {
+        self.below().any(|e| e.is::<InUse>())
+    }
+
     fn below(&self) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
         let first: &(dyn std::error::Error + 'static) = self;
         std::iter::successors(Some(first), |error| error.source())
@@ -130,6 +135,18 @@ impl std::error::Error for NotTaken {
         Some(&*self.0)
     }
 }
+
+/// Below an error: another process has the data directory. What it says stands in the error already.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InUse;
+
+impl fmt::Display for InUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("another coldpost process")
+    }
+}
+
+impl std::error::Error for InUse {}
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

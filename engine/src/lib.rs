@@ -18,6 +18,7 @@ pub mod compaction;
 mod deliver;
 mod directory;
 mod identity;
+mod left;
 mod local;
 mod mailboxes;
 mod metrics;
@@ -45,6 +46,8 @@ pub use error::{Error, Kind, Result};
 pub use mailboxes::mailbox_name;
 pub use open::{Engine, Health};
 pub use upkeep::{DeadObject, Deleted};
+
+pub use coldpost_tiers::gc::Verdict;
 
 #[cfg(test)]
 mod tests;

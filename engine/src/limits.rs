@@ -171,6 +171,8 @@ pub const SEARCH_SECONDS_MAX: u64 = 120;
 pub const START_CHECK_MS: u64 = 500;
 /// The same where no shard may begin without that answer: at the first start, and where a journal is empty.
 pub const START_NEEDS_MS: u64 = 20_000;
+/// Seconds that `serve` waits for a data directory that another process has: a command on stopped data has it for a moment.
+pub const LOCK_WAIT_SECONDS: u64 = 10;
 /// Milliseconds between two looks of an upkeep task.
 pub const UPKEEP_TICK_MS: u64 = 500;
 /// Seconds after which a snapshot is taken of a shard in which something changed.

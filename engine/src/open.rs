@@ -176,6 +176,7 @@ impl Engine {
         {
             upkeep.report(self, &mut health);
         }
+        self.report_left(&mut health);
         health
     }
 

@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 
 use crate::blocking;
 use crate::cache;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, InUse, Kind, Result};
 use crate::identity::{self, Claim, Identity};
 use crate::ids::{Epoch, Position, ShardNo, StoreId};
 use crate::limits::{DURABLE_EVERY_MS, HEADER_TEXTS_MEMORY, START_CHECK_MS, START_NEEDS_MS};
@@ -254,7 +254,7 @@ pub(crate) fn another_has(data: &Path) -> Error {
         "another coldpost process has the data directory {}: stop it, or use another --data",
         data.display()
     );
-    Error::new(Kind::Conflict, text)
+    Error::with_source(Kind::Conflict, text, InUse)
 }
 
 /// Makes a store: only in a directory without one, and on a bucket without one. With it goes what was found about the bucket.

@@ -293,6 +293,7 @@ fn two_engines_do_not_open_one_directory() {
             .err()
             .expect("it is refused");
         assert_eq!(second.kind(), Kind::Conflict);
+        assert!(second.is_in_use(), "it may be waited for");
         engine.close().await;
         open(dir.path()).await.close().await;
     });

@@ -190,6 +190,7 @@ impl Accounts {
             account,
             done: apply,
             gone_by: crate::http::wire::second(self.engine.gone_by(erase)),
+            exception: self.engine.left_behind(),
         })
     }
 

@@ -167,15 +167,19 @@ fn delete(
         account.messages,
         ByteSize(account.bytes)
     );
+    let exception = match &deleted.exception {
+        Some(why) => format!(". There is an exception: {why}"),
+        None => String::new(),
+    };
     output.say(
         &deleted,
         match deleted.done {
             true => format!(
-                "deleted: {what}. Its bytes are in no object any more by {}",
+                "deleted: {what}. Its bytes are in no object any more by {}{exception}",
                 deleted.gone_by
             ),
             false => format!(
-                "nothing is changed; --apply deletes {what}, and its bytes are in no object any more by {}",
+                "nothing is changed; --apply deletes {what}, and its bytes are in no object any more by {}{exception}",
                 deleted.gone_by
             ),
         },

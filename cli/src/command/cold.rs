@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use coldpost_engine::cold::{self, Finding, Only, Role, Severity, Statement};
+use coldpost_engine::cold::{self, Finding, Only, Place, Role, Severity, Statement};
 use coldpost_engine::error::in_full;
 use coldpost_engine::settings::ColdSettings;
 use serde::Serialize;
@@ -86,7 +86,7 @@ fn look(runtime: &Runtime, settings: &ColdSettings) -> Report {
         vec![Finding {
             what: "answer",
             severity: Severity::Error,
-            words: in_full(&e),
+            words: format!("{}{}", in_full(&e), advice(&settings.url)),
         }]
     });
     Report {
@@ -94,6 +94,17 @@ fn look(runtime: &Runtime, settings: &ColdSettings) -> Report {
         ok: findings.iter().all(|f| f.severity != Severity::Error),
         findings: findings.into_iter().map(Found::from).collect(),
         mirror: None,
+    }
+}
+
+/// What to do about a directory that is not there.
+fn advice(url: &str) -> String {
+    match Place::of(url) {
+        Ok(Place::Directory(path)) if !path.is_dir() => format!(
+            ". There is no directory {}: the first start of coldpost serve makes it; where it is a mount, or the store was there before, mount it",
+            path.display()
+        ),
+        _ => String::new(),
     }
 }
 

@@ -3,9 +3,11 @@
 //! Promises: says that it is ready only when every listener answers; a data directory is served by one process.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use coldpost_engine::Engine;
+use coldpost_engine::limits::LOCK_WAIT_SECONDS;
+use coldpost_engine::settings::Settings;
 use coldpost_server::auth::Password;
 use coldpost_server::http::wire::Door;
 use coldpost_server::limits::PASSWORD_MAX;
@@ -27,6 +29,8 @@ use crate::systemd::{self, Word};
 
 /// How long work that nobody waits for any more may hold the exit.
 const LEFT_BEHIND: Duration = Duration::from_secs(1);
+/// Between two looks whether the data directory is free; short, so that a monitor that asks again and again leaves a gap.
+const LOCK_LOOK: Duration = Duration::from_millis(10);
 
 /// Serves until SIGTERM or SIGINT.
 ///
@@ -73,7 +77,7 @@ async fn serve(
     let mut told_to_stop = tokio::spawn(shutdown::told_to_stop());
     let data = checked.engine.data.clone();
     place::make(&checked.engine)?;
-    let mut opening = Box::pin(Engine::open(checked.engine.clone()));
+    let mut opening = Box::pin(open(checked.engine.clone()));
     let engine = tokio::select! {
         opened = &mut opening => opened?,
         never = systemd::starting() => match never {},
@@ -129,6 +133,35 @@ async fn serve(
     Listening::remove(&data);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Opens the store. Another process that has it is waited for: a command on the stopped data has it for a moment.
+async fn open(settings: Settings) -> Result<Engine, Failure> {
+    let begun = Instant::now();
+    let mut is_told = false;
+    loop {
+        let refused = match Engine::open(settings.clone()).await {
+            Err(error) if error.is_in_use() => error,
+            opened => return Ok(opened?),
+        };
+        if begun.elapsed() >= Duration::from_secs(LOCK_WAIT_SECONDS) {
+            // A kill may have left the file, so this is no proof.
+            let who = Listening::read(&settings.data).map_or(String::new(), |listening| {
+                format!("; listen.json there names process {}", listening.pid)
+            });
+            return Err(Failure::Failed(format!(
+                "{refused} (waited {LOCK_WAIT_SECONDS} s for it{who})"
+            )));
+        }
+        if !is_told {
+            tracing::warn!(
+                "another coldpost process has the data directory {}: waiting up to {LOCK_WAIT_SECONDS} s for it, as a command on stopped data, such as coldpost status, has it for a moment only",
+                settings.data.display()
+            );
+            is_told = true;
+        }
+        tokio::time::sleep(LOCK_LOOK).await;
+    }
 }
 
 /// Logs what there is: where it listens, and how much may come.

@@ -107,6 +107,9 @@ fn list(checked: &Checked, output: Output) -> Result<(), Failure> {
             })?
         }
     };
+    if snapshots.is_empty() {
+        return output.remark("there is no snapshot yet: coldpost snapshot now takes one");
+    }
     for snapshot in &snapshots {
         output.say(snapshot, text(snapshot))?;
     }

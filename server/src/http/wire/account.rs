@@ -156,4 +156,7 @@ pub struct Deleted {
     /// When its bytes are in no object any more, at the latest (RFC 3339).
     #[serde(default)]
     pub gone_by: String,
+    /// Why some of them may stay longer, and what to do; absent where there is no reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exception: Option<String>,
 }

@@ -1,10 +1,10 @@
 //! What is said of compaction and of deletion.
 
 use coldpost_engine::compaction::Report;
-use coldpost_engine::{DeadObject, Deleted};
+use coldpost_engine::{DeadObject, Deleted, Verdict};
 use serde::{Deserialize, Serialize};
 
-use super::in_full;
+use super::{in_full, second};
 
 /// A line of the answer to `POST /admin/compact`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -84,6 +84,13 @@ pub struct Object {
     pub key: String,
     /// Its bytes.
     pub bytes: u64,
+    /// `dead`: can be condemned now. `kept`: dead, and something needs it still. `condemned`: waits for its grace to pass. `due`: can be
+    /// deleted now.
+    #[serde(default)]
+    pub state: String,
+    /// When a condemned one can be deleted (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<String>,
     /// What is next, and why.
     pub next: String,
     /// Whether `--apply` would do something about it now.
@@ -105,15 +112,30 @@ pub struct Collected {
 
 impl From<Vec<DeadObject>> for Garbage {
     fn from(findings: Vec<DeadObject>) -> Garbage {
-        let object = |finding: DeadObject| Object {
-            next: finding.words(),
-            goes: finding.goes(),
-            key: finding.key,
-            bytes: finding.bytes,
+        let object = |finding: DeadObject| {
+            let (state, due) = state(&finding.verdict);
+            Object {
+                state: state.to_owned(),
+                due: due.map(second),
+                next: finding.words(),
+                goes: finding.goes(),
+                key: finding.key,
+                bytes: finding.bytes,
+            }
         };
         Garbage {
             objects: findings.into_iter().map(object).collect(),
         }
+    }
+}
+
+/// In a word, and until when it waits: seconds since 1970.
+fn state(verdict: &Verdict) -> (&'static str, Option<i64>) {
+    match verdict {
+        Verdict::Condemn(_) => ("dead", None),
+        Verdict::Kept(_) => ("kept", None),
+        Verdict::Wait(due) => ("condemned", Some(*due)),
+        Verdict::Delete => ("due", None),
     }
 }
 
@@ -125,5 +147,24 @@ impl From<Deleted> for Collected {
             bytes: done.bytes,
             waiting: done.waiting,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_for_its_grace_is_told_with_its_date_for_programs() {
+        let of = |verdict: Verdict| DeadObject {
+            key: "blocks/0001/a".to_owned(),
+            bytes: 3,
+            verdict,
+        };
+        let found = vec![of(Verdict::Wait(880_127_706)), of(Verdict::Delete)];
+        let told = serde_json::to_string(&Garbage::from(found)).expect("JSON");
+        let waits = r#""state":"condemned","due":"1997-11-21T15:55:06+00:00","#;
+        let due = r#""state":"due","next":"#;
+        assert!(told.contains(waits) && told.contains(due), "{told}");
     }
 }
