@@ -1,5 +1,7 @@
 //! Snapshots through the real binary: a lost hot tier comes back from them, though the journal's beginning is gone.
 
+#[path = "snapshot/copies.rs"]
+mod copies;
 #[path = "snapshot/store.rs"]
 mod store;
 

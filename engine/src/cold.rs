@@ -46,6 +46,12 @@ pub(crate) async fn holds(cold: &ColdStore, shard: &Shard, caller: Caller) -> Re
     Err(Error::new(Kind::Unavailable, text))
 }
 
+/// Each of the stores that this one is made of, and under which caller it is counted what they are asked.
+pub(crate) fn copies(cold: &ColdStore, caller: Caller) -> Vec<(ColdStore, Caller)> {
+    let callers = std::iter::once(caller).chain(std::iter::repeat(Caller::Mirror));
+    cold.each_copy().into_iter().zip(callers).collect()
+}
+
 /// Whether all that is deleted in the store now is ours: each copy holds the shard, and nobody took it over.
 ///
 /// # Errors

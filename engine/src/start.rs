@@ -3,17 +3,15 @@
 //! Promises: the very first start needs the object store, later ones do not. Never: uses another store's directory or bucket.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use coldpost_tiers::cache::texts::TextsCache;
-use coldpost_tiers::cold::{Caller, ColdStore, Finding, Key};
+use coldpost_tiers::cold::{Caller, ColdStore, Finding};
 use coldpost_tiers::disk::{Disk, RealDisk};
 use coldpost_tiers::fetch::Fetcher;
 use coldpost_tiers::hot::HotTier;
-use coldpost_tiers::limits::COLD_GET_MAX;
 use coldpost_tiers::segment::Lineage;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -22,13 +20,13 @@ use crate::blocking;
 use crate::cache;
 use crate::error::{Error, InUse, Kind, Result};
 use crate::identity::{self, Claim, Identity};
-use crate::ids::{Epoch, Position, ShardNo, StoreId};
+use crate::ids::{Position, ShardNo, StoreId};
 use crate::limits::{DURABLE_EVERY_MS, HEADER_TEXTS_MEMORY, START_CHECK_MS, START_NEEDS_MS};
 use crate::local::{LocalStore, shard_dir};
 use crate::op::{LEVEL, Op};
 use crate::open::{Engine, Inner};
 use crate::settings::Settings;
-use crate::shard::{self, FetchSegments, OpenShard, SnapshotSource};
+use crate::shard::{self, OpenShard, SnapshotSource};
 use crate::upkeep::{Notice, Upkeep, Upkeeping};
 
 /// What the bucket says about our epochs.
@@ -394,73 +392,10 @@ pub(crate) fn open_shard(
         cache,
         open_hot: Arc::new(HotTier::open),
         durable_every: Duration::from_millis(DURABLE_EVERY_MS),
-        fetch: fetch_segments(cold.clone(), lineage, Handle::current()),
+        fetch: shard::fetch_segments(cold.clone(), lineage, Handle::current()),
         snapshots: Some(SnapshotSource::new(cold.clone(), Handle::current())),
         notices: notices.clone(),
     }
-}
-
-/// Segments that were evicted, for a hot tier that is rebuilt from the beginning.
-fn fetch_segments(cold: ColdStore, lineage: Lineage, handle: Handle) -> FetchSegments {
-    Arc::new(move |position: Position, dir: &Path| {
-        let path = dir.join("fetched.seg");
-        handle.block_on(async {
-            let key = holding(&cold, lineage, position).await?;
-            download(&cold, &key, &path).await
-        })?;
-        Ok(path)
-    })
-}
-
-/// An object as a file, whatever its size.
-async fn download(cold: &ColdStore, key: &Key, path: &Path) -> Result<()> {
-    let failed = |e| {
-        let text = format!("cannot write {}", path.display());
-        Error::with_source(Kind::Unavailable, text, e)
-    };
-    let missing = || Error::new(Kind::Corrupt, format!("{key} is not in {}", cold.url()));
-    let size = cold.head(key, Caller::Recover).await?.ok_or_else(missing)?;
-    let mut file = File::create(path).map_err(failed)?;
-    let mut at = 0;
-    while at < size.size {
-        let end = size.size.min(at + COLD_GET_MAX / 8);
-        let piece = cold.get_range(key, at..end, Caller::Recover).await?;
-        file.write_all(&piece).map_err(failed)?;
-        at = end;
-    }
-    Ok(())
-}
-
-/// The segment in the bucket that holds a position: the last one that begins at or before it.
-async fn holding(cold: &ColdStore, lineage: Lineage, position: Position) -> Result<Key> {
-    use futures::TryStreamExt;
-    let mut listed = cold.list(
-        &coldpost_tiers::cold::key::segments(lineage.shard),
-        Caller::Recover,
-    );
-    let mut best: Option<(Position, Epoch)> = None;
-    while let Some(object) = listed.try_next().await? {
-        if let Some(Key::Segment { epoch, first, .. }) = object.key
-            && first <= position
-        {
-            best = best.max(Some((first, epoch)));
-        }
-    }
-    let missing = || {
-        let text = format!(
-            "no segment in {} holds entry {} of shard {}",
-            cold.url(),
-            position.0,
-            lineage.shard.0
-        );
-        Error::new(Kind::Corrupt, text)
-    };
-    let (first, epoch) = best.ok_or_else(missing)?;
-    Ok(Key::Segment {
-        shard: lineage.shard,
-        epoch,
-        first,
-    })
 }
 
 /// For messages about which store this is.

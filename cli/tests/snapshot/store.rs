@@ -118,7 +118,12 @@ pub(crate) fn remove_segments(daemon: &Daemon, shard: u64, position: u64, also_i
     if also_in_bucket {
         all.extend(files(&cold(daemon).join(format!("segments/{shard:04x}"))));
     }
-    let gone = all.iter().filter(|path| first_of(path) <= position);
+    remove_up_to(&all, position);
+}
+
+/// Removes those of these segments that begin at or before a position.
+pub(crate) fn remove_up_to(segments: &[PathBuf], position: u64) {
+    let gone = segments.iter().filter(|path| first_of(path) <= position);
     let mut count = 0;
     for path in gone {
         fs::remove_file(path).must("removing a segment");

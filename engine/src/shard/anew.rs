@@ -6,15 +6,17 @@
 use std::path::Path;
 use std::time::Duration;
 
+use bytes::Bytes;
 use coldpost_tiers::cold::{Caller, ColdStore, Key, key};
 use coldpost_tiers::disk::failed;
 use coldpost_tiers::hot::TableName;
 use coldpost_tiers::limits::SNAPSHOT_MANIFEST_MAX;
-use coldpost_tiers::segment::{FileState, SealedSegment, SegmentReader};
-use coldpost_tiers::snapshot::{Loader, Manifest};
+use coldpost_tiers::segment::{FileState, Lineage, SealedSegment, SegmentReader};
+use coldpost_tiers::snapshot::{Loader, Manifest, RangeRef};
 use futures::TryStreamExt;
 use tokio::runtime::Handle;
 
+use super::copies::{self, Size};
 use super::open::{OpenShard, STORE, identity_of};
 use crate::apply::Fold;
 use crate::error::{Error, Kind, Result};
@@ -76,21 +78,43 @@ impl SnapshotSource {
             .map_err(silent)?
     }
 
-    fn manifest(&self, key: &Key) -> Result<bytes::Bytes> {
-        self.handle.block_on(async {
-            let size = self.cold.head(key, Caller::Recover).await?;
-            let size = size.map_or(0, |meta| meta.size);
-            if !(1..=SNAPSHOT_MANIFEST_MAX).contains(&size) {
-                let text = format!("{key} has {size} bytes, which no manifest has");
-                return Err(Error::new(Kind::Corrupt, text));
-            }
-            Ok(self.cold.get_range(key, 0..size, Caller::Recover).await?)
-        })
+    fn manifest(&self, key: &Key, lineage: Lineage) -> Result<Manifest> {
+        let check = |bytes: Bytes| {
+            let decoded = Manifest::decode(&bytes, lineage.store, lineage.shard, key);
+            Ok(decoded?)
+        };
+        let size = Size::AtMost(SNAPSHOT_MANIFEST_MAX);
+        self.handle
+            .block_on(copies::read(&self.cold, key, size, check))
     }
 
-    fn object(&self, key: &Key, bytes: u64) -> Result<bytes::Bytes> {
-        let read = self.cold.get_range(key, 0..bytes, Caller::Recover);
-        Ok(self.handle.block_on(read)?)
+    fn range(&self, shard: ShardNo, range: &RangeRef) -> Result<Bytes> {
+        let key = Key::of(shard, &range.object());
+        let check = |bytes: Bytes| match blake3::hash(&bytes) == range.digest {
+            true => Ok(bytes),
+            false => Err(Error::new(
+                Kind::Corrupt,
+                format!("{key} is not what was written (its digest differs)"),
+            )),
+        };
+        let size = Size::Exactly(range.bytes);
+        self.handle
+            .block_on(copies::read(&self.cold, &key, size, check))
+    }
+
+    /// Where snapshots may be: for errors.
+    fn urls(&self) -> String {
+        let copies = self.cold.each_copy();
+        let urls: Vec<_> = copies.iter().map(ColdStore::url).collect();
+        urls.join(" and ")
+    }
+
+    /// Who of these does not answer, as far as known.
+    fn who(&self) -> &'static str {
+        match self.cold.copies() {
+            1 => "which",
+            _ => "of which one or each",
+        }
     }
 
     /// Whether the bucket has the segment with the first entry of a shard.
@@ -133,9 +157,10 @@ pub(super) fn begin(settings: &OpenShard) -> Result<()> {
         false => Err(Error::with_source(
             Kind::Unavailable,
             format!(
-                "the hot tier of shard {} is missing, and what it is made of is in the object store {}, which does not answer: {e}",
+                "the hot tier of shard {} is missing, and what it is made of is in the object store {}, {} does not answer: {e}",
                 shard.0,
-                source.cold.url()
+                source.urls(),
+                source.who()
             ),
             e,
         )),
@@ -187,7 +212,7 @@ fn nothing(settings: &OpenShard, source: &SnapshotSource, tried: &[String]) -> E
         "the hot tier of shard {} is missing, {snapshots} in {}, and the first entries of the journal are not there any more: \
          put {} or the damaged objects back from a copy; nothing was changed",
         settings.lineage.shard.0,
-        source.cold.url(),
+        source.urls(),
         settings.dir.join("hot.redb").display()
     );
     Error::new(Kind::Corrupt, text)
@@ -289,9 +314,7 @@ fn load(
         let text = format!("the sealed segments end at {}", journal.end.0);
         return Err(Error::new(Kind::Conflict, text));
     }
-    let lineage = settings.lineage;
-    let bytes = source.manifest(key)?;
-    let manifest = Manifest::decode(&bytes, lineage.store, lineage.shard, key)?;
+    let manifest = source.manifest(key, settings.lineage)?;
     journal.has(settings, &manifest)?;
     let path = settings.dir.join(NEW);
     let loaded = fill(settings, source, &manifest, &path);
@@ -316,8 +339,7 @@ fn fill(
     let hot = (settings.open_hot)(path, settings.cache)?;
     let mut loader = Loader::new(&hot, manifest)?;
     for range in &manifest.ranges {
-        let key = Key::of(settings.lineage.shard, &range.object());
-        loader.take(&source.object(&key, range.bytes)?)?;
+        loader.take(&source.range(settings.lineage.shard, range)?)?;
     }
     loader.finish()?;
     let state = hot.read()?;

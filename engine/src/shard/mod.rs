@@ -4,6 +4,8 @@
 
 mod anew;
 mod apply_loop;
+mod copies;
+mod fetch;
 mod group;
 mod hot_cell;
 mod journal_loop;
@@ -20,10 +22,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use anew::SnapshotSource;
+pub(crate) use fetch::fetch_segments;
 pub(crate) use group::{OpenGroup, group_rows};
 pub(crate) use hot_cell::HotCell;
 pub(crate) use moment::Moment;
-pub(crate) use open::{FetchSegments, OpenShard, is_foreign, open, open_groups};
+pub(crate) use open::{OpenShard, is_foreign, open, open_groups};
 pub(crate) use replay::flush as flush_entries;
 pub(crate) use schema::older as older_schema;
 use std::sync::mpsc;

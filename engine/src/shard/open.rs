@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 
 use super::anew::{self, SnapshotSource};
 use super::apply_loop::{ApplyLoop, Reopen};
+use super::fetch::FetchSegments;
 use super::replay::replay;
 use super::{HotCell, Shard, journal_loop, schema};
 use crate::apply::Fold;
@@ -41,7 +42,7 @@ pub(crate) struct OpenShard {
     pub open_hot: OpenHot,
     /// Work after which the hot tier makes a durable commit.
     pub durable_every: Duration,
-    /// Gives the bytes of a segment that is not on local disk any more, as a file at a path: from the bucket.
+    /// Gives the bytes of a segment that is not on local disk any more, as a file: from the bucket.
     pub fetch: FetchSegments,
     /// Where snapshots are, for a hot tier that is missing; none where there is no bucket.
     pub snapshots: Option<SnapshotSource>,
@@ -52,9 +53,6 @@ pub(crate) struct OpenShard {
 /// [`HotTier::open`], or the same on another disk.
 pub(super) type OpenHot =
     Arc<dyn Fn(&Path, usize) -> coldpost_tiers::Result<HotTier> + Send + Sync>;
-
-/// Segments that are only in the bucket, for a hot tier that is rebuilt from the beginning.
-pub(crate) type FetchSegments = Arc<dyn Fn(Position, &Path) -> Result<PathBuf> + Send + Sync>;
 
 /// A shard at work, and its threads.
 pub(crate) struct Opened {

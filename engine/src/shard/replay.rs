@@ -1,15 +1,18 @@
 //! Gives the hot tier what it lacks: every entry after its last one, from local files and, where these have a gap, from the bucket.
 //!
 //! Promises: entries come in order, each once, and only from segments of this journal that continue what was applied; a damaged sealed file
-//! is passed over for the bucket's copy. What ends too early is an error, never a shorter store.
+//! is passed over for the bucket's copy, and of two stores one that is damaged for the other. What ends too early is an error, never a shorter store.
 
 use std::path::Path;
 use std::time::Instant;
 
 use coldpost_tiers::address::ObjectId;
+use coldpost_tiers::disk::failed;
 use coldpost_tiers::hot::{CommitKind, HotTier};
 use coldpost_tiers::segment::{FileState, SegmentReader};
 
+use super::copies::together;
+use super::fetch::Fetched;
 use super::open::OpenShard;
 use crate::apply::{self, At, Fold};
 use crate::error::{Error, Kind, Result};
@@ -35,6 +38,7 @@ pub(super) fn replay(
         expected: Position(from.0 + 1),
         chain: fold.applied.chain,
         last,
+        is_refused: false,
     };
     let mut pending: Vec<(At, Record)> = Vec::new();
     let mut bytes = 0;
@@ -94,6 +98,8 @@ struct Reading<'a> {
     chain: u32,
     /// The last entry wanted: what follows it may not be durable.
     last: Position,
+    /// An entry was not applied: that is nothing which another copy of it would mend.
+    is_refused: bool,
 }
 
 type Each<'e> = &'e mut dyn FnMut(At, Record) -> Result<()>;
@@ -104,8 +110,9 @@ impl Reading<'_> {
             let before = self.expected;
             let local = self.local()?;
             if let Some(file) = &local {
-                match self.read(&file.path, each) {
+                match self.read(&file.path, &file.path, each) {
                     Ok(()) => {}
+                    Err(e) if self.is_refused => return Err(e),
                     Err(e) if file.state == FileState::Sealed && e.kind() == Kind::Corrupt => {
                         tracing::error!("{e}; the object store's copy is read instead");
                     }
@@ -120,19 +127,54 @@ impl Reading<'_> {
                 }
             }
             if self.expected == before {
-                let path = (self.settings.fetch)(self.expected, &self.settings.dir)?;
-                let read = self.read(&path, each);
-                let removed = self.settings.disk.remove(&path);
-                read?;
-                removed.map_err(|e| coldpost_tiers::disk::failed("remove", &path, e))?;
+                self.read_stored(each)?;
             }
-            if self.expected == before {
-                let text = format!(
-                    "no segment on local disk or in the object store holds entry {} of shard {}",
-                    before.0, self.settings.lineage.shard.0
-                );
-                return Err(Error::new(Kind::Corrupt, text));
+        }
+        Ok(())
+    }
+
+    /// Reads what the object store has of the segment with the next entry: each copy of it, until one is whole.
+    fn read_stored(&mut self, each: Each<'_>) -> Result<()> {
+        let (settings, next) = (self.settings, self.expected);
+        let mut said = Vec::new();
+        for copy in (settings.fetch)(next, &settings.dir) {
+            let read = copy.and_then(|file| self.read_fetched(&file, each));
+            match read {
+                Ok(()) => {
+                    for e in &said {
+                        tracing::error!("{e}; another copy of it is whole");
+                    }
+                    return Ok(());
+                }
+                Err(e) if self.is_refused => return Err(e),
+                Err(e) => said.push(e),
             }
+        }
+        // Of two stores each was asked by itself after what both said together.
+        if said.len() > 1 {
+            said.remove(0);
+        }
+        let said = together(said);
+        if said.kind() == Kind::Unavailable {
+            return Err(said);
+        }
+        let text = format!(
+            "entry {} of shard {} cannot be read from local disk or the object store: {said}; put the damaged or missing object back from a copy",
+            self.expected.0, settings.lineage.shard.0
+        );
+        Err(Error::with_source(said.kind(), text, said))
+    }
+
+    /// Reads a file that was fetched and removes it.
+    fn read_fetched(&mut self, file: &Fetched, each: Each<'_>) -> Result<()> {
+        let before = self.expected;
+        let read = self.read(&file.path, &file.name, each);
+        let removed = self.settings.disk.remove(&file.path);
+        read?;
+        removed.map_err(|e| failed("remove", &file.path, e))?;
+        if self.expected == before {
+            let text = format!("{} does not hold entry {}", file.name.display(), before.0);
+            return Err(Error::new(Kind::Corrupt, text));
         }
         Ok(())
     }
@@ -143,11 +185,13 @@ impl Reading<'_> {
         Ok(files.into_iter().rfind(|file| file.first <= self.expected))
     }
 
-    /// Reads what the file at `path` has of what is wanted; nothing when it ends before.
-    fn read(&mut self, path: &Path, each: Each<'_>) -> Result<()> {
+    /// Reads what the file at `path` has of what is wanted; nothing when it ends before. `name`: what it is called in errors.
+    fn read(&mut self, path: &Path, name: &Path, each: Each<'_>) -> Result<()> {
         let lineage = self.settings.lineage;
-        let mut reader = SegmentReader::open(&*self.settings.disk, path)?;
-        let name = path.display().to_string();
+        let file = self.settings.disk.open(path);
+        let file = file.map_err(|e| failed("open", path, e))?;
+        let mut reader = SegmentReader::of(file, name)?;
+        let name = name.display().to_string();
         let header = reader.header().clone();
         let id = ObjectId::segment(header.epoch, header.first);
         header.expect(lineage.store, lineage.shard, id, &name)?;
@@ -164,7 +208,7 @@ impl Reading<'_> {
             }
             if position == self.expected {
                 let (at, record) = decode_record(&header, record)?;
-                each(at, record)?;
+                each(at, record).inspect_err(|_| self.is_refused = true)?;
                 self.expected = Position(position.0 + 1);
                 self.chain = chain;
             }

@@ -260,21 +260,24 @@ impl Engine {
         cold::put(cold, shard, manifest, &file, Caller::Snapshot).await
     }
 
-    /// Reads everything back.
+    /// Reads everything back, from each store.
     async fn compare(&self, shard: &Shard, packed: &Packed, report: Report<'_>) -> Result<()> {
         let taken = packed.taken();
         let ranges = taken.ranges.iter().map(|r| (r.object(), r.digest, r.bytes));
+        let copies = cold::copies(&self.inner.cold, Caller::Snapshot);
         let mut done = 0;
         for (object, digest, bytes) in ranges.chain([(taken.manifest, taken.digest, taken.bytes)]) {
             report(progress(shard.no, Stage::Comparing, done, packed.bytes()));
             let key = Key::of(shard.no, &object);
-            let found = self.inner.cold.digest(&key, Caller::Snapshot).await?;
-            if found != (digest, bytes) {
-                let text = format!(
-                    "{key} does not come back from {} as it was put there: the snapshot is given up; look at that store",
-                    self.inner.cold.url()
-                );
-                return Err(Error::new(Kind::Corrupt, text));
+            for (copy, caller) in &copies {
+                let found = copy.digest(&key, *caller).await?;
+                if found != (digest, bytes) {
+                    let text = format!(
+                        "{key} does not come back from {} as it was put there: the snapshot is given up; look at that store",
+                        copy.url()
+                    );
+                    return Err(Error::new(Kind::Corrupt, text));
+                }
             }
             done += bytes;
         }

@@ -21,6 +21,7 @@ use crate::apply::invariants;
 use crate::error::Kind;
 use crate::flags::Flags;
 use crate::ids::{Epoch, Position, ShardNo};
+use crate::settings::{ColdSettings, Settings};
 use crate::tests::settings;
 use crate::write::Append;
 
@@ -67,7 +68,11 @@ fn known(engine: &Engine) -> BTreeSet<Key> {
 }
 
 async fn with_mail(dir: &Path) -> Engine {
-    let engine = Engine::open(settings(dir)).await.unwrap();
+    with_mail_in(settings(dir)).await
+}
+
+async fn with_mail_in(settings: Settings) -> Engine {
+    let engine = Engine::open(settings).await.unwrap();
     let name = AccountName::normalise("ann@example.org").unwrap();
     let account = engine.open_account(&name).await.unwrap();
     for number in 0..3 {
@@ -136,6 +141,37 @@ async fn what_a_snapshot_that_broke_off_left_in_the_bucket_is_known_and_the_next
     let again = Engine::open(settings(dir.path())).await.unwrap();
     assert_eq!(again.snapshots().unwrap(), listed);
     again.close().await;
+}
+
+/// The first store alone was read back: a rotten copy in the other one counted as confirmed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_that_one_store_of_a_mirror_does_not_give_back_is_given_up() {
+    let dir = place::scratch("rotten");
+    let mut settings = settings(dir.path());
+    let mirror = dir.path().join("mirror");
+    settings.cold.mirror = Some(Box::new(ColdSettings {
+        url: format!("file://{}", mirror.display()),
+        ..ColdSettings::default()
+    }));
+    let engine = with_mail_in(settings).await;
+    let mut report = |event: Event| {
+        if let Event::Progress { stage, .. } = event
+            && stage == Stage::Comparing
+        {
+            for range in files(&mirror.join("ranges")) {
+                let bytes = fs::metadata(&range).unwrap().len();
+                fs::write(&range, vec![0; usize::try_from(bytes).unwrap()]).unwrap();
+            }
+        }
+    };
+    let error = engine.snapshot_shard(SHARD, &mut report).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Corrupt, "{error}");
+    let said = error.to_string();
+    assert!(said.contains(&mirror.display().to_string()), "{said}");
+    assert_eq!(engine.snapshots().unwrap(), vec![]);
+    engine.snapshot_shard(SHARD, &mut |_| {}).await.unwrap();
+    assert_eq!(engine.snapshots().unwrap().len(), 1);
+    engine.close().await;
 }
 
 /// It was waited for, for ever.

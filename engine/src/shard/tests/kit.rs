@@ -1,6 +1,6 @@
 //! A shard on a disk in memory, changes to give it, and what must be true of it after every start.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -23,6 +23,7 @@ use crate::op::{
     Add, Carried, CopyUids, ExpungeUids, How, NewMessage, Op, OpId, Outcome, Placed, SetFlags,
     Target,
 };
+use crate::shard::fetch::Copies;
 use crate::shard::{OpenShard, Shard, open};
 use crate::uidset::UidSet;
 
@@ -65,10 +66,8 @@ impl Setup {
 pub(super) fn open_settings(setup: Setup, shard: ShardNo) -> OpenShard {
     let hot = setup.hot;
     let nothing = |position: Position, _: &Path| {
-        Err::<PathBuf, _>(Error::new(
-            Kind::NotFound,
-            format!("entry {} is not in the bucket", position.0),
-        ))
+        let text = format!("entry {} is not in the bucket", position.0);
+        Box::new(std::iter::once(Err(Error::new(Kind::NotFound, text)))) as Copies
     };
     OpenShard {
         disk: setup.journal,
