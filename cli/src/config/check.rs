@@ -162,9 +162,7 @@ impl Config {
         if !is_linked && segment > SEGMENT_SENT_MAX {
             return wrong(
                 "journal.segment_size",
-                format_args!(
-                    "{segment} is more than {SEGMENT_SENT_MAX}: a segment is sent to a bucket, or to two stores, out of memory"
-                ),
+                format_args!("{segment} is more than {SEGMENT_SENT_MAX}: it is sent out of memory"),
             );
         }
         if self.journal.shards.0.0 == 0 {

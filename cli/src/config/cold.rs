@@ -91,6 +91,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn segments_are_read_into_memory_for_a_bucket_and_for_two_stores() {
+        let cold = |url: Option<&str>, mirror: Option<&str>| Cold {
+            url: url.map(str::to_owned),
+            mirror: mirror.map(str::to_owned),
+            ..Cold::default()
+        };
+        assert!(cold(None, None).is_one_directory());
+        assert!(cold(Some("file:///srv/cold"), None).is_one_directory());
+        assert!(!cold(Some("s3://mail"), None).is_one_directory());
+        assert!(!cold(None, Some("file:///srv/mirror")).is_one_directory());
+    }
+
+    #[test]
     fn a_mirror_has_settings_of_its_own_and_none_without_its_address() {
         let mut cold = Cold {
             url: Some("s3://a/b".to_owned()),

@@ -314,25 +314,14 @@ async fn ship(
         size,
     };
     uploader.push(upload)?;
-    let event = loop {
-        match timeout(tick() * 10, done.recv()).await {
-            Ok(event) => break event,
-            // It tries again by itself, and says so in the log.
-            Err(_) => {
-                told();
-                if let Some(why) = uploader.trouble() {
-                    progress.waits_for(Wait::Upload, why);
-                }
-                let is_away = !engine.inner.cold.away().is_empty();
-                let taken = (!is_away)
-                    .then(|| uploader.take_back(shard, item.object, OWN_TROUBLE))
-                    .flatten();
-                if let Some(why) = taken {
-                    return Err(Error::new(Kind::Limit, why));
-                }
-            }
-        }
-    };
+    let event = ended(
+        engine,
+        (progress, told),
+        uploader,
+        done,
+        (shard, item.object),
+    )
+    .await?;
     match event {
         Some(UploadEvent::Stored(_)) => {}
         Some(UploadEvent::Fenced { epoch, .. }) => {
@@ -368,6 +357,34 @@ async fn ship(
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
             Err(e) => return Err(e),
+        }
+    }
+}
+
+/// How an upload ended; `None`: the uploader did.
+///
+/// # Errors
+/// `Limit`: as [`ship`].
+async fn ended(
+    engine: &Engine,
+    (progress, told): (&Progress, &(dyn Fn() + Sync)),
+    uploader: &Uploader,
+    done: &mut mpsc::UnboundedReceiver<UploadEvent>,
+    (shard, object): (ShardNo, ObjectId),
+) -> Result<Option<UploadEvent>> {
+    loop {
+        if let Ok(event) = timeout(tick() * 10, done.recv()).await {
+            return Ok(event);
+        }
+        // It tries again by itself, and says so in the log.
+        told();
+        if let Some(why) = uploader.trouble() {
+            progress.waits_for(Wait::Upload, why);
+        }
+        if engine.inner.cold.away().is_empty()
+            && let Some(why) = uploader.take_back(shard, object, OWN_TROUBLE)
+        {
+            return Err(Error::new(Kind::Limit, why));
         }
     }
 }

@@ -72,7 +72,7 @@ impl ColdStore {
             found.extend(copy.examine_one(now_s).await?);
         }
         if let [first, mirror] = &copies[..] {
-            found.extend(Check::new(mirror).is_another(first).await?);
+            found.extend(Check::new(mirror).apart_from(first).await?);
         }
         Ok(found)
     }
@@ -119,7 +119,7 @@ impl<'s> Check<'s> {
     }
 
     /// Whether a mirror is a store of its own: two hosts may lead to one bucket, and one loss would be the loss of both.
-    async fn is_another(mut self, first: &ColdStore) -> Result<Vec<Finding>> {
+    async fn apart_from(mut self, first: &ColdStore) -> Result<Vec<Finding>> {
         let name = random_probe()?.to_string();
         let probe = Check::new(first);
         // Who may not put was told so before.
