@@ -230,7 +230,10 @@ impl Daemon {
 
 impl From<ureq::Error> for Failure {
     fn from(error: ureq::Error) -> Failure {
-        Failure::of("the daemon does not answer", &error)
+        Failure::of(
+            "the daemon does not answer (try again; when it stays so, look at its log and restart it)",
+            &error,
+        )
     }
 }
 

@@ -233,6 +233,13 @@ fn a_proxy_of_the_environment_is_not_used() {
 fn a_daemon_that_does_not_answer_is_not_taken_for_a_stranger() {
     let mut daemon = Daemon::start(Options::new(BINARY));
     daemon.signal(Signal::STOP);
+    let stat = format!("/proc/{}/stat", daemon.pid());
+    let is_stopped = || std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T "));
+    wait::until(
+        "all its threads to stop",
+        Duration::from_secs(30),
+        is_stopped,
+    );
     let output = daemon.run(&["status"]);
     daemon.signal(Signal::CONT);
     assert_eq!(output.status.code(), Some(1));

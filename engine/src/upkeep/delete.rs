@@ -290,7 +290,12 @@ impl Engine {
 /// Removes a file for good.
 fn remove(disk: &dyn Disk, path: &Path) -> Result<()> {
     let dir = path.parent().unwrap_or(path);
-    let removed = disk.remove(path).and_then(|()| disk.sync_dir(dir));
+    let removed = match disk.remove(path) {
+        // Local files of what was condemned go by another way too.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    };
+    let removed = removed.and_then(|()| disk.sync_dir(dir));
     Ok(removed.map_err(|e| coldpost_tiers::disk::failed("remove", path, e))?)
 }
 

@@ -39,6 +39,9 @@ use crate::metrics;
 use crate::open::{Engine, Health};
 use crate::start::{Ended, Standing};
 
+/// Files that `status` names one by one.
+const KEPT_BACK_TOLD: usize = 10;
+
 /// What the shards tell upkeep.
 #[derive(Clone, Debug)]
 pub(crate) enum Notice {
@@ -314,7 +317,14 @@ impl Upkeep {
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         let stopped = stopped.iter().map(|(_, why)| why.clone());
         health.problems.extend(stopped);
-        health.problems.extend(p.kept_back().values().cloned());
+        let kept_back = p.kept_back();
+        let told = kept_back.values().take(KEPT_BACK_TOLD).cloned();
+        health.problems.extend(told);
+        if kept_back.len() > KEPT_BACK_TOLD {
+            let more = kept_back.len() - KEPT_BACK_TOLD;
+            let text = format!("{more} more files are not uploaded; the log names them");
+            health.problems.push(text);
+        }
         store::report(p, health);
         let waits = p.waits();
         let waits = waits

@@ -93,8 +93,26 @@ impl Queue {
         self.aside.insert((shard, object), until);
     }
 
+    /// When to look again at the latest: what is left alone for long has a turn when nothing else waits.
+    fn look_again(&self) -> Instant {
+        let soon = Instant::now() + Duration::from_secs(UPLOAD_ASIDE_SECONDS);
+        let earliest = self.aside.values().min().copied();
+        earliest.map_or(soon, |until| until.min(soon))
+    }
+
+    fn end_earliest(&mut self) {
+        let earliest = self.aside.iter().min_by_key(|(_, until)| **until);
+        if let Some(key) = earliest.map(|(key, _)| *key) {
+            self.aside.remove(&key);
+        }
+    }
+
+    /// It was uploaded, or never will be.
     fn forget(&mut self, shard: ShardNo, item: &Item) {
-        self.often.remove(&(shard, item.object));
+        if self.often.remove(&(shard, item.object)).is_some() {
+            // What kept this one may have kept the others.
+            self.aside.retain(|(_, object), _| object.is_none());
+        }
         if let Some(items) = self.waiting.get_mut(&shard) {
             items.retain(|i| i.object != item.object);
         }
@@ -157,13 +175,10 @@ pub(super) async fn run(
             }
         } else {
             progress.tell(Wait::Upload, &Ok(()));
-            let until = left.aside.values().min().copied();
-            let until =
-                until.unwrap_or_else(|| Instant::now() + Duration::from_secs(UPLOAD_ASIDE_SECONDS));
-            match timeout_at(until, queue.recv()).await {
+            match timeout_at(left.look_again(), queue.recv()).await {
                 Ok(Some(notice)) => hear(&engine, &mut left.waiting, notice),
                 Ok(None) => return,
-                Err(_) => {}
+                Err(_) => left.end_earliest(),
             }
         }
     }
@@ -434,61 +449,4 @@ async fn measure(engine: &Engine, shard: ShardNo, item: &Item) -> Result<Measure
 }
 
 #[cfg(test)]
-mod tests {
-    use coldpost_tiers::address::Epoch;
-
-    use super::*;
-
-    fn segment(first: u64) -> Item {
-        Item {
-            is_segment: true,
-            object: ObjectId::segment(Epoch(1), Position(first)),
-            path: PathBuf::new(),
-        }
-    }
-
-    fn blob(number: u8) -> Item {
-        Item {
-            is_segment: false,
-            object: ObjectId::blob(BlobId([number; 16])),
-            path: PathBuf::new(),
-        }
-    }
-
-    fn queue(items: &[(u16, &[Item])]) -> Queue {
-        let waiting = items.iter();
-        let waiting = waiting.map(|(shard, items)| (ShardNo(*shard), items.to_vec()));
-        Queue {
-            waiting: waiting.collect(),
-            ..Queue::default()
-        }
-    }
-
-    #[test]
-    fn one_object_that_cannot_be_read_keeps_no_other_from_its_upload_but_those_that_name_it() {
-        let mut queue = queue(&[
-            (1, &[segment(1), segment(9)]),
-            (2, &[blob(3), blob(4), segment(5)]),
-        ]);
-        queue.set_aside(ShardNo(1), Some(segment(1).object));
-        assert_eq!(queue.next(), Some((ShardNo(1), segment(9))));
-        queue.forget(ShardNo(1), &segment(9));
-        queue.set_aside(ShardNo(2), Some(blob(3).object));
-        assert_eq!(queue.next(), Some((ShardNo(2), blob(4))));
-        queue.forget(ShardNo(2), &blob(4));
-        assert_eq!(
-            queue.next(),
-            None,
-            "no segment before a blob that it may name"
-        );
-        queue.aside.clear();
-        assert_eq!(queue.next(), Some((ShardNo(1), segment(1))));
-    }
-
-    #[test]
-    fn a_shard_that_is_down_keeps_no_other_from_its_uploads() {
-        let mut queue = queue(&[(0, &[segment(1)]), (1, &[segment(1)])]);
-        queue.set_aside(ShardNo(0), None);
-        assert_eq!(queue.next(), Some((ShardNo(1), segment(1))));
-    }
-}
+mod tests;
