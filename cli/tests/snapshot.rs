@@ -6,6 +6,7 @@ mod copies;
 mod store;
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -121,9 +122,9 @@ fn a_kill_while_a_snapshot_is_taken_leaves_a_store_that_is_well() {
     assert!(daemon.log().contains("is made anew from snapshots/"));
 }
 
-#[test]
-fn a_damaged_snapshot_is_passed_over_for_the_one_before_and_without_any_the_start_is_refused() {
-    let mut daemon = store();
+/// A store with two snapshots and mail behind them; where the first ends, and a range of the second.
+fn with_two_snapshots() -> (Daemon, u64, PathBuf) {
+    let daemon = store();
     with_history(&daemon);
     snapshot(&daemon, "now");
     let first = newest(&daemon, 1);
@@ -133,9 +134,16 @@ fn a_damaged_snapshot_is_passed_over_for_the_one_before_and_without_any_the_star
     snapshot(&daemon, "now");
     let new_range = ranges().into_iter().find(|path| !old_ranges.contains(path));
     deliver(&daemon, 26..31);
+    let new_range = new_range.must("a range of the newest snapshot");
+    (daemon, first, new_range)
+}
+
+#[test]
+fn a_damaged_snapshot_is_passed_over_for_the_one_before_and_without_any_the_start_is_refused() {
+    let (mut daemon, first, new_range) = with_two_snapshots();
     let before = picture(&daemon);
     daemon.stop();
-    flip(&new_range.must("a range of the newest snapshot"), 40);
+    flip(&new_range, 40);
     remove_segments(&daemon, 1, first, true);
     remove_hot_tiers(&daemon);
     daemon.restart();

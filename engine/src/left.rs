@@ -1,14 +1,9 @@
 //! What compaction could not move, and what that does to the dates of deletion.
 //!
-//! Promises: no date by which deleted mail is gone is stated without this exception while there is one.
+//! Promises: mail that was moved since, or deleted, is not counted.
 
 use crate::objects::object_row;
-use crate::open::{Engine, Health};
-
-/// How the figures end that state such a date.
-const DATE: &str = "gone from every object by";
-/// Behind a date, so that nobody takes it for the whole truth, a program neither.
-const EXCEPTION: &str = "; not what stands beside mail that compaction could not move";
+use crate::open::Engine;
 
 impl Engine {
     /// Why mail that was deleted or erased may stay past its date, and what to do; nothing where there is no reason.
@@ -25,7 +20,7 @@ impl Engine {
     }
 
     /// Objects in which the last run of upkeep left mail, and that are there for it still: it may have been moved or deleted since.
-    fn objects_left(&self) -> usize {
+    pub(crate) fn objects_left(&self) -> usize {
         let left: Vec<_> = self.uncompacted().keys().copied().collect();
         let is_there = |shard, object| {
             let state = self.shard(shard).ok()?.hot.read().ok()?;
@@ -37,18 +32,5 @@ impl Engine {
             // Of a hot tier that cannot be read nobody knows that all is well.
             .filter(|(shard, object)| is_there(*shard, *object).unwrap_or(true));
         there.count()
-    }
-
-    /// Tells it as a problem, and the dates that stand in the figures with this exception.
-    pub(crate) fn report_left(&self, health: &mut Health) {
-        let Some(problem) = self.left_behind() else {
-            return;
-        };
-        health.problems.push(problem);
-        for (name, value) in &mut health.figures {
-            if name.ends_with(DATE) {
-                value.push_str(EXCEPTION);
-            }
-        }
     }
 }

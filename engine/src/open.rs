@@ -176,7 +176,6 @@ impl Engine {
         {
             upkeep.report(self, &mut health);
         }
-        self.report_left(&mut health);
         health
     }
 

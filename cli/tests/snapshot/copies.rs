@@ -8,10 +8,10 @@ use coldpost_testkit::place::{files, scratch};
 use coldpost_testkit::{Daemon, Must, Options};
 
 use super::store::{
-    BINARY, USER, cold, deliver, flip, newest, picture, refusal, remove_hot_tiers, remove_segments,
-    remove_up_to, shard_dir, snapshot, store,
+    BINARY, USER, deliver, flip, newest, picture, refusal, remove_hot_tiers, remove_segments,
+    remove_up_to, shard_dir, snapshot,
 };
-use super::with_history;
+use super::{with_history, with_two_snapshots};
 
 /// The stores of [`mirrored`].
 const STORES: [&str; 2] = ["first", "second"];
@@ -110,17 +110,7 @@ fn a_segment_that_is_damaged_in_one_store_of_a_mirror_is_replayed_from_the_other
 
 #[test]
 fn a_snapshot_that_is_cut_short_is_passed_over_for_the_one_before() {
-    let mut daemon = store();
-    with_history(&daemon);
-    snapshot(&daemon, "now");
-    let first = newest(&daemon, 1);
-    let ranges = || files(&cold(&daemon).join("ranges/0001"));
-    let old_ranges = ranges();
-    deliver(&daemon, 21..26);
-    snapshot(&daemon, "now");
-    let new_range = ranges().into_iter().find(|path| !old_ranges.contains(path));
-    let new_range = new_range.must("a range of the newest snapshot");
-    deliver(&daemon, 26..31);
+    let (mut daemon, first, new_range) = with_two_snapshots();
     let before = picture(&daemon);
     daemon.stop();
     let whole = fs::read(&new_range).must("a range");

@@ -108,6 +108,20 @@ fn candidates(
     Ok(candidates)
 }
 
+/// What one run may take.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    messages: usize,
+    /// Bytes of mail as it came.
+    raw: u64,
+}
+
+/// Of every run.
+pub(super) const BOUNDS: Bounds = Bounds {
+    messages: COMPACT_MESSAGES_MAX,
+    raw: COMPACT_RAW_MAX,
+};
+
 /// What one run takes.
 pub(super) struct Gathered {
     /// By account and date.
@@ -119,8 +133,8 @@ pub(super) struct Gathered {
 }
 
 /// The messages of objects; of the first objects only, where all of them have too many.
-pub(super) fn messages(shard: &Shard, objects: &[ObjectId]) -> Result<Gathered> {
-    let objects = &objects[..with_few_messages(shard, objects)?];
+pub(super) fn messages(shard: &Shard, objects: &[ObjectId], bounds: Bounds) -> Result<Gathered> {
+    let objects = &objects[..with_few_messages(shard, objects, bounds)?];
     let wanted: BTreeSet<ObjectId> = objects.iter().copied().collect();
     let mut items: Vec<Item> = Vec::new();
     let mut from = Vec::new();
@@ -140,7 +154,7 @@ pub(super) fn messages(shard: &Shard, objects: &[ObjectId]) -> Result<Gathered> 
             if wanted.contains(&place.address.object)
                 && let Some((account, message)) = key::read_message(k)
             {
-                are_all = items.len() < COMPACT_MESSAGES_MAX;
+                are_all = items.len() < bounds.messages;
                 if !are_all {
                     return Ok(false);
                 }
@@ -153,11 +167,11 @@ pub(super) fn messages(shard: &Shard, objects: &[ObjectId]) -> Result<Gathered> 
             _ => break,
         }
     }
-    let taken = with_few_bytes(objects, &items);
+    let taken = with_few_bytes(objects, &items, bounds);
     let kept: BTreeSet<ObjectId> = objects.iter().take(taken).copied().collect();
     items.retain(|item| kept.contains(&item.from.0));
     items.sort_unstable();
-    let many = within(&items, COMPACT_RAW_MAX);
+    let many = within(&items, bounds.raw);
     are_all &= many == items.len();
     items.truncate(many);
     Ok(Gathered {
@@ -196,9 +210,9 @@ fn item(account: AccountId, message: MessageId, place: &Place) -> Item {
 }
 
 /// How many of the objects, from the first on, have no more messages than one run can take: at least one, which may have more.
-fn with_few_messages(shard: &Shard, objects: &[ObjectId]) -> Result<usize> {
+fn with_few_messages(shard: &Shard, objects: &[ObjectId], bounds: Bounds) -> Result<usize> {
     let state = shard.hot.read()?;
-    let most = u64::try_from(COMPACT_MESSAGES_MAX).unwrap_or(u64::MAX);
+    let most = u64::try_from(bounds.messages).unwrap_or(u64::MAX);
     let mut messages = 0_u64;
     for (many, object) in objects.iter().enumerate() {
         if let Some(ObjectRow {
@@ -216,7 +230,7 @@ fn with_few_messages(shard: &Shard, objects: &[ObjectId]) -> Result<usize> {
 }
 
 /// The same of bytes of mail as it came.
-fn with_few_bytes(objects: &[ObjectId], items: &[Item]) -> usize {
+fn with_few_bytes(objects: &[ObjectId], items: &[Item], bounds: Bounds) -> usize {
     let mut of: BTreeMap<ObjectId, u64> = BTreeMap::new();
     for item in items {
         let sum = of.entry(item.from.0).or_default();
@@ -225,7 +239,7 @@ fn with_few_bytes(objects: &[ObjectId], items: &[Item]) -> usize {
     let mut raw = 0_u64;
     let fits = |object: &&ObjectId| {
         raw = raw.saturating_add(of.get(object).copied().unwrap_or(0));
-        raw <= COMPACT_RAW_MAX
+        raw <= bounds.raw
     };
     objects.iter().take_while(fits).count().max(1)
 }
@@ -252,3 +266,6 @@ pub(super) fn blobs(shard: &Shard, objects: &[ObjectId]) -> Result<Vec<BlobItem>
     items.sort_by_key(|item| (item.row.object, item.row.offset));
     Ok(items)
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,8 +37,7 @@ use crate::objects::object_row;
 use crate::op::Op;
 use crate::open::Engine;
 use crate::shard::Shard;
-use crate::turns::Pinned;
-use crate::turns::Uncompacted;
+use crate::turns::{Pinned, Uncompacted};
 
 /// How far a run came; what it did at its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

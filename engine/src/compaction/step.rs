@@ -140,7 +140,7 @@ impl<'a> Run<'a> {
         mut objects: Vec<ObjectId>,
         tell: &dyn Fn(&Report),
     ) -> Result<(Vec<ObjectId>, Report)> {
-        let gathered = gather::messages(self.shard, &objects)?;
+        let gathered = gather::messages(self.shard, &objects, gather::BOUNDS)?;
         objects.truncate(gathered.taken);
         let ran = self.take(&objects, &gathered.items, tell);
         self.drop_unsent();

@@ -92,11 +92,12 @@ fn tidy(engine: &Engine, progress: &Progress) -> Result<()> {
     if !progress.confirmed.load(Ordering::Acquire) {
         return Ok(());
     }
-    let needless = files.iter().filter(|f| f.is_needless && f.file.confirmed);
-    let mut goes: Vec<_> = needless.map(|f| (f.file.shard, f.file.object)).collect();
-    files.retain(|f| !goes.contains(&(f.file.shard, f.file.object)));
+    let (needless, files): (Vec<_>, Vec<_>) = files
+        .into_iter()
+        .partition(|f| f.is_needless && f.file.confirmed);
     let files: Vec<LocalFile> = files.into_iter().map(|f| f.file).collect();
-    goes.extend(evict(&files, engine.settings().local_bodies));
+    let needless = needless.into_iter().map(|f| (f.file.shard, f.file.object));
+    let goes = needless.chain(evict(&files, engine.settings().local_bodies));
     for (shard, object) in goes {
         let Some(path) = engine.inner.local.sealed_path(shard, &object) else {
             continue;

@@ -42,6 +42,9 @@ use crate::start::{Ended, Standing};
 /// Files that `status` names one by one.
 const KEPT_BACK_TOLD: usize = 10;
 
+/// Behind a date, so that nobody takes it for the whole truth, a program neither.
+const GONE_BUT: &str = "; not what stands beside mail that compaction could not move";
+
 /// What the shards tell upkeep.
 #[derive(Clone, Debug)]
 pub(crate) enum Notice {
@@ -345,13 +348,16 @@ impl Upkeep {
         health.figures.extend(
             figures.map(|(name, n)| (name.to_owned(), n.load(Ordering::Relaxed).to_string())),
         );
-        let left = engine.uncompacted().len();
         let name = "objects in which compaction left mail that it could not move";
+        let left = engine.objects_left();
         health.figures.push((name.to_owned(), left.to_string()));
+        let left = engine.left_behind();
+        let exception = left.as_ref().map_or("", |_| GONE_BUT);
+        health.problems.extend(left);
         for (name, erase) in [("expunged now", false), ("erased now", true)] {
             if let Ok(then) = jiff::Timestamp::from_second(engine.gone_by(erase)) {
                 let name = format!("{name}, gone from every object by");
-                health.figures.push((name, then.to_string()));
+                health.figures.push((name, format!("{then}{exception}")));
             }
         }
     }

@@ -72,15 +72,12 @@ impl Directory {
     /// Makes a deletion last. Where the directory is not there either nothing is.
     async fn sync_parent(&self, name: &str) -> Result<(), Failure> {
         let path = self.root.join(name);
-        let sync = move || Ok(path.parent().map(File::open));
-        match pool::run(sync).await.map_err(away)? {
-            Some(Ok(parent)) => {
-                let sync = move || Ok(parent.sync_all());
-                pool::run(sync).await.map_err(away)?.map_err(away)
-            }
-            Some(Err(e)) if e.kind() != io::ErrorKind::NotFound => Err(away(e)),
-            _ => Ok(()),
-        }
+        let sync = move || match path.parent().map(File::open) {
+            Some(Err(e)) if e.kind() == io::ErrorKind::NotFound => Ok(Ok(())),
+            Some(parent) => Ok(parent.and_then(|parent| parent.sync_all())),
+            None => Ok(Ok(())),
+        };
+        pool::run(sync).await.map_err(away)?.map_err(away)
     }
 
     /// Syncs every directory from the object's up to the root: the one who made them may have died before he did.
