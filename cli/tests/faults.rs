@@ -189,16 +189,16 @@ fn a_put_that_the_store_accepts_and_loses_is_noticed_before_anything_is_evicted(
     read_all(&daemon, FIRST);
 }
 
-#[test]
-fn an_object_that_the_store_does_not_take_keeps_no_other_from_its_upload() {
+/// The first segment is answered with this status for as long as that lasts.
+fn others_go_while_one_is_answered_with(status: u16, prefix: &str) {
     if !have(&[WEED]) {
         return;
     }
     let weed = SeaweedFs::start();
     let proxy = FaultProxy::start(weed.s3_addr());
-    let daemon = start(&weed, &proxy, "stuck");
-    let first = "PUT /mail/stuck/segments/0001/00000001/0000000000000001";
-    proxy.set_for(first, Mode::Status(403));
+    let daemon = start(&weed, &proxy, prefix);
+    let first = format!("PUT /mail/{prefix}/segments/0001/00000001/0000000000000001");
+    proxy.set_for(&first, Mode::Status(status));
     deliver(&daemon, 0..3 * FIRST);
     let journal = daemon.data_dir().join("shards/0001/journal");
     wait::until("all others to go", Duration::from_secs(150), || {
@@ -209,6 +209,17 @@ fn an_object_that_the_store_does_not_take_keeps_no_other_from_its_upload() {
     proxy.set(Mode::Pass);
     wait_for_eviction(&daemon);
     read_all(&daemon, 3 * FIRST);
+}
+
+#[test]
+fn an_object_that_the_store_does_not_take_keeps_no_other_from_its_upload() {
+    others_go_while_one_is_answered_with(403, "stuck");
+}
+
+/// Where nothing else is asked, such a store counted as away.
+#[test]
+fn an_object_at_which_the_store_fails_keeps_no_other_from_its_upload() {
+    others_go_while_one_is_answered_with(500, "failing");
 }
 
 #[test]

@@ -161,3 +161,37 @@ fn a_store_in_trouble_costs_only_the_bodies_that_are_away_and_only_meanwhile() {
     proxy.set(Mode::Pass);
     assert_is_back(&daemon, EVICTED - 1, Mode::Hang);
 }
+
+/// Only that shard can be taken over, or be another store's: no other one waits for it.
+#[test]
+fn a_shard_whose_claim_is_not_in_the_store_keeps_no_other_from_its_uploads() {
+    let options = Options::new(env!("CARGO_BIN_EXE_coldpost"))
+        .text("hot", "local_bodies", "0")
+        .text("journal", "segment_size", "1MiB");
+    let daemon = Daemon::start(options);
+    daemon.lmtp().deliver("b@example.org", USER, &mail(0));
+    let claim = daemon.data_dir().join("cold/epochs/0000/00000001");
+    let aside = daemon.data_dir().join("claim");
+    fs::rename(&claim, &aside).must("taking the claim away");
+    // Seals a segment of each shard, and is given up.
+    let snapshot = daemon.run(&["snapshot", "now"]);
+    assert!(!snapshot.status.success());
+    for number in 1..DELIVERED {
+        daemon.lmtp().deliver("b@example.org", USER, &mail(number));
+    }
+    let sealed = |shard: &str| {
+        let journal = daemon.data_dir().join(format!("shards/{shard}/journal"));
+        let entries = fs::read_dir(journal).must("listing the journal");
+        let mut paths = entries.map(|entry| entry.must("an entry").path());
+        paths.any(|path| path.extension().is_some_and(|e| e == "seg"))
+    };
+    wait::until("the other shard's uploads", SLOW, || !sealed("0001"));
+    assert!(sealed("0000"));
+    let status = daemon.json(&["status"])["problems"].to_string();
+    assert!(
+        status.contains("the upload of mail of shard 0 waits"),
+        "{status}"
+    );
+    fs::rename(&aside, &claim).must("putting the claim back");
+    wait::until("the rest", SLOW, || !sealed("0000"));
+}

@@ -230,11 +230,11 @@ impl Engine {
         upkeep.as_ref().map(Upkeep::progress)
     }
 
-    /// For how long uploads have failed without one that did not, and why.
-    pub(crate) fn upload_trouble(&self) -> Option<(Duration, String)> {
+    /// For how long uploads of a shard have failed without one that did not, and why.
+    pub(crate) fn upload_trouble(&self, shard: ShardNo) -> Option<(Duration, String)> {
         let upkeep = self.inner.upkeep.lock();
         let upkeep = upkeep.unwrap_or_else(PoisonError::into_inner);
-        upkeep.as_ref()?.upload_trouble()
+        upkeep.as_ref()?.upload_trouble(shard)
     }
 
     pub(crate) fn settings(&self) -> &Settings {

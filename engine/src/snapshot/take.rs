@@ -99,7 +99,7 @@ impl Engine {
         let shard = self.shard(no)?;
         self.room()?;
         self.uploads_run(no, &[])?;
-        if self.upload_trouble().is_some() {
+        if self.upload_trouble(no).is_some() {
             // Rows that are packed would wait for nothing where it is away still.
             cold::holds(&self.inner.cold, &shard, Caller::Snapshot).await?;
         }
@@ -208,15 +208,15 @@ impl Engine {
             };
             if stalled >= SNAPSHOT_STALLED_MS {
                 self.uploads_run(shard.no, &needed)?;
-                self.uploads_succeed()?;
+                self.uploads_succeed(shard.no)?;
                 self.all_here(shard, &needed)?;
             }
             tokio::time::sleep(Duration::from_millis(UPKEEP_TICK_MS)).await;
         }
     }
 
-    fn uploads_succeed(&self) -> Result<()> {
-        match self.upload_trouble() {
+    fn uploads_succeed(&self, shard: ShardNo) -> Result<()> {
+        match self.upload_trouble(shard) {
             Some((lasts, why)) if lasts >= Duration::from_millis(SNAPSHOT_STALLED_MS) => {
                 let text = format!(
                     "the snapshot is given up, for the mail that it refers to cannot be uploaded: {why}"

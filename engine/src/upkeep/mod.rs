@@ -100,7 +100,10 @@ pub(crate) struct Progress {
 /// What of upkeep can wait for something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Wait {
+    /// For the store.
     Upload,
+    /// For something that this shard alone needs.
+    UploadsOf(ShardNo),
     Snapshot(ShardNo),
     Compaction(ShardNo),
     Deletion,
@@ -116,6 +119,7 @@ impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Wait::Upload => f.write_str("the upload of mail"),
+            Wait::UploadsOf(shard) => write!(f, "the upload of mail of shard {}", shard.0),
             Wait::Snapshot(shard) => write!(f, "the snapshot of shard {}", shard.0),
             Wait::Compaction(shard) => write!(f, "the compaction of shard {}", shard.0),
             Wait::Deletion => write!(f, "the deletion of what nobody needs"),
@@ -139,11 +143,14 @@ impl Progress {
         }
     }
 
-    /// It waits, since now unless it did before.
-    fn waits_for(&self, what: Wait, why: String) {
+    /// It waits, since now unless it did before; whether that is news, this reason included.
+    fn waits_for(&self, what: Wait, why: String) -> bool {
         let mut waits = self.waits();
-        let since = waits.get(&what).map_or_else(Instant::now, |w| w.since);
+        let known = waits.get(&what);
+        let since = known.map_or_else(Instant::now, |w| w.since);
+        let is_news = known.is_none_or(|w| w.why != why);
         waits.insert(what, Waiting { since, why });
+        is_news
     }
 
     fn waits(&self) -> std::sync::MutexGuard<'_, BTreeMap<Wait, Waiting>> {
@@ -300,11 +307,13 @@ impl Upkeep {
         })
     }
 
-    /// For how long uploads have failed without one that did not, and how the last one failed.
-    pub(crate) fn upload_trouble(&self) -> Option<(Duration, String)> {
+    /// For how long uploads of a shard have failed without one that did not, and how the last one failed.
+    pub(crate) fn upload_trouble(&self, shard: ShardNo) -> Option<(Duration, String)> {
         let waits = self.progress.waits();
-        let waiting = waits.get(&Wait::Upload)?;
-        Some((waiting.since.elapsed(), waiting.why.clone()))
+        let troubles = [Wait::Upload, Wait::UploadsOf(shard)];
+        let troubles = troubles.iter().filter_map(|wait| waits.get(wait));
+        let longest = troubles.min_by_key(|waiting| waiting.since)?;
+        Some((longest.since.elapsed(), longest.why.clone()))
     }
 
     /// Ends all tasks, in the middle of whatever they do.

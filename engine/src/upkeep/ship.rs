@@ -1,7 +1,6 @@
 //! Ships sealed segments and blobs to the bucket, one after the other in each shard: blobs before the segment that names them.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -9,114 +8,31 @@ use std::time::Duration;
 use coldpost_tiers::address::{BlobId, ObjectId};
 use coldpost_tiers::blob::blob_path;
 use coldpost_tiers::cold::Caller;
-use coldpost_tiers::cold::upload::{Upload, UploadEvent, Uploader};
+use coldpost_tiers::cold::upload::{TakenBack, Upload, UploadEvent, Uploader};
 use coldpost_tiers::hot::row::{BlobRow, ObjectState, Row};
 use coldpost_tiers::hot::{TableName, key};
 use coldpost_tiers::segment::{FileState, SealedSegment};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use self::queue::{Item, Queue};
 use super::{Notice, Progress, Wait, tick};
 use crate::blocking;
 use crate::cold;
 use crate::error::{Error, Kind, Result};
 use crate::ids::{Position, ShardNo};
 use crate::journal::embedded::local_segments;
-use crate::limits::UPLOAD_ASIDE_SECONDS;
 use crate::local::shard_dir;
 use crate::objects::object_row;
 use crate::op::{Op, Stored};
 use crate::open::Engine;
 
-/// Attempts after which an upload that fails, while the store answers others, is one object's own trouble.
-const OWN_TROUBLE: u32 = 4;
-/// How often the time for which it is left alone doubles: up to a quarter of an hour.
-const ASIDE_DOUBLED_MAX: u32 = 4;
-
-/// In which order: blobs that a segment may name go before it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Item {
-    /// Blobs wait for nobody (false sorts first).
-    is_segment: bool,
-    object: ObjectId,
-    path: PathBuf,
-}
-
-/// What waits for its upload.
-#[derive(Default)]
-struct Queue {
-    waiting: BTreeMap<ShardNo, Vec<Item>>,
-    /// What had trouble of its own, and until when it is left alone: objects, or all of a shard.
-    aside: BTreeMap<(ShardNo, Option<ObjectId>), Instant>,
-    /// How often an object was put aside.
-    often: BTreeMap<(ShardNo, ObjectId), u32>,
-}
-
-impl Queue {
-    fn len(&self) -> u64 {
-        let count: usize = self.waiting.values().map(Vec::len).sum();
-        u64::try_from(count).unwrap_or(u64::MAX)
-    }
-
-    /// What goes next: no segment of a shard before a blob of it.
-    fn next(&self) -> Option<(ShardNo, Item)> {
-        let is_aside = |shard, object| self.aside.contains_key(&(shard, object));
-        self.waiting.iter().find_map(|(shard, items)| {
-            if is_aside(*shard, None) {
-                return None;
-            }
-            let is_left = |item: &&Item| !is_aside(*shard, Some(item.object));
-            let a_blob_is_left_out = items.iter().any(|i| !i.is_segment && !is_left(&i));
-            let may_go = |item: &&Item| is_left(item) && !(item.is_segment && a_blob_is_left_out);
-            items
-                .iter()
-                .filter(may_go)
-                .min()
-                .map(|item| (*shard, item.clone()))
-        })
-    }
-
-    fn set_aside(&mut self, shard: ShardNo, object: Option<ObjectId>) {
-        self.set_aside_for(shard, object, 1);
-    }
-
-    /// For twice as long each time: one that the store lets hang costs the others the time until that is seen.
-    fn set_aside_for_longer(&mut self, shard: ShardNo, object: ObjectId) {
-        let often = self.often.entry((shard, object)).or_default();
-        let times = 1 << (*often).min(ASIDE_DOUBLED_MAX);
-        *often += 1;
-        self.set_aside_for(shard, Some(object), times);
-    }
-
-    fn set_aside_for(&mut self, shard: ShardNo, object: Option<ObjectId>, times: u64) {
-        let until = Instant::now() + Duration::from_secs(times * UPLOAD_ASIDE_SECONDS);
-        self.aside.insert((shard, object), until);
-    }
-
-    /// When to look again at the latest: what is left alone for long has a turn when nothing else waits.
-    fn look_again(&self) -> Instant {
-        let soon = Instant::now() + Duration::from_secs(UPLOAD_ASIDE_SECONDS);
-        let earliest = self.aside.values().min().copied();
-        earliest.map_or(soon, |until| until.min(soon))
-    }
-
-    fn end_earliest(&mut self) {
-        let earliest = self.aside.iter().min_by_key(|(_, until)| **until);
-        if let Some(key) = earliest.map(|(key, _)| *key) {
-            self.aside.remove(&key);
-        }
-    }
-
-    /// It was uploaded, or never will be.
-    fn forget(&mut self, shard: ShardNo, item: &Item) {
-        if self.often.remove(&(shard, item.object)).is_some() {
-            // What kept this one may have kept the others.
-            self.aside.retain(|(_, object), _| object.is_none());
-        }
-        if let Some(items) = self.waiting.get_mut(&shard) {
-            items.retain(|i| i.object != item.object);
-        }
-    }
+/// One upload, and how often it is tried before others have their turn.
+#[derive(Clone, Copy)]
+struct Work<'a> {
+    shard: ShardNo,
+    item: &'a Item,
+    attempts: u32,
 }
 
 pub(super) async fn run(
@@ -129,54 +45,32 @@ pub(super) async fn run(
     while !progress.confirmed.load(Ordering::Acquire) {
         tokio::time::sleep(tick()).await;
     }
-    let mut left = Queue::default();
-    for shard in &engine.inner.shards {
-        let (of, no) = (engine.clone(), shard.no);
-        let listing = move || unshipped(&of, no);
-        match blocking::run("listing what was not shipped", listing).await {
-            Ok(items) => drop(left.waiting.insert(no, items)),
-            Err(e) => tracing::error!(
-                shard = no.0,
-                "what was not shipped before cannot be listed: {e}"
-            ),
-        }
-    }
+    let mut left = Queue::of(engine.inner.shards.iter().map(|shard| shard.no));
     loop {
+        left.aside.retain(|_, until| *until > Instant::now());
+        list(&engine, &progress, &mut left).await;
         progress
             .waiting_uploads
             .store(left.len(), Ordering::Relaxed);
-        left.aside.retain(|_, until| *until > Instant::now());
         if let Some((shard, item)) = left.next() {
-            let shipped = match measure(&engine, shard, &item).await {
-                Ok(measured) => {
-                    let work = (shard, &item, measured);
-                    let told = || {
-                        let heard = u64::try_from(queue.len()).unwrap_or(u64::MAX);
-                        let waiting = left.len().saturating_add(heard);
-                        progress.waiting_uploads.store(waiting, Ordering::Relaxed);
-                    };
-                    ship(&engine, (&progress, &told), &uploader, &mut done, work).await
-                }
-                // A file that cannot be read keeps no other from its upload.
-                Err(e) if e.kind() == Kind::Unavailable => {
-                    progress.keep_back(
-                        shard,
-                        item.object,
-                        format!("{} is uploaded later: {e}", item.path.display()),
-                    );
-                    left.set_aside(shard, Some(item.object));
-                    continue;
-                }
-                Err(e) => Err(e),
+            let work = Work {
+                shard,
+                item: &item,
+                attempts: left.attempts(shard, item.object),
             };
-            settle(&engine, &progress, &mut left, (shard, &item), shipped).await;
+            let told = || {
+                let heard = u64::try_from(queue.len()).unwrap_or(u64::MAX);
+                let waiting = left.len().saturating_add(heard);
+                progress.waiting_uploads.store(waiting, Ordering::Relaxed);
+            };
+            let shipped = send(&engine, (&progress, &told), &uploader, &mut done, work).await;
+            settle(&engine, &progress, &mut left, work, shipped);
             while let Ok(notice) = queue.try_recv() {
-                hear(&engine, &mut left.waiting, notice);
+                hear(&engine, &mut left, notice);
             }
         } else {
-            progress.tell(Wait::Upload, &Ok(()));
             match timeout_at(left.look_again(), queue.recv()).await {
-                Ok(Some(notice)) => hear(&engine, &mut left.waiting, notice),
+                Ok(Some(notice)) => hear(&engine, &mut left, notice),
                 Ok(None) => return,
                 Err(_) => left.end_earliest(),
             }
@@ -184,44 +78,102 @@ pub(super) async fn run(
     }
 }
 
+/// Looks what was there before, in each shard where nobody has yet.
+async fn list(engine: &Engine, progress: &Progress, left: &mut Queue) {
+    for shard in left.unlisted.clone() {
+        if left.aside.contains_key(&(shard, None)) {
+            continue;
+        }
+        let of = engine.clone();
+        let listing = move || unshipped(&of, shard);
+        match blocking::run("listing what was not shipped", listing).await {
+            Ok(items) => {
+                left.add(shard, items);
+                left.unlisted.remove(&shard);
+            }
+            Err(e) => {
+                let text = format!("what was not uploaded before cannot be listed: {e}");
+                progress.tell::<()>(Wait::UploadsOf(shard), &Err(Error::new(e.kind(), text)));
+                left.let_others_go(shard);
+            }
+        }
+    }
+}
+
+/// Uploads one, if that is not done: a notice may come late.
+async fn send(
+    engine: &Engine,
+    progress: (&Progress, &(dyn Fn() + Sync)),
+    uploader: &Uploader,
+    done: &mut mpsc::UnboundedReceiver<UploadEvent>,
+    work: Work<'_>,
+) -> Result<()> {
+    let Work { shard, item, .. } = work;
+    if is_needless(engine, shard, item)? {
+        return Ok(());
+    }
+    match measure(engine, shard, item).await {
+        Ok(measured) => ship(engine, progress, uploader, done, (work, measured)).await,
+        // It may have gone while it was read.
+        Err(_) if is_needless(engine, shard, item)? => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+/// Whether the journal says that it is in the store, or it is a blob that was deleted, file and row.
+fn is_needless(engine: &Engine, shard: ShardNo, item: &Item) -> Result<bool> {
+    let state = engine.shard(shard)?.hot.read()?;
+    Ok(match object_row(&state, item.object)? {
+        Some(row) => row.state != ObjectState::Local,
+        None => !item.is_segment && !item.path.exists(),
+    })
+}
+
 /// What follows from how an upload ended.
-async fn settle(
+fn settle(
     engine: &Engine,
     progress: &Progress,
     left: &mut Queue,
-    (shard, item): (ShardNo, &Item),
+    Work { shard, item, .. }: Work<'_>,
     shipped: Result<()>,
 ) {
     let path = item.path.display();
-    match shipped {
-        Ok(()) => {
-            progress.tell(Wait::Upload, &shipped);
+    let waits = match &shipped {
+        Err(e) if e.kind() == Kind::Unavailable => Some(wait_for(engine, shard)),
+        _ => None,
+    };
+    // Whatever else it was, it was no trouble of the store or of the whole shard.
+    for other in [Wait::Upload, Wait::UploadsOf(shard)] {
+        if waits != Some(other) {
+            progress.tell(other, &Ok(()));
+        }
+    }
+    match (shipped, waits) {
+        (Ok(()), _) => {
             progress.kept_back().remove(&(shard, item.object));
             left.forget(shard, item);
         }
-        Err(e) if e.kind() == Kind::Unavailable => {
-            tracing::warn!("{path} is uploaded later: {e}");
-            progress.waits_for(Wait::Upload, e.to_string());
-            if engine
-                .shard(shard)
-                .is_ok_and(|shard| shard.down().is_some())
-            {
+        (Err(e), Some(waits)) => {
+            if progress.waits_for(waits, e.to_string()) {
+                tracing::warn!("{path} is uploaded later: {e}");
+            }
+            if is_down(engine, shard) {
                 left.set_aside(shard, None);
             } else {
-                tokio::time::sleep(tick() * 10).await;
+                left.let_others_go(shard);
             }
         }
-        Err(e) if e.kind() == Kind::Limit => {
+        (Err(e), None) if e.kind() == Kind::Limit => {
             let text = format!("{path} is uploaded later, others before it: {e}");
             progress.keep_back(shard, item.object, text);
             left.set_aside_for_longer(shard, item.object);
         }
-        Err(e) if e.kind() == Kind::Corrupt && item.is_segment => {
+        (Err(e), None) if e.kind() == Kind::Corrupt && item.is_segment => {
             progress.keep_back(shard, item.object, format!("{path} is not uploaded: {e}"));
             left.forget(shard, item);
         }
         // A damaged blob stops its shard: no segment goes before the blobs that it names.
-        Err(e) => {
+        (Err(e), None) => {
             let text = format!("uploads of shard {} stopped: {e}", shard.0);
             tracing::error!("{text}");
             let stopped = progress.stopped.lock();
@@ -233,9 +185,25 @@ async fn settle(
     }
 }
 
-fn hear(engine: &Engine, waiting: &mut BTreeMap<ShardNo, Vec<Item>>, notice: Notice) {
-    let (shard, items) = match notice {
-        Notice::Sealed { shard, path } => (shard, segment_item(&path).into_iter().collect()),
+/// Whom an upload waits for that could not be tried: the store, or what this shard alone needs of it.
+fn wait_for(engine: &Engine, shard: ShardNo) -> Wait {
+    if is_down(engine, shard) || engine.inner.cold.away().is_empty() {
+        Wait::UploadsOf(shard)
+    } else {
+        Wait::Upload
+    }
+}
+
+fn is_down(engine: &Engine, shard: ShardNo) -> bool {
+    let shard = engine.shard(shard);
+    shard.is_ok_and(|shard| shard.down().is_some())
+}
+
+fn hear(engine: &Engine, left: &mut Queue, notice: Notice) {
+    match notice {
+        Notice::Sealed { shard, path } => {
+            left.add(shard, segment_item(&path).into_iter().collect())
+        }
         Notice::Blobs { shard, blobs } => {
             let dir = shard_dir(engine.data(), shard).join("blobs");
             let item = |blob| Item {
@@ -243,18 +211,9 @@ fn hear(engine: &Engine, waiting: &mut BTreeMap<ShardNo, Vec<Item>>, notice: Not
                 object: ObjectId::blob(blob),
                 path: blob_path(&dir, blob),
             };
-            (shard, blobs.into_iter().map(item).collect::<Vec<_>>())
+            left.add(shard, blobs.into_iter().map(item).collect());
         }
-        _ => return,
-    };
-    // A shard whose uploads stopped takes no more.
-    if let Some(known) = waiting.get_mut(&shard) {
-        known.extend(
-            items
-                .into_iter()
-                .filter(|i| !known.contains(i))
-                .collect::<Vec<_>>(),
-        );
+        _ => {}
     }
 }
 
@@ -316,8 +275,9 @@ async fn ship(
     (progress, told): (&Progress, &(dyn Fn() + Sync)),
     uploader: &Uploader,
     done: &mut mpsc::UnboundedReceiver<UploadEvent>,
-    (shard, item, (digest, size, last)): (ShardNo, &Item, Measured),
+    (work, (digest, size, last)): (Work<'_>, Measured),
 ) -> Result<()> {
+    let Work { shard, item, .. } = work;
     let of = engine.shard(shard)?;
     cold::holds(&engine.inner.cold, &of, Caller::Upload).await?;
     let upload = Upload {
@@ -329,14 +289,7 @@ async fn ship(
         size,
     };
     uploader.push(upload)?;
-    let event = ended(
-        engine,
-        (progress, told),
-        uploader,
-        done,
-        (shard, item.object),
-    )
-    .await?;
+    let event = ended((progress, told), uploader, done, work).await?;
     match event {
         Some(UploadEvent::Stored(_)) => {}
         Some(UploadEvent::Fenced { epoch, .. }) => {
@@ -379,13 +332,12 @@ async fn ship(
 /// How an upload ended; `None`: the uploader did.
 ///
 /// # Errors
-/// `Limit`: as [`ship`].
+/// `Limit`: as [`ship`]. `Unavailable`: nobody answers, others may have their turn.
 async fn ended(
-    engine: &Engine,
     (progress, told): (&Progress, &(dyn Fn() + Sync)),
     uploader: &Uploader,
     done: &mut mpsc::UnboundedReceiver<UploadEvent>,
-    (shard, object): (ShardNo, ObjectId),
+    work: Work<'_>,
 ) -> Result<Option<UploadEvent>> {
     loop {
         if let Ok(event) = timeout(tick() * 10, done.recv()).await {
@@ -396,10 +348,14 @@ async fn ended(
         if let Some(why) = uploader.trouble() {
             progress.waits_for(Wait::Upload, why);
         }
-        if engine.inner.cold.away().is_empty()
-            && let Some(why) = uploader.take_back(shard, object, OWN_TROUBLE)
-        {
-            return Err(Error::new(Kind::Limit, why));
+        let taken = uploader.take_back(work.shard, work.item.object, work.attempts);
+        if let Some(TakenBack { is_its_own, why }) = taken {
+            let kind = if is_its_own {
+                Kind::Limit
+            } else {
+                Kind::Unavailable
+            };
+            return Err(Error::new(kind, why));
         }
     }
 }
@@ -410,7 +366,7 @@ type Measured = ([u8; 32], u64, Position);
 /// Measures a file after comparing it with what was written: a copy in the bucket must not be of damage.
 ///
 /// # Errors
-/// `Corrupt`: it is not what was written any more.
+/// `Corrupt`: it is not what was written any more. `Limit`: it cannot be read now, which keeps no other from its upload.
 async fn measure(engine: &Engine, shard: ShardNo, item: &Item) -> Result<Measured> {
     let (disk, path, is_segment) = (engine.disk(), item.path.clone(), item.is_segment);
     let row = engine
@@ -445,8 +401,12 @@ async fn measure(engine: &Engine, shard: ShardNo, item: &Item) -> Result<Measure
         }
         Ok((digest, size, Position(0)))
     };
-    blocking::run("digesting a file", read).await
+    match blocking::run("digesting a file", read).await {
+        Err(e) if e.kind() == Kind::Unavailable => Err(Error::new(Kind::Limit, e.to_string())),
+        measured => measured,
+    }
 }
 
+mod queue;
 #[cfg(test)]
 mod tests;

@@ -100,7 +100,8 @@ async fn while_uploads_wait_the_status_says_why_and_a_snapshot_ends_with_that_in
     std::fs::rename(&cold, &aside).unwrap();
     let waits = |problems: &[String]| {
         let mut problems = problems.iter();
-        problems.any(|p| p.starts_with("the upload of mail waits: ") && p.contains("does not hold"))
+        problems
+            .any(|p| p.starts_with("the upload of mail of shard ") && p.contains("does not hold"))
     };
     for _ in 0..2 {
         let error = engine.snapshot_now(&mut |_| {}).await.unwrap_err();

@@ -94,8 +94,25 @@ struct Waiting {
     upload: Upload,
     not_before: Instant,
     failures: u32,
+    /// How many of them while the store answered another question just before.
+    own: u32,
     /// How its last attempt failed.
     trouble: Option<String>,
+}
+
+/// An upload that will not be tried again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakenBack {
+    /// So often it failed when the store (each of a mirror) had just answered another question: that is no trouble of the store. (Whether that counts as away says nothing: one object at which it fails is enough, where nothing else is asked.)
+    pub is_its_own: bool,
+    /// How the last attempt failed.
+    pub why: String,
+}
+
+/// Why an attempt failed, and whether the store (each of a mirror) had answered the question before.
+struct Failed {
+    error: Error,
+    is_own: bool,
 }
 
 impl Uploader {
@@ -138,6 +155,7 @@ impl Uploader {
                 upload,
                 not_before: Instant::now(),
                 failures: 0,
+                own: 0,
                 trouble: None,
             });
             state.count();
@@ -157,17 +175,20 @@ impl Uploader {
         state.waiting.iter().find_map(|w| w.trouble.clone())
     }
 
-    /// How one that failed `failures` times or more failed, if it waits: it is not tried any more, and may be asked for again.
-    pub fn take_back(&self, shard: ShardNo, object: ObjectId, failures: u32) -> Option<String> {
+    /// Takes one back that waits for its next attempt, when it is its own trouble after `own` failures, or when it failed twice as often
+    /// for whatever reason: it is not tried any more, and may be asked for again.
+    pub fn take_back(&self, shard: ShardNo, object: ObjectId, own: u32) -> Option<TakenBack> {
         let is_it = |w: &Waiting| (w.upload.shard, w.upload.object) == (shard, object);
+        let is_over = |w: &Waiting| w.own >= own || w.failures >= own.saturating_mul(2);
         let mut state = self.shared.state();
-        let waiting = state.waiting.iter();
-        let at = waiting
-            .enumerate()
-            .find_map(|(at, w)| (is_it(w) && w.failures >= failures).then_some(at))?;
+        let mut waiting = state.waiting.iter();
+        let at = waiting.position(|w| is_it(w) && is_over(w))?;
         let taken = state.waiting.remove(at)?;
         state.forget(|of, known| (of, known) == (shard, object));
-        taken.trouble
+        Some(TakenBack {
+            is_its_own: taken.own >= own,
+            why: taken.trouble.unwrap_or_default(),
+        })
     }
 
     /// Stops in the middle of whatever it does: an object is there or not, never half.
@@ -207,10 +228,10 @@ impl Shared {
         let event = match self.attempt(upload).await {
             Ok(None) => UploadEvent::Stored(waiting.upload),
             Ok(Some(epoch)) => return self.fence(upload.shard, epoch),
-            Err(error) if *error.kind() == Kind::Unavailable => {
-                return self.put_back(waiting, &error);
+            Err(failed) if *failed.error.kind() == Kind::Unavailable => {
+                return self.put_back(waiting, &failed);
             }
-            Err(error) => UploadEvent::Failed {
+            Err(Failed { error, .. }) => UploadEvent::Failed {
                 upload: waiting.upload,
                 error,
             },
@@ -224,24 +245,24 @@ impl Shared {
     }
 
     /// Looks for the next epoch, then puts; the epoch when there is one.
-    async fn attempt(&self, upload: &Upload) -> Result<Option<Epoch>> {
+    async fn attempt(&self, upload: &Upload) -> Result<Option<Epoch>, Failed> {
+        let failed = |is_own| move |error| Failed { error, is_own };
         let next = Epoch(upload.epoch.0.saturating_add(1));
-        if self
-            .store
-            .is_claimed(upload.shard, next, Caller::Upload)
-            .await?
-        {
+        let claimed = self.store.is_claimed(upload.shard, next, Caller::Upload);
+        if claimed.await.map_err(failed(false))? {
             return Ok(Some(next));
         }
         let key = Key::of(upload.shard, &upload.object);
         self.store
             .put_file(&key, &upload.path, upload.digest, Caller::Upload)
-            .await?;
+            .await
+            .map_err(failed(true))?;
         Ok(None)
     }
 
-    fn put_back(&self, mut waiting: Waiting, error: &Error) {
+    fn put_back(&self, mut waiting: Waiting, Failed { error, is_own }: &Failed) {
         waiting.failures = waiting.failures.saturating_add(1);
+        waiting.own = waiting.own.saturating_add(u32::from(*is_own));
         let wait = back_off(waiting.failures, WAIT_FIRST, WAIT_MAX);
         // Powers of two: a store that is away for a day fills no log.
         if waiting.failures.is_power_of_two() {

@@ -1,8 +1,14 @@
 //! The order in which objects go, and what keeps none of them.
 
+use std::path::PathBuf;
+
+use coldpost_testkit::place;
 use coldpost_tiers::address::Epoch;
 
+use super::queue::ASIDE;
 use super::*;
+use crate::account::AccountName;
+use crate::tests::settings;
 
 fn segment(first: u64) -> Item {
     Item {
@@ -23,10 +29,10 @@ fn blob(number: u8) -> Item {
 fn queue(items: &[(u16, &[Item])]) -> Queue {
     let waiting = items.iter();
     let waiting = waiting.map(|(shard, items)| (ShardNo(*shard), items.to_vec()));
-    Queue {
-        waiting: waiting.collect(),
-        ..Queue::default()
-    }
+    let mut queue = Queue::of(items.iter().map(|(shard, _)| ShardNo(*shard)));
+    queue.unlisted.clear();
+    queue.waiting = waiting.collect();
+    queue
 }
 
 #[test]
@@ -67,9 +73,45 @@ async fn what_the_store_did_not_take_is_tried_at_once_when_it_takes_one_again() 
     }
     assert_eq!(queue.next(), None);
     // With nothing else to do each has its turn after a minute, however long it was put aside.
-    assert!(queue.look_again() <= Instant::now() + Duration::from_secs(UPLOAD_ASIDE_SECONDS));
+    assert!(queue.look_again() <= Instant::now() + ASIDE);
     queue.end_earliest();
     let (_, item) = queue.next().unwrap();
     queue.forget(shard, &item);
     assert!(queue.next().is_some(), "the other one, at once");
+}
+
+#[test]
+fn nothing_of_a_shard_goes_before_it_is_known_which_blobs_wait_there() {
+    let shard = ShardNo(1);
+    let mut queue = Queue::of([shard].into_iter());
+    queue.add(shard, vec![segment(5)]);
+    assert_eq!(queue.next(), None);
+    // What was heard of before is listed as well.
+    queue.add(shard, vec![segment(5), blob(3)]);
+    queue.unlisted.clear();
+    assert_eq!(queue.len(), 2);
+    assert_eq!(queue.next(), Some((shard, blob(3))));
+}
+
+/// Where the store was away at the start each was listed and heard of, and stood in the queue again when its file was gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notice_of_what_is_stored_already_is_no_upload_and_no_trouble() {
+    let dir = place::scratch("notice");
+    let engine = Engine::open(settings(dir.path())).await.unwrap();
+    let name = AccountName::normalise("ann@example.org").unwrap();
+    engine.open_account(&name).await.unwrap();
+    let shard = ShardNo(1);
+    engine.snapshot_shard(shard, &mut |_| {}).await.unwrap();
+    let of = engine.shard(shard).unwrap();
+    let journal = of.dir.join("journal");
+    let mut late = segment(1);
+    late.object = ObjectId::segment(of.epoch, Position(1));
+    late.path = journal.join("is-gone.seg");
+    assert!(is_needless(&engine, shard, &late).unwrap());
+    let deleted = blob(1);
+    assert!(is_needless(&engine, shard, &deleted).unwrap());
+    // One that no row names is missed: it is not known to be anywhere.
+    let unknown = segment(99);
+    assert!(!is_needless(&engine, shard, &unknown).unwrap());
+    engine.close().await;
 }

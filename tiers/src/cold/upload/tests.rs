@@ -21,13 +21,25 @@ struct Bench {
 
 impl Bench {
     fn new() -> Bench {
+        Bench::of(&["cold"])
+    }
+
+    /// Of a store, or of two that are a mirror.
+    fn of(names: &[&str]) -> Bench {
         let scratch = TempDir::new().unwrap();
-        std::fs::create_dir(scratch.path().join("cold")).unwrap();
         let faults = Faults::new();
-        let settings = ColdSettings {
-            url: format!("file://{}/cold", scratch.path().display()),
-            ..ColdSettings::default()
+        let stores = names.iter().rev().map(|name| {
+            fs::create_dir(scratch.path().join(name)).unwrap();
+            format!("file://{}/{name}", scratch.path().display())
+        });
+        let with_mirror = |mirror: Option<ColdSettings>, url| {
+            Some(ColdSettings {
+                url,
+                mirror: mirror.map(Box::new),
+                ..ColdSettings::default()
+            })
         };
+        let settings = stores.fold(None, with_mirror).unwrap();
         let store = ColdStore::open_with_faults(&settings, &faults).unwrap();
         let (told, events) = mpsc::unbounded_channel();
         let uploader = Uploader::start(store.clone(), told);
@@ -51,6 +63,19 @@ impl Bench {
             path,
             digest: blake3::hash(&bytes).into(),
             size: 8,
+        }
+    }
+
+    /// Asks for an upload that does not succeed, until it is given up.
+    async fn taken_back(&self, first: u64) -> TakenBack {
+        let upload = self.upload(first);
+        let (shard, object) = (upload.shard, upload.object);
+        self.uploader.push(upload).unwrap();
+        loop {
+            sleep(Duration::from_secs(1)).await;
+            if let Some(taken) = self.uploader.take_back(shard, object, 2) {
+                return taken;
+            }
         }
     }
 
@@ -239,4 +264,27 @@ async fn a_fence_drops_what_waits_and_is_told_once() {
         Kind::Conflict
     );
     bench.uploader.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_store_fails_at_while_it_answers_is_told_from_a_store_that_is_away() {
+    let mut bench = Bench::new();
+    bench.faults.set_away(true);
+    let taken = bench.taken_back(1).await;
+    assert!(!taken.is_its_own, "{taken:?}");
+    bench.faults.set_away(false);
+    bench.faults.order(Operation::Put, Fault::Fail, 1000);
+    let taken = bench.taken_back(1).await;
+    assert!(taken.is_its_own, "{taken:?}");
+    assert_eq!(bench.uploader.waiting(), 0);
+    assert!(bench.events.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_second_store_of_a_mirror_fails_at_is_told_from_one_that_is_away() {
+    let bench = Bench::of(&["first", "second"]);
+    fs::write(bench.scratch.path().join("second/segments"), "in the way").unwrap();
+    let taken = bench.taken_back(1).await;
+    assert!(taken.is_its_own, "{taken:?}");
+    assert!(taken.why.contains("second"), "{taken:?}");
 }
