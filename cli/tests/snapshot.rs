@@ -2,6 +2,8 @@
 
 #[path = "snapshot/copies.rs"]
 mod copies;
+#[path = "snapshot/older.rs"]
+mod older;
 #[path = "snapshot/store.rs"]
 mod store;
 

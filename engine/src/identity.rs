@@ -1,5 +1,7 @@
 //! Whose data directory this is, and in which epochs it writes (`docs/format.md`, "Data directory").
 
+mod end;
+
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::DirBuilderExt;
@@ -8,17 +10,18 @@ use std::path::Path;
 use bytes::Bytes;
 use coldpost_tiers::address::{ObjectId, ObjectKind};
 use coldpost_tiers::codec::{Malformed, Reader, Writer};
-use coldpost_tiers::cold::{Caller, ColdStore, Key, key};
+use coldpost_tiers::cold::{Caller, ColdStore, Key};
 use coldpost_tiers::disk::{Disk, RealDisk};
 use coldpost_tiers::frame::{compress_message, decompress_each};
 use coldpost_tiers::object::ObjectHeader;
 use coldpost_tiers::segment::Lineage;
-use futures::TryStreamExt;
 
 use crate::error::{Error, Kind, Result};
 use crate::ids::{Epoch, Position, ShardNo, StoreId};
 use crate::shard::random_id;
 use crate::start::hex;
+
+pub(crate) use end::check_end;
 
 const SIGNATURE: &[u8; 8] = b"COLDPOST";
 const VERSION: u16 = 1;
@@ -333,62 +336,6 @@ async fn first_claim(cold: &ColdStore, claim: &Claim, dir: &Path) -> Result<()> 
         ..claim.clone()
     }
     .write(dir)
-}
-
-/// Whether the bucket has nothing of a shard's journal, nor a snapshot of it, but what this journal's sealed segments hold. An older copy of a data
-/// directory, or one that lost files, would give positions and UIDs a second time. `unsealed`: the first position behind them.
-///
-/// # Errors
-/// `Conflict`: it has more. `Unavailable`: it does not answer.
-pub(crate) async fn check_end(cold: &ColdStore, claim: &Claim, unsealed: Position) -> Result<()> {
-    let Lineage { shard, epoch, .. } = claim.lineage;
-    let before = Key::Segment {
-        shard,
-        epoch,
-        first: Position(unsealed.0.saturating_sub(1)),
-    };
-    let mut later = cold.list_after(&key::segments(shard), &before, Caller::Start);
-    let found = loop {
-        let Some(found) = later.try_next().await? else {
-            return check_snapshots(cold, claim, unsealed).await;
-        };
-        // Whatever else lies there, and a store that lists more than it was asked for, say nothing.
-        if matches!(found.key, Some(Key::Segment { epoch: of, first, .. }) if (of, first) >= (epoch, unsealed))
-        {
-            break found;
-        }
-    };
-    Err(older(cold, claim, unsealed, &found.name))
-}
-
-/// A snapshot shows the end of a sealed segment, which the bucket may not have any more.
-async fn check_snapshots(cold: &ColdStore, claim: &Claim, unsealed: Position) -> Result<()> {
-    let Lineage { shard, epoch, .. } = claim.lineage;
-    let before = Key::Snapshot {
-        shard,
-        epoch,
-        position: Position(unsealed.0.saturating_sub(1)),
-    };
-    let mut later = cold.list_after(&key::snapshots(shard), &before, Caller::Start);
-    while let Some(found) = later.try_next().await? {
-        if matches!(found.key, Some(Key::Snapshot { epoch: of, position, .. }) if (of, position) >= (epoch, unsealed))
-        {
-            return Err(older(cold, claim, unsealed, &found.name));
-        }
-    }
-    Ok(())
-}
-
-fn older(cold: &ColdStore, claim: &Claim, unsealed: Position, found: &str) -> Error {
-    let text = format!(
-        "the sealed segments of shard {} end before entry {}, and {} has a later one ({}): this data directory is an older copy or lost files. \
-         Put the newest copy back whole",
-        claim.lineage.shard.0,
-        unsealed.0,
-        cold.url(),
-        found
-    );
-    Error::new(Kind::Conflict, text)
 }
 
 /// Makes a shard's directory and the one above it, durably and for their owner alone.

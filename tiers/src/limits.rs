@@ -74,7 +74,9 @@ pub const SEQUENCE_SECONDS: u64 = 60;
 pub const LANDING_FRAMES: usize = 4;
 /// Bytes of an object that is read whole into memory.
 pub const COLD_GET_MAX: u64 = 64 * 1024 * 1024;
-/// Bytes of objects on their way to the store, all uploads together; a larger one goes alone.
+/// Bytes of objects on their way to the store, all uploads together. One that is larger goes alone, and the log says so: a blob where
+/// `lmtp.max_message` is more than this, and a segment that was sealed when there was no bucket and no mirror yet. A `file://` store alone
+/// needs none of it for what is in files.
 pub const UPLOAD_MEMORY: u32 = 52 * 1024 * 1024;
 /// Names of a `file://` store that a listing of it has in memory.
 pub const DIRECTORY_PAGE: usize = 10_000;

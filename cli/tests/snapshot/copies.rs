@@ -14,10 +14,10 @@ use super::store::{
 use super::{with_history, with_two_snapshots};
 
 /// The stores of [`mirrored`].
-const STORES: [&str; 2] = ["first", "second"];
+pub(crate) const STORES: [&str; 2] = ["first", "second"];
 
 /// With its store and the mirror in directories beside it.
-fn mirrored(outside: &Path) -> Daemon {
+pub(crate) fn mirrored(outside: &Path) -> Daemon {
     let [first, second] = STORES.map(|name| format!("file://{}", outside.join(name).display()));
     let options = Options::new(BINARY)
         .text("journal", "segment_size", "1MiB")

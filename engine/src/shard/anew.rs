@@ -1,27 +1,32 @@
 //! Where a hot tier that is missing begins anew: at the newest snapshot that can be read and is of this journal's history, else at position 1.
 //!
-//! Promises: what is put in place has exactly the rows of its manifest; where neither a snapshot nor the first entries are there, the start
-//! is refused. A crash leaves: `hot.redb.new`, which the next one removes.
+//! Promises: what was loaded has exactly the rows of its manifest, and takes its place only when all of the journal was replayed behind it: one
+//! that cannot be followed leaves nothing, so that the next start looks again. Where neither a snapshot nor the first entries are there, the
+//! start is refused. A crash leaves: `hot.redb.new`, which the next one removes.
 
-use std::path::Path;
+mod journal;
+
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
 use coldpost_tiers::cold::{Caller, ColdStore, Key, key};
 use coldpost_tiers::disk::failed;
-use coldpost_tiers::hot::TableName;
+use coldpost_tiers::hot::{CommitKind, HotTier, TableName};
 use coldpost_tiers::limits::SNAPSHOT_MANIFEST_MAX;
-use coldpost_tiers::segment::{FileState, Lineage, SealedSegment, SegmentReader};
+use coldpost_tiers::segment::Lineage;
 use coldpost_tiers::snapshot::{Loader, Manifest, RangeRef};
 use futures::TryStreamExt;
+use futures::future::join_all;
 use tokio::runtime::Handle;
 
+use self::journal::Journal;
 use super::copies::{self, Size};
 use super::open::{OpenShard, STORE, identity_of};
 use crate::apply::Fold;
+use crate::cold;
 use crate::error::{Error, Kind, Result};
 use crate::ids::{Epoch, Position, ShardNo};
-use crate::journal::embedded::{LocalSegment, local_segments};
 use crate::limits::{START_CHECK_MS, START_NEEDS_MS};
 
 /// The name of a hot tier that is being loaded.
@@ -40,42 +45,28 @@ impl SnapshotSource {
         SnapshotSource { cold, handle }
     }
 
-    /// Positions and epochs of the snapshots of a shard, the newest first.
-    ///
-    /// # Errors
-    /// `Unavailable`: it does not answer, or does not hold this store: an empty listing of it says nothing.
-    fn list(
-        &self,
-        shard: ShardNo,
-        epoch: Epoch,
-        patience: Duration,
-    ) -> Result<Vec<(Position, Epoch)>> {
-        let list = async {
-            if !self.cold.is_claimed(shard, epoch, Caller::Start).await? {
-                let text = format!("{} does not hold this store now", self.cold.url());
-                return Err(Error::new(Kind::Unavailable, text));
+    /// The snapshots of a shard that any of the stores lists: one that lost its own, or was put back from an older copy, has less than the other.
+    fn list(&self, lineage: Lineage, patience: Duration) -> Listing {
+        let copies = cold::copies(&self.cold, Caller::Start);
+        let lists = copies.iter().map(|asked| async move {
+            let listed = tokio::time::timeout(patience, snapshots_in(asked, lineage)).await;
+            listed.unwrap_or_else(|_| {
+                let text = format!("{} does not answer", asked.0.url());
+                Err(Error::new(Kind::Unavailable, text))
+            })
+        });
+        let mut listing = Listing::default();
+        for said in self.handle.block_on(join_all(lists)) {
+            match said {
+                Ok(found) => listing.found.extend(found),
+                Err(e) => listing.silent.push(e),
             }
-            let mut listed = self.cold.list(&key::snapshots(shard), Caller::Start);
-            let mut found = Vec::new();
-            while let Some(object) = listed.try_next().await? {
-                if let Some(Key::Snapshot {
-                    epoch, position, ..
-                }) = object.key
-                {
-                    found.push((position, epoch));
-                }
-            }
-            found.sort_unstable();
-            found.reverse();
-            Ok(found)
-        };
-        let silent = |_| {
-            let text = format!("{} does not answer", self.cold.url());
-            Error::new(Kind::Unavailable, text)
-        };
-        self.handle
-            .block_on(async { tokio::time::timeout(patience, list).await })
-            .map_err(silent)?
+        }
+        listing.found.sort_unstable();
+        listing.found.dedup();
+        listing.found.reverse();
+        listing.is_answered = listing.silent.len() < copies.len();
+        listing
     }
 
     fn manifest(&self, key: &Key, lineage: Lineage) -> Result<Manifest> {
@@ -117,90 +108,213 @@ impl SnapshotSource {
         }
     }
 
-    /// Whether the bucket has the segment with the first entry of a shard.
-    fn holds_first(&self, shard: ShardNo) -> Result<bool> {
-        self.handle.block_on(async {
-            let mut listed = self.cold.list(&key::segments(shard), Caller::Recover);
-            while let Some(object) = listed.try_next().await? {
-                if matches!(object.key, Some(Key::Segment { first, .. }) if first == Position(1)) {
-                    return Ok(true);
-                }
+    /// Whether one of the stores has the segment with the first entry of a shard.
+    ///
+    /// # Errors
+    /// `Unavailable`: none of those that answered has it, and another did not, or does not hold this store.
+    fn holds_first(&self, lineage: Lineage) -> Result<bool> {
+        let mut silent = Vec::new();
+        for asked in cold::copies(&self.cold, Caller::Recover) {
+            match self.handle.block_on(first_in(&asked, lineage)) {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
+                Err(e) => silent.push(e),
             }
-            Ok(false)
-        })
+        }
+        match silent.is_empty() {
+            true => Ok(false),
+            false => Err(copies::together(silent)),
+        }
     }
 }
 
-/// Puts the newest snapshot that fits in the place of a missing hot tier; nothing where it begins at position 1.
+/// What the stores said of the snapshots of a shard.
+#[derive(Default)]
+struct Listing {
+    /// Their positions and epochs, the newest first.
+    found: Vec<(Position, Epoch)>,
+    /// Why a store said nothing: it does not answer, or does not hold this store, so that an empty listing of it says nothing.
+    silent: Vec<Error>,
+    is_answered: bool,
+}
+
+/// # Errors
+/// `Unavailable`: it does not answer, or does not hold the shard.
+async fn is_held((store, caller): &(ColdStore, Caller), lineage: Lineage) -> Result<()> {
+    let Lineage {
+        store: ours,
+        shard,
+        epoch,
+    } = lineage;
+    if store.claimant(shard, epoch, *caller).await? == Some(ours) {
+        return Ok(());
+    }
+    let text = format!("{} does not hold this store now", store.url());
+    Err(Error::new(Kind::Unavailable, text))
+}
+
+async fn snapshots_in(
+    asked: &(ColdStore, Caller),
+    lineage: Lineage,
+) -> Result<Vec<(Position, Epoch)>> {
+    is_held(asked, lineage).await?;
+    let mut listed = asked.0.list(&key::snapshots(lineage.shard), asked.1);
+    let mut found = Vec::new();
+    while let Some(object) = listed.try_next().await? {
+        if let Some(Key::Snapshot {
+            epoch, position, ..
+        }) = object.key
+        {
+            found.push((position, epoch));
+        }
+    }
+    Ok(found)
+}
+
+async fn first_in(asked: &(ColdStore, Caller), lineage: Lineage) -> Result<bool> {
+    is_held(asked, lineage).await?;
+    let mut listed = asked.0.list(&key::segments(lineage.shard), asked.1);
+    while let Some(object) = listed.try_next().await? {
+        if matches!(object.key, Some(Key::Segment { first, .. }) if first == Position(1)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// A snapshot that was loaded beside the place of a hot tier.
+pub(super) struct Loaded {
+    /// Its file, until it takes its place.
+    pub(super) path: PathBuf,
+    key: Key,
+    /// What might have been better, and why it was not taken.
+    passed: Vec<String>,
+}
+
+impl Loaded {
+    /// Gives its file the name of a hot tier: durable, with all of the journal in it.
+    ///
+    /// # Errors
+    /// `Unavailable` when the disk refuses.
+    pub(super) fn take_place(&self, settings: &OpenShard, hot: &HotTier) -> Result<()> {
+        // What was replayed into it is not on disk before this.
+        hot.write(CommitKind::Durable, |_| Ok(()))?;
+        let place = settings.dir.join("hot.redb");
+        settings
+            .disk
+            .rename(&self.path, &place)
+            .and_then(|()| settings.disk.sync_dir(&settings.dir))
+            .map_err(|e| failed("rename", &self.path, e))?;
+        tracing::info!(
+            shard = settings.lineage.shard.0,
+            "the hot tier is made anew from {}",
+            self.key
+        );
+        Ok(())
+    }
+
+    /// Removes it after a replay that failed. No older snapshot is tried: it needs every entry that this one needs.
+    pub(super) fn give_up(self, settings: &OpenShard, error: Error) -> Error {
+        if let Err(e) = remove(settings) {
+            tracing::warn!("{e}; the next start removes it");
+        }
+        let mut text = format!(
+            "the hot tier of shard {} is missing, {} is the newest snapshot that can be used, and the entries behind it cannot all be had: {error}",
+            settings.lineage.shard.0, self.key
+        );
+        for passed in &self.passed {
+            text.push_str("; ");
+            text.push_str(passed);
+        }
+        text.push_str("; nothing was changed");
+        Error::with_source(error.kind(), text, error)
+    }
+}
+
+/// Loads the newest snapshot that fits beside the place of a missing hot tier; nothing where it begins at position 1.
 ///
 /// # Errors
 /// `Corrupt`: there is no way to make it. `Unavailable`: the bucket does not answer and not everything is here, or the disk refuses.
-pub(super) fn begin(settings: &OpenShard) -> Result<()> {
+pub(super) fn begin(settings: &OpenShard) -> Result<Option<Loaded>> {
     remove(settings)?;
     let journal = Journal::look(settings)?;
     let Some(source) = &settings.snapshots else {
-        return Ok(());
+        return Ok(None);
     };
     // Whether there was a journal, the bucket says when its end is compared.
     if journal.files.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
-    let shard = settings.lineage.shard;
-    let away = |e: Error| match journal.is_whole {
-        true => {
-            tracing::warn!(
-                shard = shard.0,
-                "the hot tier is made anew from the journal alone: {e}"
-            );
-            Ok(())
-        }
-        false => Err(Error::with_source(
-            Kind::Unavailable,
-            format!(
-                "the hot tier of shard {} is missing, and what it is made of is in the object store {}, {} does not answer: {e}",
-                shard.0,
-                source.urls(),
-                source.who()
-            ),
-            e,
-        )),
-    };
-    let mut tried = Vec::new();
+    let lineage = settings.lineage;
     // With all of the journal here, whatever answers late is not needed.
     let patience = Duration::from_millis(match journal.is_whole {
         true => START_CHECK_MS,
         false => START_NEEDS_MS,
     });
-    let listed = match source.list(shard, settings.lineage.epoch, patience) {
-        Ok(listed) => listed,
-        Err(e) => return away(e),
-    };
-    for (position, epoch) in listed {
+    let listing = source.list(lineage, patience);
+    if !listing.is_answered {
+        return without(settings, source, &journal, copies::together(listing.silent));
+    }
+    let silent = listing.silent.iter();
+    let mut passed: Vec<_> = silent
+        .map(|e| format!("a newer one may be where nobody could look: {e}"))
+        .collect();
+    let mut tried = Vec::new();
+    for (position, epoch) in listing.found {
+        let shard = lineage.shard;
         let key = Key::Snapshot {
             shard,
             epoch,
             position,
         };
         match load(settings, source, &journal, &key, position) {
-            Ok(()) => {
-                tracing::info!(shard = shard.0, "the hot tier is made anew from {key}");
-                return Ok(());
+            Ok(path) => {
+                passed.extend(tried);
+                return Ok(Some(Loaded { path, key, passed }));
             }
-            Err(e) if e.kind() == Kind::Unavailable => return away(e),
+            Err(e) if e.kind() == Kind::Unavailable => {
+                return without(settings, source, &journal, e);
+            }
             Err(e) => {
-                tracing::error!(shard = shard.0, "{key} is passed over: {e}");
-                tried.push(e.to_string());
+                let text = format!("{key} is passed over: {e}");
+                tracing::error!(shard = shard.0, "{text}");
+                tried.push(text);
             }
         }
     }
     if journal.begins_at_one() {
-        return Ok(());
+        return Ok(None);
     }
-    match source.holds_first(shard) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(nothing(settings, source, &tried)),
-        Err(e) => away(e),
+    match source.holds_first(lineage) {
+        Ok(true) => Ok(None),
+        Ok(false) if listing.silent.is_empty() => Err(nothing(settings, source, &tried)),
+        Ok(false) => without(settings, source, &journal, copies::together(listing.silent)),
+        Err(e) => without(settings, source, &journal, e),
     }
+}
+
+/// From the journal alone, where all of it is here, or not at all.
+fn without(
+    settings: &OpenShard,
+    source: &SnapshotSource,
+    journal: &Journal,
+    error: Error,
+) -> Result<Option<Loaded>> {
+    let shard = settings.lineage.shard;
+    if journal.is_whole {
+        tracing::warn!(
+            shard = shard.0,
+            "the hot tier is made anew from the journal alone: {error}"
+        );
+        return Ok(None);
+    }
+    let text = format!(
+        "the hot tier of shard {} is missing, and what it is made of is in the object store {}, {} does not answer: {error}",
+        shard.0,
+        source.urls(),
+        source.who()
+    );
+    Err(Error::with_source(Kind::Unavailable, text, error))
 }
 
 fn nothing(settings: &OpenShard, source: &SnapshotSource, tried: &[String]) -> Error {
@@ -228,88 +342,14 @@ fn remove(settings: &OpenShard) -> Result<()> {
     }
 }
 
-/// What local disk has of the journal.
-struct Journal {
-    files: Vec<LocalSegment>,
-    /// The last entry that is sealed.
-    end: Position,
-    /// Every entry from the first on is in one of the files.
-    is_whole: bool,
-}
-
-impl Journal {
-    fn look(settings: &OpenShard) -> Result<Journal> {
-        let disk = &*settings.disk;
-        let files = local_segments(disk, &settings.dir.join("journal"))?;
-        let mut next = Position(1);
-        let mut is_whole = !files.is_empty();
-        for file in &files {
-            is_whole &= file.first == next;
-            if file.state == FileState::Open {
-                next = file.first;
-                continue;
-            }
-            // One that cannot be read is the journal's own trouble; for us it is not there.
-            match SealedSegment::open(disk, &file.path) {
-                Ok(sealed) => next = Position(sealed.footer().last.0 + 1),
-                Err(_) => is_whole = false,
-            }
-        }
-        Ok(Journal {
-            files,
-            end: Position(next.0.saturating_sub(1)),
-            is_whole,
-        })
-    }
-
-    fn begins_at_one(&self) -> bool {
-        self.files.first().is_some_and(|f| f.first == Position(1))
-    }
-
-    /// Whether a manifest shows a moment of this journal, as far as local disk has it.
-    fn has(&self, settings: &OpenShard, manifest: &Manifest) -> Result<()> {
-        let moment = &manifest.moment;
-        let other = |why: String| Err(Error::new(Kind::Conflict, why));
-        if moment.lineage.epoch > settings.lineage.epoch {
-            return other(format!("it is of epoch {}", moment.lineage.epoch.0));
-        }
-        if moment.position > self.end {
-            return other(format!(
-                "it shows entry {}, and the sealed segments end at {}",
-                moment.position.0, self.end.0
-            ));
-        }
-        let behind = Position(moment.position.0 + 1);
-        if let Some(file) = self.files.iter().find(|f| f.first == behind)
-            && let Ok(reader) = SegmentReader::open(&*settings.disk, &file.path)
-            && reader.header().chain != moment.chain
-        {
-            return other("the entry behind it follows another one".to_owned());
-        }
-        let holds = |f: &&LocalSegment| f.first <= moment.position && f.state == FileState::Sealed;
-        if let Some(file) = self.files.iter().rfind(holds)
-            && let Ok(sealed) = SealedSegment::open(&*settings.disk, &file.path)
-            && sealed.footer().last >= moment.position
-        {
-            let footer = sealed.footer();
-            if (footer.last, footer.chain) != (moment.position, moment.chain)
-                || sealed.header().epoch != moment.lineage.epoch
-            {
-                return other("its entry is another one in the journal".to_owned());
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Loads one snapshot and puts it in place.
+/// Loads one snapshot: its file, which has not taken the place of the hot tier yet.
 fn load(
     settings: &OpenShard,
     source: &SnapshotSource,
     journal: &Journal,
     key: &Key,
     position: Position,
-) -> Result<()> {
+) -> Result<PathBuf> {
     if position > journal.end {
         let text = format!("the sealed segments end at {}", journal.end.0);
         return Err(Error::new(Kind::Conflict, text));
@@ -317,17 +357,13 @@ fn load(
     let manifest = source.manifest(key, settings.lineage)?;
     journal.has(settings, &manifest)?;
     let path = settings.dir.join(NEW);
-    let loaded = fill(settings, source, &manifest, &path);
-    if loaded.is_err() {
-        remove(settings)?;
-        return loaded;
+    match fill(settings, source, &manifest, &path) {
+        Ok(()) => Ok(path),
+        Err(e) => {
+            remove(settings)?;
+            Err(e)
+        }
     }
-    let place = settings.dir.join("hot.redb");
-    settings
-        .disk
-        .rename(&path, &place)
-        .and_then(|()| settings.disk.sync_dir(&settings.dir))
-        .map_err(|e| failed("rename", &path, e).into())
 }
 
 fn fill(

@@ -13,7 +13,7 @@ use coldpost_tiers::hot::{CommitKind, HotTier, Snapshot, TableName};
 use coldpost_tiers::segment::{Lineage, SegmentReader};
 use tokio::sync::Semaphore;
 
-use super::anew::{self, SnapshotSource};
+use super::anew::{self, Loaded, SnapshotSource};
 use super::apply_loop::{ApplyLoop, Reopen};
 use super::fetch::FetchSegments;
 use super::replay::replay;
@@ -85,8 +85,8 @@ pub(crate) fn open(settings: OpenShard) -> Result<Opened> {
     make(&settings.dir)?;
     make(&journal_dir)?;
     make(&settings.dir.join("blobs"))?;
-    let (hot, fold) = hot_tier(&settings)?;
-    let promised = &fold.applied;
+    let begun = hot_tier(&settings)?;
+    let promised = &begun.fold.applied;
     let opened = Embedded::open(EmbeddedSettings {
         disk: Arc::clone(&settings.disk),
         dir: journal_dir,
@@ -107,7 +107,7 @@ pub(crate) fn open(settings: OpenShard) -> Result<Opened> {
             "cut what a crash left behind the journal's end"
         );
     }
-    let Ready { hot, fold, durable } = replayed(&settings, hot, fold, journal.last())?;
+    let Ready { hot, fold, durable } = replayed(&settings, begun, journal.last())?;
     let hot_durable = match durable {
         Position(0) => fold.applied.position,
         durable => durable,
@@ -156,8 +156,8 @@ fn start(
     let notices = settings.notices.clone();
     let durable_every = settings.durable_every;
     let reopen: Reopen = Box::new(move |last| {
-        let (hot, fold) = hot_tier(&settings)?;
-        replayed(&settings, hot, fold, last)
+        let begun = hot_tier(&settings)?;
+        replayed(&settings, begun, last)
     });
     let apply_loop = ApplyLoop {
         shard: Arc::clone(shard),
@@ -203,8 +203,16 @@ fn watch(shard: &Shard, name: &str, run: impl FnOnce()) {
     }
 }
 
-/// The hot tier and how far it came; a damaged one is set aside, and one that is missing or has nothing is begun anew.
-fn hot_tier(settings: &OpenShard) -> Result<(HotTier, Fold)> {
+/// A hot tier and how far it came.
+struct Begun {
+    hot: HotTier,
+    fold: Fold,
+    /// It was loaded from a snapshot, and is in its place only when the journal was replayed.
+    loaded: Option<Loaded>,
+}
+
+/// The hot tier; a damaged one is set aside, and one that is missing or has nothing is begun anew.
+fn hot_tier(settings: &OpenShard) -> Result<Begun> {
     let path = settings.dir.join("hot.redb");
     let load = |hot: HotTier| -> Result<(HotTier, Fold)> {
         let state = hot.read()?;
@@ -228,13 +236,21 @@ fn hot_tier(settings: &OpenShard) -> Result<(HotTier, Fold)> {
         .and_then(|hot| of_this_schema(settings, hot, &path))
         .and_then(load)
     {
-        Ok((hot, fold)) if fold.applied.position > Position(0) => return Ok((hot, fold)),
+        Ok((hot, fold)) if fold.applied.position > Position(0) => {
+            return Ok(Begun {
+                hot,
+                fold,
+                loaded: None,
+            });
+        }
         Ok(empty) => drop(empty),
         Err(e) if e.kind() == Kind::Corrupt => set_aside(&*settings.disk, &settings.dir, &e)?,
         Err(e) => return Err(e),
     }
-    anew::begin(settings)?;
-    load((settings.open_hot)(&path, settings.cache)?)
+    let loaded = anew::begin(settings)?;
+    let path = loaded.as_ref().map_or(&path, |loaded| &loaded.path);
+    let (hot, fold) = load((settings.open_hot)(path, settings.cache)?)?;
+    Ok(Begun { hot, fold, loaded })
 }
 
 /// The hot tier, or a new one in place of one of this shard whose rows are laid out as they were earlier.
@@ -264,22 +280,41 @@ pub(super) struct Ready {
 }
 
 /// The hot tier with all of the journal in it; one that turns out to be damaged meanwhile is made anew.
-fn replayed(settings: &OpenShard, hot: HotTier, mut fold: Fold, last: Position) -> Result<Ready> {
-    let durable = fold.applied.position;
-    match replay(settings, &hot, &mut fold, last) {
-        Ok(()) => Ok(Ready { hot, fold, durable }),
-        Err(e) if e.is_hot_damage() => {
-            drop(hot);
+fn replayed(settings: &OpenShard, begun: Begun, last: Position) -> Result<Ready> {
+    // One that was loaded has no place yet, and is loaded again by whoever opens next.
+    let has_place = begun.loaded.is_none();
+    match followed(settings, begun, last) {
+        Err(e) if e.is_hot_damage() && has_place => {
             set_aside(&*settings.disk, &settings.dir, &e)?;
-            let (hot, mut fold) = hot_tier(settings)?;
+            followed(settings, hot_tier(settings)?, last)
+        }
+        ready => ready,
+    }
+}
+
+/// Replays the journal. What was begun anew stays only when that came to its end: a hot tier that cannot be followed would keep the next start
+/// from looking for a better beginning.
+fn followed(settings: &OpenShard, begun: Begun, last: Position) -> Result<Ready> {
+    let Begun {
+        hot,
+        mut fold,
+        loaded,
+    } = begun;
+    let durable = fold.applied.position;
+    match (replay(settings, &hot, &mut fold, last), loaded) {
+        (Ok(()), None) => Ok(Ready { hot, fold, durable }),
+        (Ok(()), Some(loaded)) => {
+            loaded.take_place(settings, &hot)?;
             let durable = fold.applied.position;
-            replay(settings, &hot, &mut fold, last)?;
             Ok(Ready { hot, fold, durable })
         }
-        Err(e) => {
-            if durable == Position(0) && e.kind() != Kind::Unavailable {
-                // What it has is no store: the next start looks again where to begin.
-                drop(hot);
+        (Err(e), Some(loaded)) => {
+            drop(hot);
+            Err(loaded.give_up(settings, e))
+        }
+        (Err(e), None) => {
+            drop(hot);
+            if durable == Position(0) && !e.is_hot_damage() {
                 drop(settings.disk.remove(&settings.dir.join("hot.redb")));
             }
             Err(e)

@@ -205,21 +205,30 @@ impl Engine {
         failed.into_iter().next().map_or(Ok(done), Err)
     }
 
-    /// What goes is needed by nobody who has the newest snapshot: so that must be there.
+    /// What goes is needed by nobody who has the newest snapshot: so that must be there, in each store of a mirror, as either may be lost.
     ///
     /// # Errors
-    /// `Unavailable`: the store does not have it, or does not answer.
+    /// `Unavailable`: a store does not have it, or does not answer.
     async fn newest_is_there(&self, shard: &Shard) -> Result<()> {
         let Some(objects) = snapshot::newest(shard)? else {
             return Ok(());
         };
+        let copies = cold::copies(&self.inner.cold, Caller::Collect);
         for (object, bytes) in objects {
             let key = Key::of(shard.no, &object);
-            let found = self.inner.cold.head(&key, Caller::Collect).await?;
-            if found.is_none_or(|meta| meta.size != bytes) {
+            for (copy, caller) in &copies {
+                let found = copy.head(&key, *caller).await?;
+                if found.is_some_and(|meta| meta.size == bytes) {
+                    continue;
+                }
+                let what_helps = match copies.len() {
+                    1 => "`coldpost verify --bucket` says what else is missing",
+                    _ => "`coldpost verify --bucket --repair` puts it there again from the other",
+                };
                 let text = format!(
-                    "nothing is deleted: {key}, of the newest snapshot, is not in the object store as it was put there; \
-                     `coldpost snapshot now` takes another one, `coldpost verify --bucket` says what else is missing"
+                    "nothing is deleted: {key}, of the newest snapshot, is not in {} as it was put there; \
+                     `coldpost snapshot now` takes another one, {what_helps}",
+                    copy.url()
                 );
                 return Err(Error::new(Kind::Unavailable, text));
             }

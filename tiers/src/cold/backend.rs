@@ -59,11 +59,15 @@ pub(crate) struct Page {
     pub(crate) next: Option<String>,
 }
 
-/// Whether a file became an object without being copied.
+/// Whether a file became an object without passing through memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Linked {
-    /// Durably.
+    /// Durably, by another name of the same file.
     Done,
+    /// Durably, by a copy that was made in pieces.
+    Copied,
+    /// The file is not what its digest says: nothing was made.
+    Damaged,
     /// This store cannot, or not with this file: write the bytes.
     Impossible,
 }
@@ -86,11 +90,12 @@ pub(crate) trait Backend: Send + Sync + fmt::Debug {
         false
     }
 
-    /// The same as a put out of a local file that nobody changes any more.
+    /// The same as a put out of a local file of this digest (BLAKE3) that nobody changes any more.
     fn link_new<'a>(
         &'a self,
         name: &'a str,
         file: &'a Path,
+        digest: [u8; 32],
     ) -> BoxFuture<'a, Result<Linked, Failure>>;
 
     /// Reads a range, or all.

@@ -1,7 +1,7 @@
 //! A directory as a store (`file://`): for one machine, tests and the first hour. It protects against no lost disk.
 //!
 //! Promises: an object is on disk with every directory above it when a put returns. A listing is in the order of names. A local file on the same file system becomes an
-//! object by a hard link: segments are moved, not copied. A crash leaves: a staged file `name#n` that no listing shows.
+//! object by a hard link, one on another is copied in pieces (`link.rs`). A crash leaves: a staged file `name#n` that no listing shows.
 
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File};
@@ -18,6 +18,7 @@ use object_store::local::LocalFileSystem;
 
 use super::backend::{Backend, Body, Failure, Linked, Page, Shown};
 use super::bucket::Bucket;
+use super::link::{link_or_copy, sync_above};
 use crate::disk::{Disk, RealDisk};
 use crate::error::{Error, Kind, Result};
 use crate::limits::{DIRECTORY_DEPTH_MAX, DIRECTORY_PAGE};
@@ -157,10 +158,11 @@ impl Backend for Directory {
         &'a self,
         name: &'a str,
         file: &'a Path,
+        digest: [u8; 32],
     ) -> BoxFuture<'a, Result<Linked, Failure>> {
         async move {
             let (root, path, file) = (self.root.clone(), self.root.join(name), file.to_owned());
-            pool::run(move || Ok(link(&file, &path, &root)))
+            pool::run(move || Ok(link_or_copy((&file, digest), &path, &root)))
                 .await
                 .map_err(away)?
         }
@@ -215,31 +217,6 @@ fn resolved(root: &Path) -> PathBuf {
         .ancestors()
         .find_map(|above| there(above).map(|(real, below)| real.join(below)));
     found.unwrap_or_else(|| root.to_owned())
-}
-
-fn link(file: &Path, path: &Path, root: &Path) -> Result<Linked, Failure> {
-    File::open(file).and_then(|f| f.sync_all()).map_err(away)?;
-    // A store that was taken away is not made anew in its place.
-    fs::metadata(root).map_err(away)?;
-    let folder = path.parent().unwrap_or(root);
-    fs::create_dir_all(folder).map_err(away)?;
-    let linked = fs::hard_link(file, path);
-    match linked.map_err(|e| (e.kind(), e)) {
-        Ok(()) => sync_above(path, root).map(|()| Linked::Done).map_err(away),
-        Err((io::ErrorKind::AlreadyExists, _)) => {
-            sync_above(path, root).map_err(away)?;
-            Err(Failure::Exists)
-        }
-        // Another file system, or one without hard links (or no more of them on this file).
-        Err((
-            io::ErrorKind::CrossesDevices
-            | io::ErrorKind::Unsupported
-            | io::ErrorKind::TooManyLinks
-            | io::ErrorKind::PermissionDenied,
-            _,
-        )) => Ok(Linked::Impossible),
-        Err((_, e)) => Err(away(e)),
-    }
 }
 
 /// The names that come next behind one, in order: a directory of any size is gone through with few of them in memory.
@@ -332,13 +309,6 @@ fn is_staged(name: &str) -> bool {
     number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
 }
 
-fn sync_above(path: &Path, root: &Path) -> io::Result<()> {
-    path.ancestors()
-        .skip(1)
-        .take_while(|folder| folder.starts_with(root))
-        .try_for_each(|folder| File::open(folder)?.sync_all())
-}
-
 /// Whether the file system says that it may not, and not that it cannot now.
 fn is_refusal(error: &(dyn std::error::Error + 'static)) -> bool {
     use io::ErrorKind::{IsADirectory, PermissionDenied, ReadOnlyFilesystem};
@@ -348,7 +318,7 @@ fn is_refusal(error: &(dyn std::error::Error + 'static)) -> bool {
     kinds.any(|kind| matches!(kind, IsADirectory | PermissionDenied | ReadOnlyFilesystem))
 }
 
-fn away(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
+pub(super) fn away(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
     Failure::Away(error.into())
 }
 

@@ -224,9 +224,10 @@ impl Backend for Faulty {
         &'a self,
         name: &'a str,
         file: &'a Path,
+        digest: [u8; 32],
     ) -> BoxFuture<'a, Result<Linked, Failure>> {
         let fault = self.faults.meet(Operation::Put, name, None);
-        under(fault, self.backend.link_new(name, file)).boxed()
+        under(fault, self.backend.link_new(name, file, digest)).boxed()
     }
 
     fn put_over<'a>(&'a self, name: &'a str, bytes: Bytes) -> BoxFuture<'a, Result<(), Failure>> {

@@ -246,7 +246,12 @@ impl Backend for Mirror {
         .boxed()
     }
 
-    fn link_new<'a>(&'a self, _: &'a str, _: &'a Path) -> BoxFuture<'a, Result<Linked, Failure>> {
+    fn link_new<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a Path,
+        _: [u8; 32],
+    ) -> BoxFuture<'a, Result<Linked, Failure>> {
         std::future::ready(Ok(Linked::Impossible)).boxed()
     }
 

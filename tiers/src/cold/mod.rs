@@ -12,6 +12,7 @@ mod directory;
 pub mod faults;
 pub mod key;
 mod ledger;
+mod link;
 mod mirror;
 mod patience;
 mod place;

@@ -94,7 +94,8 @@ impl ColdStore {
     }
 
     /// Makes an object out of a local file that is durable and that nobody changes any more: by a hard link where the store is a
-    /// directory of the same file system, else through memory, within a budget that all puts share.
+    /// directory of the same file system, by a copy in pieces where it is one of another, else through memory, within a budget that all
+    /// puts share. A file that is larger than the budget goes alone, and the log says so.
     ///
     /// # Errors
     /// As `put_new`; `Corrupt`: the file is not what `digest` (BLAKE3) says, nothing was put; `NotFound`: there is no such file.
@@ -123,11 +124,17 @@ impl ColdStore {
             .acquire_many(share)
             .await
             .expect("the semaphore is never closed");
+        if size > u64::from(UPLOAD_MEMORY) {
+            tracing::warn!(
+                "{} is read into memory to be sent, {size} bytes: more than the {UPLOAD_MEMORY} that uploads are given (docs/limits.md)",
+                file.display()
+            );
+        }
         let bytes = whole_file(file.to_owned(), digest).await?;
         self.put_new(key, bytes, caller).await
     }
 
-    /// Makes an object out of a file without copying it; `None` when that cannot be done with this file.
+    /// Makes an object out of a file without its passing through memory; `None` when that cannot be done with this store.
     async fn link(
         &self,
         key: &Key,
@@ -141,12 +148,18 @@ impl ColdStore {
             return Err(damaged(file));
         }
         match self
-            .request(Verb::Put, caller, (&name, 0), || {
-                self.inner.backend.link_new(&name, file)
+            // It may have to be copied, which takes as long as it is large.
+            .request(Verb::Put, caller, (&name, size), || {
+                self.inner.backend.link_new(&name, file, digest)
             })
             .await
         {
             Ok(Linked::Done) => Ok(Some(Put::Created)),
+            Ok(Linked::Copied) => {
+                self.inner.ledger.bytes_out(caller, size);
+                Ok(Some(Put::Created))
+            }
+            Ok(Linked::Damaged) => Err(damaged(file)),
             Ok(Linked::Impossible) => Ok(None),
             Err(Failure::Exists) => self.compare(&name, digest, size, caller).await,
             Err(failure) => Err(self.put_error(failure, &name)),
