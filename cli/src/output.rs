@@ -5,6 +5,7 @@
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
 
 use serde::Serialize;
 
@@ -43,6 +44,17 @@ impl Output {
             return Ok(());
         }
         line(text).map_err(|error| Failure::of("standard output cannot be written", &error))
+    }
+
+    /// A failure that an answer named: as JSON it is said, people have not heard it yet.
+    ///
+    /// # Errors
+    /// The failure, for people.
+    pub(crate) fn said_as_json(self, failure: Failure) -> Result<ExitCode, Failure> {
+        match self.json {
+            true => Ok(ExitCode::from(failure.code())),
+            false => Err(failure),
+        }
     }
 
     /// Why it failed: as JSON among the answers, else on standard error.

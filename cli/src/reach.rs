@@ -171,16 +171,21 @@ impl Daemon {
         self.read(answer?)
     }
 
-    /// POST to `path`, answered when it is done, however long that takes.
+    /// POST to `path`, answered when it is done, however long that takes; what says how far it came is an answer, failed or not.
     ///
     /// # Errors
-    /// What the daemon says, or that it does not answer.
+    /// What else the daemon says, or that it does not answer.
     pub(crate) fn post_patiently<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         let request = agent(None).post(format!("{}{path}", self.base));
-        let answer = request
+        let mut answer = request
             .header("authorization", format!("Bearer {}", self.token))
-            .send_empty();
-        self.read(answer?)
+            .send_empty()?;
+        let (status, text) = (answer.status(), answer.body_mut().read_to_string()?);
+        match serde_json::from_str(&text) {
+            Ok(told) => Ok(told),
+            Err(_) if !status.is_success() => Err(self.refused(status, &text)),
+            Err(error) => Err(not_understood(&error)),
+        }
     }
 
     /// POST to `path`, answered line by line for as long as it takes; empty lines are left out.
@@ -203,9 +208,7 @@ impl Daemon {
         for line in reader.lines() {
             let line = line.map_err(|error| Failure::of("the daemon broke off", &error))?;
             if !line.is_empty() {
-                each(serde_json::from_str(&line).map_err(|error| {
-                    Failure::of("the daemon's answer is not understood", &error)
-                })?);
+                each(serde_json::from_str(&line).map_err(|error| not_understood(&error))?);
             }
         }
         Ok(())
@@ -218,14 +221,21 @@ impl Daemon {
         let status = answer.status();
         let text = answer.body_mut().read_to_string()?;
         if status.is_success() {
-            return serde_json::from_str(&text)
-                .map_err(|error| Failure::of("the daemon's answer is not understood", &error));
+            return serde_json::from_str(&text).map_err(|error| not_understood(&error));
         }
-        let told = serde_json::from_str::<Told>(&text).map(|told| told.error);
-        Err(Failure::Failed(told.unwrap_or_else(|_| {
-            format!("the daemon at {} answers {status}", self.base)
-        })))
+        Err(self.refused(status, &text))
     }
+
+    /// Why it did not do it.
+    fn refused(&self, status: ureq::http::StatusCode, text: &str) -> Failure {
+        let told = serde_json::from_str::<Told>(text).map(|told| told.error);
+        let silent = |_| format!("the daemon at {} answers {status}", self.base);
+        Failure::Failed(told.unwrap_or_else(silent))
+    }
+}
+
+fn not_understood(error: &serde_json::Error) -> Failure {
+    Failure::of("the daemon's answer is not understood", error)
 }
 
 impl From<ureq::Error> for Failure {

@@ -9,6 +9,7 @@ use coldpost_testkit::place::files;
 use coldpost_testkit::seaweedfs::SeaweedFs;
 use coldpost_testkit::tool::WEED;
 use coldpost_testkit::{Daemon, Must, Options, have, place, wait};
+use serde_json::Value;
 
 const USER: &str = "ann@example.org";
 
@@ -188,6 +189,38 @@ fn an_object_at_which_the_store_fails_keeps_nothing_else_for_longer_than_a_pass(
         daemon.run(&["gc", "--apply"]).status.success()
     });
     assert_eq!(read_all(&daemon), 20);
+}
+
+/// The command said what had failed, and nothing of what it had condemned and deleted.
+#[test]
+fn what_went_beside_an_object_that_refuses_is_said_together_with_the_failure() {
+    let mut daemon = with_garbage(options());
+    daemon.ok(&["snapshot", "now"]);
+    let stuck = segments(&daemon.data_dir().join("cold")).remove(0);
+    fs::remove_file(&stuck).must("removing an object");
+    fs::create_dir_all(stuck.join("stuck")).must("a directory in its place");
+    let refused = daemon.run(&["gc", "--apply", "--json"]);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    let said: Value = serde_json::from_slice(&refused.stdout).must("one answer");
+    for what in ["condemned", "deleted", "bytes"] {
+        assert!(said[what].as_u64() > Some(0), "{what}: {said}");
+    }
+    assert!(said["error"].is_string(), "{said}");
+    for is_stopped in [false, true] {
+        if is_stopped {
+            daemon.stop();
+        }
+        let refused = daemon.run(&["gc", "--apply"]);
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+        let said = String::from_utf8_lossy(&refused.stdout);
+        assert!(said.contains("0 deleted (0 bytes)"), "{refused:?}");
+        let why = String::from_utf8_lossy(&refused.stderr);
+        assert!(why.contains("coldpost: "), "{refused:?}");
+    }
+    fs::remove_dir_all(&stuck).must("removing the directory");
+    let said = daemon.json(&["gc", "--apply"]);
+    assert!(said["deleted"].as_u64() > Some(0), "{said}");
+    assert!(said["error"].is_null(), "{said}");
 }
 
 /// Eight that refuse end a pass; always the same ones came first, and nothing behind them was ever deleted.

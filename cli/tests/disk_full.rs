@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use coldpost_testkit::{Daemon, Must, Options, have, place, wait};
 use tempfile::TempDir;
 
 const USER: &str = "ann@example.org";
+const MIB: u64 = 1 << 20;
 
 /// A tmpfs of some MiB, unmounted at the end.
 struct Tmpfs {
@@ -183,6 +184,76 @@ fn fills_and_heals(min_free: &str) {
     daemon.kill();
     daemon.restart();
     check(&daemon, next);
+}
+
+/// A daemon whose mail is in the store alone, and whose disk has `room` bytes before mail is refused.
+fn with_little_room(tmpfs: &Tmpfs, cold: &Path, messages: u64, room: u64) -> Daemon {
+    // A 16th of the file system is the least that is kept for the journal.
+    let kept = 128 * MIB / 16;
+    let options = Options::new(env!("CARGO_BIN_EXE_coldpost"))
+        .text("cold", "url", &format!("file://{}", cold.display()))
+        .text("hot", "min_free", "1MiB")
+        .text("hot", "local_bodies", "0")
+        .text("journal", "segment_size", "1MiB")
+        .data(&tmpfs.dir.path().join("data"));
+    let mut daemon = Daemon::start(options);
+    let mut lmtp = daemon.lmtp();
+    for number in 0..messages {
+        lmtp.deliver("b@example.org", USER, &mail(number));
+    }
+    drop(lmtp);
+    daemon.wait_until_shipped();
+    let sealed = || {
+        let files = place::files(&daemon.data_dir().join("shards/0001/journal"));
+        let is_sealed = |path: &PathBuf| path.extension().is_some_and(|e| e == "seg");
+        files.into_iter().filter(is_sealed).count()
+    };
+    wait::until("eviction", Duration::from_secs(60), || sealed() == 0);
+    daemon.stop();
+    tmpfs.fill();
+    let ballast = File::options().write(true).open(tmpfs.ballast());
+    let ballast = ballast.must("the ballast");
+    let length = ballast.metadata().must("its length").len();
+    ballast
+        .set_len(length - kept - room)
+        .must("giving room back");
+    daemon.restart();
+    daemon
+}
+
+/// What it brought filled the disk up to `min_free`, and nothing could be written beside that: downloads without end, and mail was refused
+/// meanwhile.
+#[test]
+fn what_does_not_fit_on_the_disk_is_compacted_all_the_same_and_no_mail_is_refused_for_it() {
+    let Some(tmpfs) = Tmpfs::mount(128) else {
+        return;
+    };
+    let store = place::scratch("store");
+    let cold = store.path().join("cold");
+    let messages = 3_200;
+    let daemon = with_little_room(&tmpfs, &cold, messages, 18 * MIB);
+    let of_mail = place::files(&cold.join("segments/0001"));
+    let bytes = of_mail
+        .iter()
+        .map(|path| path.metadata().must("a size").len());
+    assert!(bytes.sum::<u64>() > 20 * MIB, "more than there is room for");
+    let (done, refused) = std::thread::scope(|scope| {
+        let compacting = scope.spawn(|| daemon.json(&["compact"]));
+        let mut refused = Vec::new();
+        let mut lmtp = daemon.lmtp();
+        // At the pace of a small site: what comes in takes room too.
+        while !compacting.is_finished() {
+            wait::pause(Duration::from_millis(100));
+            let small = b"Subject: small\r\n\r\nText.\r\n";
+            let replies = lmtp.try_deliver("b@example.org", &["bob@example.org"], small);
+            refused.extend(replies.must("an answer").into_iter().filter(|r| !r.is_ok()));
+        }
+        (compacting.join().unwrap(), refused)
+    });
+    assert!(refused.is_empty(), "{refused:?}");
+    assert!(done["moved"].as_u64() >= Some(messages), "{done}");
+    assert_eq!(done["left"], 0, "{done}");
+    check(&daemon, messages);
 }
 
 /// One message that never ended filled the disk, and nobody got mail any more.

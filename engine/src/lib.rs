@@ -45,7 +45,7 @@ pub mod write;
 pub use error::{Error, Kind, Result};
 pub use mailboxes::mailbox_name;
 pub use open::{Engine, Health};
-pub use upkeep::{DeadObject, Deleted};
+pub use upkeep::{DeadObject, Deleted, DeletedInPart};
 
 pub use coldpost_tiers::gc::Verdict;
 

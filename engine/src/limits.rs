@@ -223,6 +223,14 @@ pub const STARVED_SECONDS: u64 = 600;
 pub const COMPACT_BYTES_A_SECOND: u64 = 32 * 1024 * 1024;
 /// Milliseconds that compaction waits after each group of messages for entries that wait for the journal and readers that wait for bytes.
 pub const COMPACT_STEP_ASIDE_MS: u64 = 25;
+/// Bytes of disk that stay free, beyond what mail needs, of what compaction brings: a step, and what comes in meanwhile.
+pub const COMPACT_FREE: u64 = STEP_BYTES + CACHE_FREE_SLACK;
+/// Seconds until compaction tries a shard again after trouble; twice as many each time that it was for want of room.
+pub const COMPACT_WAIT_SECONDS: u64 = 30;
+/// The most of these.
+pub const COMPACT_WAIT_MAX_SECONDS: u64 = 900;
+/// Objects that are known to hold mail which compaction could not move; beyond that the count says no more.
+pub const COMPACT_LEFT_MAX: usize = 16_384;
 /// Seconds for which upkeep does not choose an object again in which compaction left something.
 pub const COMPACT_AGAIN_SECONDS: u64 = 3_600;
 /// Stored bytes of an account in a run of compaction from which on it has blocks of its own.

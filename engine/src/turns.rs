@@ -13,7 +13,7 @@ use crate::ids::ShardNo;
 use crate::open::Engine;
 
 /// Objects and when; ids are numbered by shard.
-pub(crate) type Uncompacted = HashMap<(ShardNo, ObjectId), Instant>;
+pub(crate) type Aside = HashMap<(ShardNo, ObjectId), Instant>;
 
 /// See the module.
 #[derive(Default)]
@@ -24,8 +24,10 @@ pub(crate) struct Turns {
     pub(crate) deleting: tokio::sync::Mutex<()>,
     /// Held by the compaction that is going on.
     pub(crate) compacting: Turn,
-    /// Objects in which compaction left something, and when.
-    pub(crate) uncompacted: Mutex<Uncompacted>,
+    /// Objects that compaction does not choose for a while, and since when.
+    aside: Mutex<Aside>,
+    /// Objects that hold mail which compaction could not move: at most `COMPACT_LEFT_MAX`.
+    left: Mutex<HashSet<(ShardNo, ObjectId)>>,
     /// What the compaction that is going on reads: it stays on local disk until that is over.
     sources: Mutex<HashSet<(ShardNo, ObjectId)>>,
     /// Objects that the store did not let go, and how often.
@@ -53,6 +55,14 @@ impl Drop for Pinned {
 impl Turns {
     pub(crate) fn sources(&self) -> MutexGuard<'_, HashSet<(ShardNo, ObjectId)>> {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn aside(&self) -> MutexGuard<'_, Aside> {
+        self.aside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn left(&self) -> MutexGuard<'_, HashSet<(ShardNo, ObjectId)>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn undeleted(&self) -> MutexGuard<'_, HashMap<(ShardNo, ObjectId), u64>> {

@@ -1,5 +1,7 @@
 //! `coldpost gc`: what nobody needs any more, in the bucket and here; deleted with `--apply`.
 
+use std::process::ExitCode;
+
 use coldpost_server::http::wire::{Collected, Garbage};
 
 use crate::config::Checked;
@@ -10,8 +12,8 @@ use crate::reach::{Reach, must_exist, with_engine};
 /// Says what could go, or deletes it, through the daemon or on the stopped data.
 ///
 /// # Errors
-/// When the store does not answer; what was deleted stays deleted.
-pub(crate) fn run(checked: &Checked, apply: bool, output: Output) -> Result<(), Failure> {
+/// When the store does not answer. What went before something failed is said with it; as JSON both are one answer.
+pub(crate) fn run(checked: &Checked, apply: bool, output: Output) -> Result<ExitCode, Failure> {
     let reach = Reach::find(checked)?;
     if let Reach::Stopped = reach {
         must_exist(&checked.engine.data)?;
@@ -20,14 +22,18 @@ pub(crate) fn run(checked: &Checked, apply: bool, output: Output) -> Result<(), 
         let done: Collected = match reach {
             Reach::Running(daemon) => daemon.post_patiently("/admin/gc")?,
             Reach::Stopped => with_engine(&checked.engine, async |engine| {
-                Ok(engine.delete_now().await?.into())
+                Ok(engine.delete_now().await.into())
             })?,
         };
         let text = format!(
             "{} objects condemned, {} deleted ({} bytes), {} wait for their grace (cold.grace) to pass",
             done.condemned, done.deleted, done.bytes, done.waiting
         );
-        return output.say(&done, text);
+        output.say(&done, text)?;
+        return match done.error {
+            None => Ok(ExitCode::SUCCESS),
+            Some(error) => output.said_as_json(Failure::Failed(error)),
+        };
     }
     let garbage: Garbage = match reach {
         Reach::Running(daemon) => daemon.get("/admin/gc", &[])?,
@@ -35,7 +41,8 @@ pub(crate) fn run(checked: &Checked, apply: bool, output: Output) -> Result<(), 
             Ok(engine.garbage().await?.into())
         })?,
     };
-    output.say(&garbage, text(&garbage))
+    output.say(&garbage, text(&garbage))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn text(garbage: &Garbage) -> String {

@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<ExitCode, Failure> {
             };
             return verify::run(&checked, what, *output);
         }
-        Command::Gc { apply } => gc::run(&checked, *apply, *output)?,
+        Command::Gc { apply } => return gc::run(&checked, *apply, *output),
         Command::Compact => compact::run(&checked, *output)?,
         Command::Cold(what) => return cold::run(&checked, what, *output),
         Command::Snapshot(what) => snapshot::run(&checked, what, *output)?,

@@ -1,6 +1,7 @@
 //! Sources that are not on local disk come there whole: one object is a few large reads, its messages one by one would be thousands.
 //!
-//! Promises: a file has the name of the object only when it is the object, byte for byte; it is evicted like every other.
+//! Promises: a file has the name of the object only when it is the object, byte for byte; it is evicted like every other, and goes with the end
+//! of the run where all of it was moved, or the disk is short.
 //! A crash leaves: a file that ends in `.part`; the next start removes it.
 
 use std::fs::File;
@@ -15,7 +16,7 @@ use coldpost_tiers::segment::parse_file_name;
 
 use super::step::Run;
 use crate::error::{Error, Kind, Result};
-use crate::limits::BRING_PIECE_MAX;
+use crate::limits::{BRING_PIECE_MAX, COMPACT_FREE};
 use crate::objects::object_row;
 
 /// The ending of what is not whole yet.
@@ -55,37 +56,36 @@ fn is_part(folder: &str, name: &str) -> bool {
 
 impl Run<'_> {
     /// Brings what is not here. One that cannot be brought is read message by message, as far as that goes.
-    pub(super) fn bring(&self, objects: &[ObjectId]) {
+    pub(super) fn bring(&mut self, objects: &[ObjectId]) {
         for object in objects {
-            if let Err(e) = self.bring_one(object) {
-                let key = Key::of(self.shard.no, object);
-                tracing::warn!("{key} is not brought to local disk for compaction: {e}");
+            match self.bring_one(object) {
+                Ok(true) => self.brought.push(*object),
+                Ok(false) => {}
+                Err(e) => {
+                    let key = Key::of(self.shard.no, object);
+                    tracing::warn!("{key} is not brought to local disk for compaction: {e}");
+                }
             }
         }
     }
 
-    /// Brings one, while there is room; nothing is left of one that does not come whole.
-    fn bring_one(&self, object: &ObjectId) -> Result<()> {
-        let Some(path) = self.engine.inner.local.sealed_path(self.shard.no, object) else {
-            return Ok(());
+    /// Brings one, while there is room for that and for a step behind it, and says whether; nothing is left of one that does not come whole.
+    fn bring_one(&self, object: &ObjectId) -> Result<bool> {
+        let Some((path, row)) = self.away(object)? else {
+            return Ok(false);
         };
-        let state = self.shard.hot.read()?;
-        let row = object_row(&state, *object)?;
-        drop(state);
-        let Some(row) = row.filter(|row| row.state == ObjectState::Stored) else {
-            return Ok(());
-        };
-        if path.exists() {
-            return Ok(());
+        if self.engine.room_left() < row.bytes.saturating_add(COMPACT_FREE) {
+            let key = Key::of(self.shard.no, object);
+            tracing::info!("{key} does not fit on this disk: compaction reads it where it is");
+            return Ok(false);
         }
-        self.engine.room()?;
         let part = path.with_extension(PART);
         let brought = self.bring_to(object, &row, &part, &path);
         if brought.is_err() && part.exists() {
             let removed = self.shard.disk.remove(&part);
             removed.map_err(|e| disk::failed("remove", &part, e))?;
         }
-        brought
+        brought.map(|()| true)
     }
 
     fn bring_to(&self, object: &ObjectId, row: &ObjectRow, part: &Path, path: &Path) -> Result<()> {

@@ -13,12 +13,14 @@ mod pace;
 mod place_frame;
 mod prove;
 mod repack;
+mod room;
+mod run;
 mod send;
 mod source;
 mod step;
 
 use std::collections::HashSet;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use coldpost_tiers::address::ObjectId;
@@ -27,17 +29,18 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 pub(crate) use bring::sweep_parts;
+use run::Ran;
 pub(crate) use send::sweep_objects;
 
 use crate::blocking;
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::ids::ShardNo;
 use crate::limits::COMPACT_AGAIN_SECONDS;
 use crate::objects::object_row;
 use crate::op::Op;
 use crate::open::Engine;
 use crate::shard::Shard;
-use crate::turns::{Pinned, Uncompacted};
+use crate::turns::Pinned;
 
 /// How far a run came; what it did at its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -97,7 +100,7 @@ impl Engine {
                     Ok(ran) => ran,
                     // What was put aside keeps the others from nothing.
                     Err(e) => {
-                        let aside = self.left_since(shard.no, begun);
+                        let aside = self.aside_since(shard.no, begun);
                         if aside.is_subset(&done) {
                             return Err(e);
                         }
@@ -122,43 +125,74 @@ impl Engine {
         let Some((objects, report)) = run(self, shard, Asked::ByTime, &mut |_| {}).await? else {
             return Ok(None);
         };
-        self.avoid_what_lives(shard, &objects)?;
+        let live = live(shard, &objects)?;
+        self.put_aside(shard.no, &live);
         Ok(Some(report))
     }
 
     /// Something stayed in these objects, for whatever reason: not again and again.
-    fn avoid_what_lives(&self, shard: &Shard, objects: &[ObjectId]) -> Result<()> {
-        let state = shard.hot.read()?;
-        for object in objects {
-            if object_row(&state, *object)?.is_some_and(|row| row.count.is_live()) {
-                self.uncompacted()
-                    .insert((shard.no, *object), Instant::now());
-            }
-        }
-        Ok(())
-    }
-
-    /// Objects in which it left something a while ago.
-    pub(crate) fn uncompacted(&self) -> MutexGuard<'_, Uncompacted> {
-        let uncompacted = self.inner.turns.uncompacted.lock();
-        uncompacted.unwrap_or_else(PoisonError::into_inner)
+    fn put_aside(&self, shard: ShardNo, objects: &[ObjectId]) {
+        let objects = objects.iter().map(|object| (shard, *object));
+        let mut aside = self.inner.turns.aside();
+        aside.retain(is_aside);
+        aside.extend(objects.map(|object| (object, Instant::now())));
     }
 
     /// Objects of a shard that upkeep leaves alone for now.
     fn avoided(&self, of: ShardNo) -> HashSet<ObjectId> {
-        let mut uncompacted = self.uncompacted();
-        uncompacted.retain(|_, since| since.elapsed().as_secs() < COMPACT_AGAIN_SECONDS);
-        let objects = uncompacted.keys().filter(|(shard, _)| *shard == of);
+        let mut aside = self.inner.turns.aside();
+        aside.retain(is_aside);
+        let objects = aside.keys().filter(|(shard, _)| *shard == of);
         objects.map(|(_, object)| *object).collect()
     }
 
     /// Objects of a shard that were put aside since then.
-    fn left_since(&self, of: ShardNo, begun: Instant) -> HashSet<ObjectId> {
-        let uncompacted = self.uncompacted();
-        let left = uncompacted.iter();
-        let left = left.filter(|((shard, _), since)| *shard == of && **since >= begun);
-        left.map(|((_, object), _)| *object).collect()
+    fn aside_since(&self, of: ShardNo, begun: Instant) -> HashSet<ObjectId> {
+        let aside = self.inner.turns.aside();
+        let since = aside.iter();
+        let since = since.filter(|((shard, _), since)| *shard == of && **since >= begun);
+        since.map(|((_, object), _)| *object).collect()
     }
+
+    /// What a run left behind in which objects.
+    fn note(&self, shard: &Shard, ran: &Ran) -> Result<()> {
+        let is_passing = |e: &Error| matches!(e.kind(), Kind::Unavailable | Kind::Closed);
+        match &ran.failed {
+            Some(e) if is_passing(e) => {}
+            Some(_) => {
+                // What ends a run once would end the next one too, and all other objects would wait behind it.
+                let live = live(shard, &ran.taken)?;
+                self.put_aside(shard.no, &live);
+                self.note_left(shard.no, live.into_iter());
+            }
+            None => {
+                let left: Vec<_> = ran.left_in.iter().copied().collect();
+                self.note_left(shard.no, live(shard, &left)?.into_iter());
+                if ran.is_whole {
+                    let taken = ran.taken.iter().copied();
+                    let moved = taken.filter(|object| !ran.left_in.contains(object));
+                    self.note_moved(shard.no, moved);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_aside(_: &(ShardNo, ObjectId), since: &mut Instant) -> bool {
+    since.elapsed().as_secs() < COMPACT_AGAIN_SECONDS
+}
+
+/// Those of objects in which something stands still.
+fn live(shard: &Shard, objects: &[ObjectId]) -> Result<Vec<ObjectId>> {
+    let state = shard.hot.read()?;
+    let mut live = Vec::new();
+    for object in objects {
+        if object_row(&state, *object)?.is_some_and(|row| row.count.is_live()) {
+            live.push(*object);
+        }
+    }
+    Ok(live)
 }
 
 /// Who wants a run.
@@ -191,9 +225,9 @@ async fn run(
         return Ok(None);
     }
     // What it writes comes beside what is there, and is evicted only after it was sent.
-    engine.room()?;
+    engine.room().map_err(|e| room::full(e.to_string()))?;
     let (reports, mut heard) = mpsc::unbounded_channel();
-    let (of, running, chosen) = (engine.clone(), Arc::clone(shard), objects.clone());
+    let (of, running) = (engine.clone(), Arc::clone(shard));
     let handle = Handle::current();
     let pinned = Pinned::new(engine, shard.no, &objects);
     let work = move |standing| {
@@ -208,12 +242,10 @@ async fn run(
     while let Some(report) = heard.recv().await {
         tell(&report);
     }
-    let ended = running.end("compaction").await;
-    if let Err(e) = &ended
-        && !matches!(e.kind(), Kind::Unavailable | Kind::Closed)
-    {
-        // What ends a run once would end the next one too, and all other objects would wait behind it.
-        engine.avoid_what_lives(shard, &chosen)?;
+    let ran = running.end("compaction").await?;
+    engine.note(shard, &ran)?;
+    match ran.failed {
+        Some(e) => Err(e),
+        None => Ok(Some((ran.done, ran.report))),
     }
-    Ok(Some(ended?))
 }

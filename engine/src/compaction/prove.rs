@@ -52,8 +52,8 @@ impl Run<'_> {
                 Ok(is_there) => is_wanted |= is_there,
                 Err(e) => {
                     // Nor is this one to be moved: it never stood in the block.
+                    self.left_one(moved.item.from.0);
                     moved.item.from = (block.at.object, 0);
-                    self.report.left += 1;
                     tracing::error!(
                         shard = self.shard.no.0,
                         "a message did not come out of a block as it went in, and stays where it is: {e}"

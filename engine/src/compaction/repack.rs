@@ -20,7 +20,7 @@ impl Run<'_> {
             let stored = match self.stored_bytes(item) {
                 Ok(stored) => stored,
                 Err(e) => {
-                    self.report.left += 1;
+                    self.left_one(item.row.object);
                     tracing::warn!(
                         shard = self.shard.no.0,
                         "an attachment stays in its pack: {e}"

@@ -110,6 +110,7 @@ impl Run<'_> {
             key_id: 0,
         }))?;
         self.unsent.remove(&object.at.path);
+        self.sent.push(object.at.object);
         self.report.bytes_out += object.bytes;
         metrics::compacted(0, object.bytes);
         Ok(())

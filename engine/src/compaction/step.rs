@@ -1,7 +1,7 @@
 //! A run at work: messages go into groups, groups into blocks, attachments into packs, until there is enough to prove and send.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use coldpost_tiers::address::{AccountId, BlobId, BlobRecord, ObjectId, ObjectKind};
@@ -12,14 +12,14 @@ use coldpost_tiers::object::ObjectHeader;
 use tokio::runtime::Handle;
 
 use super::Report;
-use super::gather::{self, Item};
+use super::gather::Item;
 use super::group::{Group, Moved};
 use super::pace::Pace;
 use super::place_frame::Entries;
 use super::source::{Decoding, Source};
 use crate::error::{Error, Kind, Result};
 use crate::ids::AccountRef;
-use crate::limits::{BLOCK_BYTES, COMPACT_OWN_BLOCK, PACK_BLOBS_MAX, PACK_BYTES_MIN, STEP_BYTES};
+use crate::limits::{BLOCK_BYTES, PACK_BLOBS_MAX, PACK_BYTES_MIN, STEP_BYTES};
 use crate::local::ObjectPaths;
 use crate::op::{Intent, NewBlob, Op, Outcome};
 use crate::open::Engine;
@@ -94,10 +94,20 @@ pub(super) struct Run<'a> {
     pub(super) whole: Vec<ObjectId>,
     /// Files that were made and are not in the bucket.
     pub(super) unsent: BTreeSet<PathBuf>,
-    pace: Pace,
+    /// What was made and is in the bucket: its files are here still.
+    pub(super) sent: Vec<ObjectId>,
+    /// What was brought here to be read.
+    pub(super) brought: Vec<ObjectId>,
+    /// Objects in which something stays that could not be moved.
+    pub(super) left_in: BTreeSet<ObjectId>,
+    /// Bytes that all of it writes at most, about.
+    pub(super) run_bytes: u64,
+    /// Bytes that are written before they are sent: by the room that there was.
+    pub(super) step_bytes_max: u64,
+    pub(super) pace: Pace,
     paths: ObjectPaths,
-    block: Option<(ObjectAt, BlockWriter, Vec<Moved>)>,
-    pack: Option<(ObjectAt, PackWriter)>,
+    pub(super) block: Option<(ObjectAt, BlockWriter, Vec<Moved>)>,
+    pub(super) pack: Option<(ObjectAt, PackWriter)>,
     group: Group,
     /// Raw bytes since the last rest.
     worked: u64,
@@ -124,6 +134,11 @@ impl<'a> Run<'a> {
             objects: Vec::new(),
             whole: Vec::new(),
             unsent: BTreeSet::new(),
+            sent: Vec::new(),
+            brought: Vec::new(),
+            left_in: BTreeSet::new(),
+            run_bytes: 0,
+            step_bytes_max: STEP_BYTES,
             pace,
             paths,
             block: None,
@@ -133,76 +148,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// All of it: what was sent before something fails stays sent. Takes of `objects` as many as one run may, and says which; none where it ended
-    /// before it came to all of their messages.
-    pub(super) fn all(
-        mut self,
-        mut objects: Vec<ObjectId>,
-        tell: &dyn Fn(&Report),
-    ) -> Result<(Vec<ObjectId>, Report)> {
-        let gathered = gather::messages(self.shard, &objects, gather::BOUNDS)?;
-        objects.truncate(gathered.taken);
-        let ran = self.take(&objects, &gathered.items, tell);
-        self.drop_unsent();
-        let came_to_all = ran?;
-        tell(&self.report);
-        // Where nothing could be moved the rest would never have its turn.
-        if !came_to_all || !gathered.are_all && self.report.moved > 0 {
-            objects.clear();
-        }
-        Ok((objects, self.report))
-    }
-
-    /// Whether it came to all of them.
-    fn take(
-        &mut self,
-        objects: &[ObjectId],
-        items: &[Item],
-        tell: &dyn Fn(&Report),
-    ) -> Result<bool> {
-        self.bring(objects);
-        self.report.objects = length_of(objects);
-        self.report.total = length_of(items);
-        for of_account in items.chunk_by(|a, b| a.account == b.account) {
-            let stored = of_account.iter().map(|item| item.stored).sum::<u64>();
-            let has_own = stored >= COMPACT_OWN_BLOCK;
-            if has_own {
-                self.end_block()?;
-            }
-            self.account(of_account, tell)?;
-            if has_own {
-                self.end_block()?;
-            }
-            if self.pace.starves() {
-                tracing::info!(
-                    shard = self.shard.no.0,
-                    "compaction has next to nothing of a processor; it goes on beside the others"
-                );
-                self.finish()?;
-                return Ok(false);
-            }
-        }
-        self.move_blobs(objects)?;
-        self.finish()?;
-        Ok(true)
-    }
-
-    /// Deletes what was made and did not come to the bucket.
-    fn drop_unsent(&mut self) {
-        // Open files first.
-        (self.block, self.pack) = (None, None);
-        for path in std::mem::take(&mut self.unsent) {
-            self.drop_file(&path);
-        }
-    }
-
-    fn drop_file(&self, path: &Path) {
-        if let Err(e) = self.shard.disk.remove(path) {
-            tracing::warn!("{} stays until the next start: {e}", path.display());
-        }
-    }
-
-    fn account(&mut self, items: &[Item], tell: &dyn Fn(&Report)) -> Result<()> {
+    pub(super) fn account(&mut self, items: &[Item], tell: &dyn Fn(&Report)) -> Result<()> {
         let Some(first) = items.first() else {
             return Ok(());
         };
@@ -218,7 +164,7 @@ impl<'a> Run<'a> {
                 Ok(()) => {}
                 Err(Trouble::Run(e)) => return Err(e),
                 Err(Trouble::Message(e)) => {
-                    self.report.left += 1;
+                    self.left_one(item.from.0);
                     tracing::warn!(
                         shard = self.shard.no.0,
                         "a message of {} stays where it is: {e}",
@@ -266,7 +212,7 @@ impl<'a> Run<'a> {
     /// Ends a block that is full, between two messages: attachments are sent together with the messages that name them.
     fn make_room(&mut self, entries: &Entries<'_>) -> Result<()> {
         let bytes = self.block.as_ref().map_or(0, |(_, block, _)| block.bytes());
-        if bytes < BLOCK_BYTES && self.step_bytes() < STEP_BYTES {
+        if bytes < BLOCK_BYTES && self.step_bytes() < self.step_bytes_max {
             return Ok(());
         }
         self.end_group(entries)?;
@@ -310,7 +256,7 @@ impl<'a> Run<'a> {
     }
 
     /// Bytes that are written and not sent.
-    fn step_bytes(&self) -> u64 {
+    pub(super) fn step_bytes(&self) -> u64 {
         let done = self.objects.iter().map(|object| object.bytes);
         let blocks = self.blocks.iter().map(|block| block.written.made.bytes);
         let open = self.block.as_ref().map_or(0, |(_, block, _)| block.bytes());
@@ -320,7 +266,6 @@ impl<'a> Run<'a> {
 
     fn open_block(&mut self) -> Result<()> {
         if self.block.is_none() {
-            self.engine.room()?;
             let at = self.named(ObjectKind::Block)?;
             let block = BlockWriter::create(&*self.shard.disk, &at.path, &self.header(at.object))?;
             self.block = Some((at, block, Vec::new()));
@@ -328,13 +273,13 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn end_block(&mut self) -> Result<()> {
+    pub(super) fn end_block(&mut self) -> Result<()> {
         if let Some((at, block, moved)) = self.block.take() {
             let written = block.finish(&*self.shard.disk)?;
             self.blocks.push(DoneBlock { at, written, moved });
         }
         let pack = self.pack.as_ref().map_or(0, |(_, pack)| pack.bytes());
-        if pack == 0 || pack >= PACK_BYTES_MIN || self.step_bytes() >= STEP_BYTES {
+        if pack == 0 || pack >= PACK_BYTES_MIN || self.step_bytes() >= self.step_bytes_max {
             self.finish()?;
         }
         Ok(())
@@ -411,6 +356,7 @@ impl<'a> Run<'a> {
 
     /// Writes a blob into a file of its own, which nothing names yet.
     pub(super) fn write_alone(&mut self, decoding: &mut Decoding<'_>) -> Result<BlobRecord> {
+        self.has_room()?;
         let object = ObjectId::blob(BlobId(random_id()?));
         let header = self.header(object);
         let record = write_blob(&*self.shard.disk, self.paths.blobs(), &header, decoding)?;
@@ -454,8 +400,9 @@ impl<'a> Run<'a> {
         blob
     }
 
-    /// Names a new object in the journal.
+    /// Names a new object in the journal, where there is room for it.
     fn named(&mut self, kind: ObjectKind) -> Result<ObjectAt> {
+        self.has_room()?;
         let intent = Intent {
             numbered: vec![kind],
             given: Vec::new(),
@@ -484,8 +431,4 @@ impl<'a> Run<'a> {
             key,
         )
     }
-}
-
-fn length_of<T>(all: &[T]) -> u64 {
-    u64::try_from(all.len()).unwrap_or(u64::MAX)
 }

@@ -4,6 +4,8 @@
 //! A crash leaves: objects that are condemned; the next pass goes on with them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -57,6 +59,34 @@ pub struct Deleted {
     pub waiting: u64,
 }
 
+impl Deleted {
+    /// Whether a pass changed anything: then another one may find more.
+    fn is_something(&self) -> bool {
+        (self.condemned, self.deleted) != (0, 0)
+    }
+}
+
+/// What was done where not all that is due could go, and why.
+#[derive(Debug)]
+pub struct DeletedInPart {
+    /// What went all the same.
+    pub done: Deleted,
+    /// The first that went wrong.
+    pub error: Error,
+}
+
+impl fmt::Display for DeletedInPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for DeletedInPart {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
+}
+
 /// Dead objects of a shard.
 struct Looked {
     verdicts: Vec<(ObjectId, Verdict)>,
@@ -70,10 +100,12 @@ pub(super) async fn run(engine: Engine, progress: Arc<Progress>) {
         tokio::time::sleep(tick()).await;
     }
     loop {
-        let ended = engine.delete_now().await;
-        if let Ok(done) = ended
-            && (done.condemned, done.deleted) != (0, 0)
-        {
+        let done = match engine.delete_now().await {
+            Ok(done) => done,
+            // It was told to `status` and the log already.
+            Err(in_part) => in_part.done,
+        };
+        if done.is_something() {
             tracing::info!(
                 condemned = done.condemned,
                 deleted = done.deleted,
@@ -111,69 +143,81 @@ impl Engine {
     /// Condemns and deletes all that may go.
     ///
     /// # Errors
-    /// `Unavailable`: the store or the disk refuses, or the clocks are apart; what was done stays done.
-    pub async fn delete_now(&self) -> Result<Deleted> {
+    /// `Unavailable`: the store or the disk refuses, or the clocks are apart; what was done stays done, and is told with the error.
+    pub async fn delete_now(&self) -> Result<Deleted, DeletedInPart> {
         let ended = self.delete_all().await;
         if let Some(progress) = self.progress() {
-            progress.tell(Wait::Deletion, &ended);
+            let failed = ended.as_ref().err();
+            progress.tell_end(Wait::Deletion, failed.map(|in_part| &in_part.error));
         }
         ended
     }
 
-    async fn delete_all(&self) -> Result<Deleted> {
+    async fn delete_all(&self) -> Result<Deleted, DeletedInPart> {
         let _turn = self.inner.turns.deleting.lock().await;
         let mut sum = Deleted::default();
         let mut failed = None;
         for shard in &self.inner.shards {
-            // A manifest that goes frees its ranges, and a horizon that moves other things.
+            let mut waiting = 0;
+            // A manifest that goes frees its ranges, and a horizon that moves other things: whatever else refused to go.
             for _ in 0..DELETE_PASSES_MAX {
-                let done = match self.delete_pass(shard).await {
-                    Ok(done) => done,
-                    Err(e) => {
-                        failed.get_or_insert(e);
-                        break;
-                    }
-                };
+                let mut done = Deleted::default();
+                let ended = self.delete_pass(shard, &mut done).await;
                 sum.condemned += done.condemned;
                 sum.deleted += done.deleted;
                 sum.bytes += done.bytes;
-                if (done.condemned, done.deleted) == (0, 0) {
-                    sum.waiting += done.waiting;
+                waiting = done.waiting;
+                let is_away = ended.is_err() && !self.inner.cold.away().is_empty();
+                if let Err(e) = ended {
+                    failed.get_or_insert(e);
+                }
+                if is_away || !done.is_something() {
                     break;
                 }
             }
+            sum.waiting += waiting;
         }
-        failed.map_or(Ok(sum), Err)
+        match failed {
+            None => Ok(sum),
+            Some(error) => Err(DeletedInPart { done: sum, error }),
+        }
     }
 
-    async fn delete_pass(&self, shard: &Arc<Shard>) -> Result<Deleted> {
+    /// One pass; `done` has what it did, also where it fails.
+    async fn delete_pass(&self, shard: &Arc<Shard>, done: &mut Deleted) -> Result<()> {
         clocks_agree(shard)?;
-        let Looked {
-            verdicts,
-            bytes,
-            packs,
-        } = self.look_for_garbage(shard).await?;
+        let looked = self.look_for_garbage(shard).await?;
         let goes = |verdict: &Verdict| matches!(verdict, Verdict::Condemn(_) | Verdict::Delete);
-        if verdicts.iter().any(|(_, verdict)| goes(verdict)) {
+        if looked.verdicts.iter().any(|(_, verdict)| goes(verdict)) {
             // Where nothing is, a DELETE succeeds too.
             cold::is_ours(&self.inner.cold, shard, Caller::Collect).await?;
             self.newest_is_there(shard).await?;
         }
-        let mut done = Deleted::default();
         let mut due = Vec::new();
-        for (object, verdict) in verdicts {
+        for (object, verdict) in &looked.verdicts {
             match verdict {
                 Verdict::Condemn(_) => {
                     // Apply looks again: what lives by now is refused.
-                    let outcome = shard.change(Op::Condemn(object)).await?;
+                    let outcome = shard.change(Op::Condemn(*object)).await?;
                     done.condemned += u64::from(matches!(outcome, Outcome::Done { .. }));
                 }
-                Verdict::Delete => due.push(object),
+                Verdict::Delete => due.push(*object),
                 Verdict::Wait(_) => done.waiting += 1,
                 Verdict::Kept(_) => {}
             }
         }
-        // Those that the store did not let go come last: they are no reason to keep the others.
+        self.delete_due(shard, due, &looked, done).await
+    }
+
+    /// Deletes; one that does not go is no reason to keep the others.
+    async fn delete_due(
+        &self,
+        shard: &Arc<Shard>,
+        mut due: Vec<ObjectId>,
+        looked: &Looked,
+        done: &mut Deleted,
+    ) -> Result<()> {
+        // Those that the store did not let go come last.
         let refused = |object: &ObjectId| {
             let undeleted = self.inner.turns.undeleted();
             undeleted.get(&(shard.no, *object)).copied()
@@ -181,14 +225,10 @@ impl Engine {
         due.sort_by_key(refused);
         let mut failed = Vec::new();
         for object in due {
-            let deleted = self.delete_object(shard, object, packs.get(&object)).await;
-            if let Err(e) = deleted {
-                *self
-                    .inner
-                    .turns
-                    .undeleted()
-                    .entry((shard.no, object))
-                    .or_default() += 1;
+            let blobs = looked.packs.get(&object);
+            if let Err(e) = self.delete_object(shard, object, blobs).await {
+                let mut undeleted = self.inner.turns.undeleted();
+                *undeleted.entry((shard.no, object)).or_default() += 1;
                 failed.push(e);
                 // Of a store that is away the next one would fail too, and had no fair try.
                 if failed.len() >= DELETE_FAILURES_MAX || !self.inner.cold.away().is_empty() {
@@ -197,12 +237,12 @@ impl Engine {
                 continue;
             }
             self.inner.turns.undeleted().remove(&(shard.no, object));
-            let bytes = bytes.get(&object).copied().unwrap_or(0);
+            let bytes = looked.bytes.get(&object).copied().unwrap_or(0);
             metrics::deleted(1, bytes);
             done.deleted += 1;
             done.bytes += bytes;
         }
-        failed.into_iter().next().map_or(Ok(done), Err)
+        failed.into_iter().next().map_or(Ok(()), Err)
     }
 
     /// What goes is needed by nobody who has the newest snapshot: so that must be there, in each store of a mirror, as either may be lost.
@@ -263,10 +303,7 @@ impl Engine {
         if let Some(path) = self.inner.local.sealed_path(shard.no, &object) {
             let disk = self.disk();
             // A large file takes the disk some milliseconds.
-            let removing = move || match path.exists() {
-                true => remove(&*disk, &path),
-                false => Ok(()),
-            };
+            let removing = move || remove(&*disk, &path);
             blocking::run("removing a local file", removing).await?;
             self.inner.local.forget(shard.no, &object);
         }
@@ -296,15 +333,16 @@ impl Engine {
     }
 }
 
-/// Removes a file for good.
+/// Removes a file for good. One that is not there may have been evicted a moment ago, and a power cut would bring it back: behind `gone` it
+/// would be taken for mail that was never sent.
 fn remove(disk: &dyn Disk, path: &Path) -> Result<()> {
     let dir = path.parent().unwrap_or(path);
-    let removed = match disk.remove(path) {
-        // Local files of what was condemned go by another way too.
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
+    let unless_missing = |done: io::Result<()>| match done {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
     };
-    let removed = removed.and_then(|()| disk.sync_dir(dir));
+    let removed = unless_missing(disk.remove(path));
+    let removed = removed.and_then(|()| unless_missing(disk.sync_dir(dir)));
     Ok(removed.map_err(|e| coldpost_tiers::disk::failed("remove", path, e))?)
 }
 
@@ -419,3 +457,6 @@ impl DeadObject {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,16 +98,23 @@ fn tidy(engine: &Engine, progress: &Progress) -> Result<()> {
     let files: Vec<LocalFile> = files.into_iter().map(|f| f.file).collect();
     let needless = needless.into_iter().map(|f| (f.file.shard, f.file.object));
     let goes = needless.chain(evict(&files, engine.settings().local_bodies));
-    for (shard, object) in goes {
-        let Some(path) = engine.inner.local.sealed_path(shard, &object) else {
-            continue;
-        };
-        match engine.disk().remove(&path) {
-            Ok(()) => engine.inner.local.forget(shard, &object),
-            Err(e) => tracing::warn!("{} is not evicted: {e}", path.display()),
-        }
-    }
+    goes.for_each(|(shard, object)| let_go(engine, shard, &object));
     Ok(())
+}
+
+/// Removes a file, unless compaction came to read it since it was found: whoever pins it while it goes waits, and then sees that it went.
+fn let_go(engine: &Engine, shard: ShardNo, object: &ObjectId) {
+    let Some(path) = engine.inner.local.sealed_path(shard, object) else {
+        return;
+    };
+    let sources = engine.inner.turns.sources();
+    if sources.contains(&(shard, *object)) {
+        return;
+    }
+    match engine.disk().remove(&path) {
+        Ok(()) => engine.inner.local.forget(shard, object),
+        Err(e) => tracing::warn!("{} is not evicted: {e}", path.display()),
+    }
 }
 
 /// What is known of a file.
@@ -190,3 +197,6 @@ pub(crate) fn sweep_blobs(engine: &Engine) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ mod tests;
 
 #[cfg(test)]
 pub(crate) use collect::collect;
-pub use delete::{DeadObject, Deleted};
+pub use delete::{DeadObject, Deleted, DeletedInPart};
 pub(crate) use evict::sweep_blobs;
 
 use std::collections::BTreeMap;
@@ -134,9 +134,13 @@ impl Progress {
 
     /// How a turn of upkeep ended; a failure goes to the log as well.
     fn tell<T>(&self, what: Wait, ended: &crate::Result<T>) {
-        match ended {
-            Ok(_) => drop(self.waits().remove(&what)),
-            Err(e) => {
+        self.tell_end(what, ended.as_ref().err());
+    }
+
+    fn tell_end(&self, what: Wait, failed: Option<&Error>) {
+        match failed {
+            None => drop(self.waits().remove(&what)),
+            Some(e) => {
                 tracing::warn!("{what} waits: {e}");
                 self.waits_for(what, e.to_string());
             }

@@ -34,12 +34,15 @@ impl From<Error> for Failed {
     }
 }
 
+/// The status of an answer that says what went wrong.
+fn status_of(error: &Error) -> StatusCode {
+    StatusCode::from_u16(answer(error.kind()).http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
 impl IntoResponse for Failed {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(answer(self.0.kind()).http)
-            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         (
-            status,
+            status_of(&self.0),
             Json(Failure {
                 error: in_full(&self.0),
             }),
@@ -244,9 +247,12 @@ pub(super) async fn garbage(State(http): State<Arc<Http>>) -> Result<Json<Garbag
     Ok(Json(http.engine.garbage().await?.into()))
 }
 
-/// `POST /admin/gc`
-pub(super) async fn collect(State(http): State<Arc<Http>>) -> Result<Json<Collected>, Failed> {
-    Ok(Json(http.engine.delete_now().await?.into()))
+/// `POST /admin/gc`: what was done, beside the `error` where not all went.
+pub(super) async fn collect(State(http): State<Arc<Http>>) -> (StatusCode, Json<Collected>) {
+    let ended = http.engine.delete_now().await;
+    let failed = ended.as_ref().err();
+    let status = failed.map_or(StatusCode::OK, |in_part| status_of(&in_part.error));
+    (status, Json(ended.into()))
 }
 
 /// Work that somebody reads of; it ends when its reader goes away.

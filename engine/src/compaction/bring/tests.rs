@@ -71,7 +71,7 @@ async fn a_file_whose_object_went_while_it_came_does_not_stay_and_every_other_do
     let (handle, of) = (Handle::current(), engine.clone());
     let (file, shard) = (path(&gone), Arc::clone(&shard));
     let bringing = behind("compact", move |standing| {
-        let run = Run::new(&of, &shard, &handle, Pace::new(false, standing))?;
+        let mut run = Run::new(&of, &shard, &handle, Pace::new(false, standing))?;
         run.bring(&[stored]);
         run.keep(&gone, &file)?;
         run.keep(&gone, &file)

@@ -1,7 +1,7 @@
 //! What is said of compaction and of deletion.
 
 use coldpost_engine::compaction::Report;
-use coldpost_engine::{DeadObject, Deleted, Verdict};
+use coldpost_engine::{DeadObject, Deleted, DeletedInPart, Verdict};
 use serde::{Deserialize, Serialize};
 
 use super::{in_full, second};
@@ -108,6 +108,9 @@ pub struct Collected {
     pub bytes: u64,
     /// Objects that wait for their grace to pass.
     pub waiting: u64,
+    /// Why not all that was due went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 impl From<Vec<DeadObject>> for Garbage {
@@ -139,13 +142,18 @@ fn state(verdict: &Verdict) -> (&'static str, Option<i64>) {
     }
 }
 
-impl From<Deleted> for Collected {
-    fn from(done: Deleted) -> Collected {
+impl From<Result<Deleted, DeletedInPart>> for Collected {
+    fn from(ended: Result<Deleted, DeletedInPart>) -> Collected {
+        let (done, error) = match ended {
+            Ok(done) => (done, None),
+            Err(in_part) => (in_part.done, Some(in_full(&in_part.error))),
+        };
         Collected {
             condemned: done.condemned,
             deleted: done.deleted,
             bytes: done.bytes,
             waiting: done.waiting,
+            error,
         }
     }
 }

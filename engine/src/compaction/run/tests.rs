@@ -1,0 +1,139 @@
+//! What is remembered of a run behind its end, and what stays on local disk.
+
+use bytes::Bytes;
+use coldpost_testkit::place;
+use coldpost_tiers::hot::row::ObjectState;
+use std::collections::HashSet;
+use std::sync::Arc;
+use tokio::runtime::Handle;
+
+use super::super::pace::Pace;
+use super::*;
+use crate::Engine;
+use crate::account::AccountName;
+use crate::blocking::behind;
+use crate::error::Kind;
+use crate::flags::Flags;
+use crate::ids::ShardNo;
+use crate::objects::object_row;
+use crate::settings::MinFree;
+use crate::shard::Shard;
+use crate::tests::settings;
+use crate::write::Append;
+
+const SHARD: ShardNo = ShardNo(1);
+
+/// With mail in two sealed segments, both in the bucket.
+async fn with_segments(dir: &Path) -> (Engine, Arc<Shard>, [ObjectId; 2]) {
+    let mut settings = settings(dir);
+    settings.local_bodies = 1 << 30;
+    let engine = Engine::open(settings).await.unwrap();
+    let name = AccountName::normalise("ann@example.org").unwrap();
+    let account = engine.open_account(&name).await.unwrap();
+    for number in 0..2 {
+        let append = Append {
+            message: Bytes::from(format!("Subject: {number}\r\n\r\nBody.\r\n")),
+            flags: Flags::default(),
+            internal_date: None,
+            email_id: None,
+        };
+        engine.append(account, "INBOX", vec![append]).await.unwrap();
+        engine.snapshot_shard(SHARD, &mut |_| {}).await.unwrap();
+    }
+    let shard = engine.shard(SHARD).unwrap();
+    let mut chosen = gather::choose_now(&engine, &shard, true, &HashSet::new()).unwrap();
+    let state = shard.hot.read().unwrap();
+    chosen.retain(|object| {
+        let row = object_row(&state, *object).unwrap().unwrap();
+        row.state == ObjectState::Stored && row.count.is_live()
+    });
+    drop(state);
+    let first = [chosen[0], chosen[1]];
+    (engine, shard, first)
+}
+
+fn ended(taken: &[ObjectId], left_in: &[ObjectId], failed: Option<Kind>) -> Ran {
+    Ran {
+        taken: taken.to_vec(),
+        done: taken.to_vec(),
+        is_whole: true,
+        left_in: left_in.iter().copied().collect(),
+        report: Report::default(),
+        failed: failed.map(|kind| Error::new(kind, "of a test")),
+    }
+}
+
+/// What a run had chosen and never come to was said to hold mail that could not be moved; and after an hour nothing was said of what did.
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_is_said_to_be_left_where_a_run_took_it_and_until_a_run_moves_it() {
+    let dir = place::scratch("noted");
+    let (engine, shard, [first, second]) = with_segments(dir.path()).await;
+    for kind in [Kind::Unavailable, Kind::Closed] {
+        let passing = ended(&[first, second], &[], Some(kind));
+        engine.note(&shard, &passing).unwrap();
+        assert_eq!(engine.objects_left(), 0, "{kind:?}");
+    }
+    let corrupt = ended(&[first], &[], Some(Kind::Corrupt));
+    engine.note(&shard, &corrupt).unwrap();
+    assert_eq!(engine.objects_left(), 1);
+    assert_eq!(engine.avoided(SHARD), HashSet::from([first]));
+    // The hour passes.
+    engine.inner.turns.aside().clear();
+    assert!(engine.left_behind().is_some());
+    let left = ended(&[first, second], &[second], None);
+    engine.note(&shard, &left).unwrap();
+    assert_eq!(*engine.inner.turns.left(), HashSet::from([(SHARD, second)]));
+    let mut broken_off = ended(&[second], &[], None);
+    broken_off.is_whole = false;
+    engine.note(&shard, &broken_off).unwrap();
+    assert_eq!(engine.objects_left(), 1);
+    engine.note(&shard, &ended(&[second], &[], None)).unwrap();
+    assert!(engine.left_behind().is_none());
+    engine.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_for_which_the_disk_is_too_short_brings_nothing_and_says_so() {
+    let dir = place::scratch("short");
+    let (engine, shard, [first, second]) = with_segments(dir.path()).await;
+    let path = engine.inner.local.sealed_path(SHARD, &first).unwrap();
+    drop(shard);
+    engine.close().await;
+    std::fs::remove_file(&path).unwrap();
+    let mut settings = settings(dir.path());
+    settings.local_bodies = 1 << 30;
+    settings.min_free = MinFree::Bytes(u64::MAX / 2);
+    let engine = Engine::open(settings).await.unwrap();
+    let shard = engine.shard(SHARD).unwrap();
+    let (handle, of) = (Handle::current(), engine.clone());
+    let ran = behind("compact", move |standing| {
+        let run = Run::new(&of, &shard, &handle, Pace::new(false, standing))?;
+        run.all(vec![first, second], &|_| {})
+    });
+    let ran = ran.unwrap().end("compaction").await.unwrap();
+    let failed = ran.failed.unwrap();
+    assert!(failed.is_disk_full(), "{failed}");
+    assert_eq!((failed.kind(), ran.done), (Kind::Unavailable, Vec::new()));
+    assert!(!path.exists());
+    engine.close().await;
+}
+
+/// They stood there until eviction came to them, and kept the room from mail and from the next run.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_brought_goes_when_all_of_it_was_moved() {
+    let dir = place::scratch("brought");
+    let (engine, shard, [first, second]) = with_segments(dir.path()).await;
+    let paths = [first, second].map(|object| engine.inner.local.sealed_path(SHARD, &object));
+    let [brought, local] = paths.map(Option::unwrap);
+    std::fs::remove_file(&brought).unwrap();
+    let (handle, of) = (Handle::current(), engine.clone());
+    let ran = behind("compact", move |standing| {
+        let run = Run::new(&of, &shard, &handle, Pace::new(false, standing))?;
+        run.all(vec![first, second], &|_| {})
+    });
+    let ran = ran.unwrap().end("compaction").await.unwrap();
+    assert!(ran.is_whole && ran.failed.is_none());
+    assert_eq!(ran.report.moved, 2);
+    assert_eq!((brought.exists(), local.exists()), (false, true));
+    engine.close().await;
+}
