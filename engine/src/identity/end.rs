@@ -20,13 +20,20 @@ use crate::ids::Position;
 /// `Conflict`: a store has more, whatever the other says. `Unavailable`: one does not answer, or none holds this store.
 pub(crate) async fn check_end(cold: &ColdStore, claim: &Claim, unsealed: Position) -> Result<()> {
     let copies = cold::copies(cold, Caller::Start);
-    let looks = copies.iter().map(|asked| later(asked, claim, unsealed));
-    let mut is_held = false;
+    // Whether a store that is alone is ours was asked a moment ago, by `check`.
+    let is_alone = copies.len() == 1;
+    let looks = copies.iter().map(|asked| async move {
+        match is_alone || is_held(asked, claim).await? {
+            true => later(asked, claim, unsealed).await,
+            false => Ok(Looked::NotOurs),
+        }
+    });
+    let mut is_looked_at = false;
     let mut silent = None;
     for (said, (store, _)) in join_all(looks).await.into_iter().zip(&copies) {
         match said {
             Ok(Looked::Later(found)) => return Err(older(store, claim, unsealed, &found)),
-            Ok(Looked::Nothing) => is_held = true,
+            Ok(Looked::Nothing) => is_looked_at = true,
             // A mirror that was added, or a new disk: it gets what is put from now on.
             Ok(Looked::NotOurs) => {}
             Err(e) => silent = silent.or(Some(e)),
@@ -34,7 +41,7 @@ pub(crate) async fn check_end(cold: &ColdStore, claim: &Claim, unsealed: Positio
     }
     match silent {
         Some(e) => Err(e),
-        None if is_held => Ok(()),
+        None if is_looked_at => Ok(()),
         None => {
             let text = format!("{} does not hold this store now", cold.url());
             Err(Error::new(Kind::Unavailable, text))
@@ -51,19 +58,21 @@ enum Looked {
     NotOurs,
 }
 
-async fn later(
-    (store, caller): &(ColdStore, Caller),
-    claim: &Claim,
-    unsealed: Position,
-) -> Result<Looked> {
+async fn is_held((store, caller): &(ColdStore, Caller), claim: &Claim) -> Result<bool> {
     let Lineage {
         store: ours,
         shard,
         epoch,
     } = claim.lineage;
-    if store.claimant(shard, epoch, *caller).await? != Some(ours) {
-        return Ok(Looked::NotOurs);
-    }
+    Ok(store.claimant(shard, epoch, *caller).await? == Some(ours))
+}
+
+async fn later(
+    (store, caller): &(ColdStore, Caller),
+    claim: &Claim,
+    unsealed: Position,
+) -> Result<Looked> {
+    let Lineage { shard, epoch, .. } = claim.lineage;
     let position = Position(unsealed.0.saturating_sub(1));
     let segment = Key::Segment {
         shard,
