@@ -149,7 +149,7 @@ mod tests {
         );
         let (root, file) = (scratch.path().join("cold"), shm.path().join("segment"));
         let path = root.join("segments/1");
-        let bytes: Vec<u8> = (0..3 * READ_CHUNK + 5).map(|at| (at % 251) as u8).collect();
+        let bytes: Vec<u8> = (0..=250_u8).cycle().take(3 * READ_CHUNK + 5).collect();
         fs::write(&file, &bytes).unwrap();
         let put = |digest| link_or_copy((&file, digest), &path, &root);
         assert!(matches!(put(digest(&bytes)), Err(Failure::Away(_))));

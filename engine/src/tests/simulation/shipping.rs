@@ -18,8 +18,8 @@ pub(super) struct Shipping(ObjectId);
 /// How far a snapshot came.
 #[derive(Debug)]
 pub(super) enum Snapping {
-    /// The rows were taken down; not everything that they refer to is in the bucket.
-    Taken(Rc<Dump>),
+    /// The rows were taken down; not everything that they refer to is in the bucket: what they called local then, whatever became of it since.
+    Taken(Rc<Dump>, Vec<ObjectId>),
     Named(ObjectId, Rc<Dump>),
     Put(ObjectId, Rc<Dump>),
 }
@@ -92,10 +92,11 @@ impl World<'_> {
             None => {
                 self.seal();
                 let dump = Rc::new(self.rows.dump());
-                Some(Snapping::Taken(dump))
+                let needed = self.needed_by(&dump);
+                Some(Snapping::Taken(dump, needed))
             }
-            Some(Snapping::Taken(dump)) => {
-                while self.is_needed_by(&dump) {
+            Some(Snapping::Taken(dump, needed)) => {
+                while needed.iter().any(|object| self.is_waited_for(*object)) {
                     assert!(self.ship()?, "a snapshot waits for what nobody uploads");
                 }
                 let manifest =
@@ -121,22 +122,27 @@ impl World<'_> {
         Ok(self.snapping.is_some())
     }
 
-    /// Whether something is not in the bucket that a snapshot needs.
-    fn is_needed_by(&self, dump: &Dump) -> bool {
-        let is_up_to = |object: &ObjectId| match object.as_segment() {
-            Some((_, first)) => first <= dump.position,
-            None => true,
-        };
+    /// What is not in the bucket and a snapshot needs that is taken now.
+    fn needed_by(&self, dump: &Dump) -> Vec<ObjectId> {
         let of_rows = self.rows.objects().into_iter();
-        let mut of_rows = of_rows.filter(|(object, row)| {
-            row.state == ObjectState::Local && row.count.is_live() && is_up_to(object)
+        let of_rows =
+            of_rows.filter(|(_, row)| row.state == ObjectState::Local && row.count.is_live());
+        let is_dead = |object: &ObjectId| {
+            let row = self.rows.object(*object);
+            row.is_some_and(|row| !row.count.is_live())
+        };
+        let segments = self.disk.keys().copied();
+        let segments = segments.filter(|object| match object.as_segment() {
+            Some((_, first)) => first <= dump.position && !is_dead(object),
+            None => false,
         });
-        let local = self.disk.keys().filter(|o| o.kind == ObjectKind::Segment);
-        let mut unstored = local.filter(|object| {
-            let row = self.rows.object(**object);
-            is_up_to(object)
-                && row.is_none_or(|row| row.state == ObjectState::Local && row.count.is_live())
-        });
-        of_rows.next().is_some() || unstored.next().is_some()
+        of_rows.map(|(object, _)| object).chain(segments).collect()
+    }
+
+    fn is_waited_for(&self, object: ObjectId) -> bool {
+        match self.rows.object(object) {
+            Some(row) => row.state == ObjectState::Local,
+            None => self.disk.contains_key(&object),
+        }
     }
 }
