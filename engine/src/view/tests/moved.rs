@@ -11,6 +11,9 @@ use super::*;
 use crate::settings::Settings;
 use crate::view::{Message, Reach};
 
+/// Compaction has a processor only where nothing else wants it, and other tests do.
+const MOVED: Duration = Duration::from_secs(300);
+
 /// A text of several frames, and an attachment of several that nobody else has.
 fn mail(number: u64) -> Bytes {
     let mut dice = Dice::new(number);
@@ -34,7 +37,7 @@ async fn move_away(engine: &Engine, message: &Message) {
             now.unwrap().remove(0).unwrap().address.object != message.address.object
         })
     };
-    block_in_place(|| wait::until("it is moved", Duration::from_secs(60), is_moved));
+    block_in_place(|| wait::until("it is moved", MOVED, is_moved));
     engine.snapshot_now(&mut |_| {}).await.unwrap();
     let is_gone = || {
         Handle::current().block_on(async {
@@ -49,7 +52,7 @@ async fn move_away(engine: &Engine, message: &Message) {
             row.unwrap().is_none()
         })
     };
-    block_in_place(|| wait::until("its old object is gone", Duration::from_secs(60), is_gone));
+    block_in_place(|| wait::until("its old object is gone", MOVED, is_gone));
 }
 
 async fn expunge(engine: &Engine, account: AccountRef, uid: u32) {
