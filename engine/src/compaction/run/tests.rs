@@ -126,14 +126,18 @@ async fn what_was_brought_goes_when_all_of_it_was_moved() {
     let paths = [first, second].map(|object| engine.inner.local.sealed_path(SHARD, &object));
     let [brought, local] = paths.map(Option::unwrap);
     std::fs::remove_file(&brought).unwrap();
-    let (handle, of) = (Handle::current(), engine.clone());
-    let ran = behind("compact", move |standing| {
-        let run = Run::new(&of, &shard, &handle, Pace::new(false, standing))?;
-        run.all(vec![first, second], &|_| {})
-    });
-    let ran = ran.unwrap().end("compaction").await.unwrap();
-    assert!(ran.is_whole && ran.failed.is_none());
-    assert_eq!(ran.report.moved, 2);
+    let mut moved = 0;
+    // Where others want the processor a run ends early, and another one goes on.
+    while moved < 2 {
+        let (handle, of, shard) = (Handle::current(), engine.clone(), Arc::clone(&shard));
+        let ran = behind("compact", move |standing| {
+            let run = Run::new(&of, &shard, &handle, Pace::new(false, standing))?;
+            run.all(vec![first, second], &|_| {})
+        });
+        let ran = ran.unwrap().end("compaction").await.unwrap();
+        assert!(ran.failed.is_none());
+        moved += ran.report.moved;
+    }
     assert_eq!((brought.exists(), local.exists()), (false, true));
     engine.close().await;
 }
