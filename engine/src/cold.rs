@@ -6,6 +6,7 @@ use coldpost_tiers::address::ObjectId;
 pub use coldpost_tiers::cold::policy::{Only, Role, Statement};
 use coldpost_tiers::cold::{Caller, ColdStore, Key};
 pub use coldpost_tiers::cold::{Finding, Place, Requests, Severity, Usage};
+use coldpost_tiers::segment::Lineage;
 
 use crate::error::{Error, Kind, Result};
 use crate::ids::Epoch;
@@ -34,16 +35,34 @@ pub fn policy(settings: &ColdSettings, role: Role) -> Result<Vec<Statement>> {
 /// # Errors
 /// `Unavailable` when it does not, or does not answer.
 pub(crate) async fn holds(cold: &ColdStore, shard: &Shard, caller: Caller) -> Result<()> {
-    let claimant = cold.claimant(shard.no, shard.epoch, caller).await?;
-    if claimant == Some(shard.store) {
-        return Ok(());
+    let lineage = Lineage {
+        store: shard.store,
+        shard: shard.no,
+        epoch: shard.epoch,
+    };
+    match lacks(cold, lineage, caller).await? {
+        Some(lacks) => Err(lacks),
+        None => Ok(()),
     }
+}
+
+/// Why the store does not hold a shard, if it does not: an empty listing of it says nothing then.
+///
+/// # Errors
+/// `Unavailable` when it does not answer.
+pub(crate) async fn lacks(
+    cold: &ColdStore,
+    lineage: Lineage,
+    caller: Caller,
+) -> Result<Option<Error>> {
+    let claimant = cold.claimant(lineage.shard, lineage.epoch, caller).await?;
     let has = match claimant {
+        Some(store) if store == lineage.store => return Ok(None),
         Some(_) => "holds another store, not this one,",
         None => "does not hold this store",
     };
     let text = format!("{} {has} now", cold.url());
-    Err(Error::new(Kind::Unavailable, text))
+    Ok(Some(Error::new(Kind::Unavailable, text)))
 }
 
 /// Each of the stores that this one is made of, and under which caller it is counted what they are asked.

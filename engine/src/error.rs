@@ -58,6 +58,12 @@ impl Error {
         }
     }
 
+    /// `Unavailable`, as the disk has too little room: below `[hot] min_free` it is not full yet.
+    pub(crate) fn no_room(context: impl Into<String>) -> Error {
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        Error::with_source(Kind::Unavailable, context, full)
+    }
+
     /// What the caller should do.
     pub fn kind(&self) -> Kind {
         self.kind

@@ -200,7 +200,7 @@ impl Engine {
         let data = self.inner.settings.data.display();
         let text =
             format!("{data} has {free} free, {who} {wanted}: no mail is taken until there is room");
-        Err(Error::new(Kind::Unavailable, text))
+        Err(Error::no_room(text))
     }
 
     /// Bytes of the data disk that mail may take before it is refused; all there are when the disk cannot say.

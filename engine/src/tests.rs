@@ -65,11 +65,12 @@ async fn open(dir: &Path) -> Engine {
     Engine::open(settings(dir)).await.expect("the store opens")
 }
 
-fn name(text: &str) -> AccountName {
+pub(crate) fn name(text: &str) -> AccountName {
     AccountName::normalise(text).unwrap()
 }
 
-fn append(text: &str, flags: Flags) -> Append {
+/// A small message.
+pub(crate) fn append(text: &str, flags: Flags) -> Append {
     let message = Bytes::from(format!("Subject: {text}\r\n\r\nBody of {text}.\r\n"));
     Append {
         message,

@@ -36,26 +36,41 @@ fn segments(store: &Path) -> Vec<PathBuf> {
     files(&store.join("segments/0001"))
 }
 
-#[test]
-fn a_snapshot_that_is_damaged_in_one_store_of_a_mirror_is_loaded_from_the_other() {
-    let outside = scratch("mirrored");
-    let mut daemon = mirrored(outside.path());
+/// A mirrored store without its hot tiers, whose old segments are gone as its snapshot lets them: what it showed, and its stores.
+pub(crate) fn lost(outside: &Path) -> (Daemon, Vec<String>, [PathBuf; 2]) {
+    let mut daemon = mirrored(outside);
     with_history(&daemon);
     snapshot(&daemon, "now");
     let position = newest(&daemon, 1);
     deliver(&daemon, 21..26);
     let before = picture(&daemon);
     daemon.stop();
-    for name in STORES {
-        remove_up_to(&segments(&outside.path().join(name)), position);
+    let stores = STORES.map(|name| outside.join(name));
+    for store in &stores {
+        remove_up_to(&segments(store), position);
     }
     remove_segments(&daemon, 1, position, false);
-    let ranges = files(&outside.path().join("first/ranges/0001"));
+    remove_hot_tiers(&daemon);
+    (daemon, before, stores)
+}
+
+pub(crate) fn remove_manifests(store: &Path) {
+    let manifests = files(&store.join("snapshots/0001"));
+    assert!(!manifests.is_empty(), "there is a snapshot");
+    for manifest in manifests {
+        fs::remove_file(manifest).must("removing a manifest");
+    }
+}
+
+#[test]
+fn a_snapshot_that_is_damaged_in_one_store_of_a_mirror_is_loaded_from_the_other() {
+    let outside = scratch("mirrored");
+    let (mut daemon, before, [first, _]) = lost(outside.path());
+    let ranges = files(&first.join("ranges/0001"));
     assert!(!ranges.is_empty(), "the snapshot has ranges");
     for range in &ranges {
         flip(range, 40);
     }
-    remove_hot_tiers(&daemon);
     daemon.restart();
     assert_eq!(picture(&daemon), before);
     let log = daemon.log();
@@ -80,11 +95,7 @@ fn a_segment_that_is_damaged_in_one_store_of_a_mirror_is_replayed_from_the_other
     let before = picture(&daemon);
     daemon.stop();
     let stores = STORES.map(|name| outside.path().join(name));
-    for store in &stores {
-        for manifest in files(&store.join("snapshots/0001")) {
-            fs::remove_file(manifest).must("removing a manifest");
-        }
-    }
+    stores.iter().for_each(|store| remove_manifests(store));
     remove_segments(&daemon, 1, position, false);
     let damaged = stores.each_ref().map(|store| segments(store).remove(0));
     flip_middle(&damaged[0]);

@@ -1,13 +1,13 @@
 //! Recovery beside a store that was put back from an older copy, replaced by an empty one, or lost its snapshots.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use coldpost_testkit::place::{files, scratch};
 use coldpost_testkit::{Daemon, Must, Options};
 
-use super::copies::{STORES, mirrored};
+use super::copies::{STORES, lost, mirrored, remove_manifests};
 use super::store::{
     BINARY, deliver, newest, picture, refusal, remove_hot_tiers, remove_segments, remove_up_to,
     shard_dir, snapshot,
@@ -22,14 +22,6 @@ fn copy(from: &Path, to: &Path) {
 fn put_in_place(new: &Path, place: &Path, aside: &Path) {
     fs::rename(place, aside).must("taking what was there away");
     fs::rename(new, place).must("putting another there");
-}
-
-fn remove_manifests(store: &Path) {
-    let manifests = files(&store.join("snapshots/0001"));
-    assert!(!manifests.is_empty(), "there is a snapshot");
-    for manifest in manifests {
-        fs::remove_file(manifest).must("removing a manifest");
-    }
 }
 
 /// The hot tier that was loaded took its place before it was known whether anything could follow it, and no later start looked at another.
@@ -73,24 +65,6 @@ fn a_snapshot_that_cannot_be_followed_leaves_nothing_and_the_newest_is_taken_whe
     daemon.restart();
     assert_eq!(picture(&daemon), before);
     assert!(daemon.log().contains("is made anew from snapshots/"));
-}
-
-/// A mirrored store without its hot tiers, whose old segments are gone as its snapshot lets them: what it showed, and its stores.
-fn lost(outside: &Path) -> (Daemon, Vec<String>, [PathBuf; 2]) {
-    let mut daemon = mirrored(outside);
-    with_history(&daemon);
-    snapshot(&daemon, "now");
-    let position = newest(&daemon, 1);
-    deliver(&daemon, 21..26);
-    let before = picture(&daemon);
-    daemon.stop();
-    let stores = STORES.map(|name| outside.join(name));
-    for store in &stores {
-        remove_up_to(&files(&store.join("segments/0001")), position);
-    }
-    remove_segments(&daemon, 1, position, false);
-    remove_hot_tiers(&daemon);
-    (daemon, before, stores)
 }
 
 /// It said that there was no snapshot in either of them.

@@ -225,7 +225,7 @@ async fn run(
         return Ok(None);
     }
     // What it writes comes beside what is there, and is evicted only after it was sent.
-    engine.room().map_err(|e| room::full(e.to_string()))?;
+    engine.room()?;
     let (reports, mut heard) = mpsc::unbounded_channel();
     let (of, running) = (engine.clone(), Arc::clone(shard));
     let handle = Handle::current();

@@ -12,7 +12,7 @@ use coldpost_tiers::hot::row::{ObjectRow, ObjectState};
 
 use super::gather::Item;
 use super::step::Run;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::limits::{BLOCK_BYTES, COMPACT_FREE, STEP_BYTES};
 use crate::objects::object_row;
 
@@ -57,7 +57,7 @@ impl Run<'_> {
     /// `Unavailable`, with a full disk below it.
     pub(super) fn has_room(&mut self) -> Result<()> {
         if self.step_bytes() > 0 {
-            return self.engine.room().map_err(|e| full(e.to_string()));
+            return self.engine.room();
         }
         let wanted = 2 * self.run_bytes.min(BLOCK_BYTES);
         if self.engine.room_left() < wanted {
@@ -72,7 +72,7 @@ impl Run<'_> {
                 left >> 10,
                 wanted >> 10
             );
-            return Err(full(text));
+            return Err(Error::no_room(text));
         }
         self.step_bytes_max = (left / 2).clamp(BLOCK_BYTES, STEP_BYTES);
         Ok(())
@@ -127,15 +127,6 @@ fn with_room(objects: &[(ObjectId, u64)], left: u64) -> Vec<ObjectId> {
         taken.push(*object);
     }
     taken
-}
-
-/// The disk has too little room, though it is not full yet.
-pub(super) fn full(text: String) -> Error {
-    Error::with_source(
-        Kind::Unavailable,
-        text,
-        io::Error::from(io::ErrorKind::StorageFull),
-    )
 }
 
 #[cfg(test)]

@@ -23,30 +23,24 @@ pub(crate) async fn check_end(cold: &ColdStore, claim: &Claim, unsealed: Positio
     // Whether a store that is alone is ours was asked a moment ago, by `check`.
     let is_alone = copies.len() == 1;
     let looks = copies.iter().map(|asked| async move {
-        match is_alone || is_held(asked, claim).await? {
-            true => later(asked, claim, unsealed).await,
-            false => Ok(Looked::NotOurs),
+        if !is_alone && let Some(lacks) = cold::lacks(&asked.0, claim.lineage, asked.1).await? {
+            return Ok(Looked::NotOurs(lacks));
         }
+        later(asked, claim, unsealed).await
     });
     let mut is_looked_at = false;
-    let mut silent = None;
+    let (mut silent, mut lacking) = (None, None);
     for (said, (store, _)) in join_all(looks).await.into_iter().zip(&copies) {
         match said {
             Ok(Looked::Later(found)) => return Err(older(store, claim, unsealed, &found)),
             Ok(Looked::Nothing) => is_looked_at = true,
             // A mirror that was added, or a new disk: it gets what is put from now on.
-            Ok(Looked::NotOurs) => {}
+            Ok(Looked::NotOurs(lacks)) => lacking = lacking.or(Some(lacks)),
             Err(e) => silent = silent.or(Some(e)),
         }
     }
-    match silent {
-        Some(e) => Err(e),
-        None if is_looked_at => Ok(()),
-        None => {
-            let text = format!("{} does not hold this store now", cold.url());
-            Err(Error::new(Kind::Unavailable, text))
-        }
-    }
+    let lacking = lacking.filter(|_| !is_looked_at);
+    silent.or(lacking).map_or(Ok(()), Err)
 }
 
 /// What one store has behind the end of a journal.
@@ -55,16 +49,7 @@ enum Looked {
     Later(String),
     Nothing,
     /// It does not hold the shard, so that it says nothing.
-    NotOurs,
-}
-
-async fn is_held((store, caller): &(ColdStore, Caller), claim: &Claim) -> Result<bool> {
-    let Lineage {
-        store: ours,
-        shard,
-        epoch,
-    } = claim.lineage;
-    Ok(store.claimant(shard, epoch, *caller).await? == Some(ours))
+    NotOurs(Error),
 }
 
 async fn later(

@@ -140,25 +140,14 @@ struct Listing {
 
 /// # Errors
 /// `Unavailable`: it does not answer, or does not hold the shard.
-async fn is_held((store, caller): &(ColdStore, Caller), lineage: Lineage) -> Result<()> {
-    let Lineage {
-        store: ours,
-        shard,
-        epoch,
-    } = lineage;
-    if store.claimant(shard, epoch, *caller).await? == Some(ours) {
-        return Ok(());
-    }
-    let text = format!("{} does not hold this store now", store.url());
-    Err(Error::new(Kind::Unavailable, text))
-}
-
 async fn snapshots_in(
-    asked: &(ColdStore, Caller),
+    (store, caller): &(ColdStore, Caller),
     lineage: Lineage,
 ) -> Result<Vec<(Position, Epoch)>> {
-    is_held(asked, lineage).await?;
-    let mut listed = asked.0.list(&key::snapshots(lineage.shard), asked.1);
+    if let Some(lacks) = cold::lacks(store, lineage, *caller).await? {
+        return Err(lacks);
+    }
+    let mut listed = store.list(&key::snapshots(lineage.shard), *caller);
     let mut found = Vec::new();
     while let Some(object) = listed.try_next().await? {
         if let Some(Key::Snapshot {
@@ -171,9 +160,13 @@ async fn snapshots_in(
     Ok(found)
 }
 
-async fn first_in(asked: &(ColdStore, Caller), lineage: Lineage) -> Result<bool> {
-    is_held(asked, lineage).await?;
-    let mut listed = asked.0.list(&key::segments(lineage.shard), asked.1);
+/// # Errors
+/// As [`snapshots_in`].
+async fn first_in((store, caller): &(ColdStore, Caller), lineage: Lineage) -> Result<bool> {
+    if let Some(lacks) = cold::lacks(store, lineage, *caller).await? {
+        return Err(lacks);
+    }
+    let mut listed = store.list(&key::segments(lineage.shard), *caller);
     while let Some(object) = listed.try_next().await? {
         if matches!(object.key, Some(Key::Segment { first, .. }) if first == Position(1)) {
             return Ok(true);

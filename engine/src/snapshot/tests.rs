@@ -16,13 +16,12 @@ use tokio::sync::oneshot;
 
 use super::{Event, Stage};
 use crate::Engine;
-use crate::account::AccountName;
 use crate::apply::invariants;
 use crate::error::Kind;
 use crate::flags::Flags;
 use crate::ids::{Epoch, Position, ShardNo};
 use crate::settings::{ColdSettings, Settings};
-use crate::tests::settings;
+use crate::tests::{append, name, settings};
 use crate::write::Append;
 
 const SHARD: ShardNo = ShardNo(1);
@@ -73,17 +72,13 @@ async fn with_mail(dir: &Path) -> Engine {
 
 async fn with_mail_in(settings: Settings) -> Engine {
     let engine = Engine::open(settings).await.unwrap();
-    let name = AccountName::normalise("ann@example.org").unwrap();
-    let account = engine.open_account(&name).await.unwrap();
+    let account = engine.open_account(&name("ann@example.org")).await.unwrap();
     for number in 0..3 {
-        let message = Bytes::from(format!("Subject: {number}\r\n\r\nBody.\r\n"));
-        let append = Append {
-            message,
-            flags: Flags::default(),
-            internal_date: None,
-            email_id: None,
-        };
-        engine.append(account, "INBOX", vec![append]).await.unwrap();
+        let message = append(&number.to_string(), Flags::default());
+        engine
+            .append(account, "INBOX", vec![message])
+            .await
+            .unwrap();
     }
     engine
 }
@@ -181,8 +176,7 @@ async fn a_snapshot_ends_where_an_attachment_that_it_refers_to_is_nowhere() {
     let engine = with_mail(dir.path()).await;
     let (cold, aside) = (dir.path().join("cold"), dir.path().join("aside"));
     fs::rename(&cold, &aside).unwrap();
-    let name = AccountName::normalise("ann@example.org").unwrap();
-    let account = engine.open_account(&name).await.unwrap();
+    let account = engine.open_account(&name("ann@example.org")).await.unwrap();
     let mut dice = Dice::new(7);
     // Too large for an entry of the journal, however well it is packed.
     let lines = (0..30_000).map(|_| {

@@ -9,7 +9,6 @@ use coldpost_testkit::place;
 use coldpost_tiers::cold::Key;
 use coldpost_tiers::hot::{CommitKind, HotTier};
 
-use crate::account::AccountName;
 use crate::apply::Fold;
 use crate::clock;
 use crate::error::Kind;
@@ -18,7 +17,7 @@ use crate::ids::ShardNo;
 use crate::op::Op;
 use crate::open::Engine;
 use crate::snapshot;
-use crate::tests::settings;
+use crate::tests::{append, name, settings};
 use crate::upkeep::collect;
 use crate::write::Append;
 
@@ -41,8 +40,7 @@ async fn an_idle_hour_asks_the_object_store_nothing() {
     settings.cut_age = Duration::from_secs(60);
     settings.segment_age = HOUR * 24;
     let engine = Engine::open(settings).await.unwrap();
-    let name = AccountName::normalise("ann@example.org").unwrap();
-    let ann = engine.open_account(&name).await.unwrap();
+    let ann = engine.open_account(&name("ann@example.org")).await.unwrap();
     for number in 0..MESSAGES {
         let text = format!("Subject: {number}\r\n\r\n{}\r\n", "Body. ".repeat(number));
         let flags = Flags {
@@ -94,8 +92,7 @@ async fn while_uploads_wait_the_status_says_why_and_a_snapshot_ends_with_that_in
     let dir = place::scratch("trouble");
     let (cold, aside) = (dir.path().join("cold"), dir.path().join("aside"));
     let engine = Engine::open(settings(dir.path())).await.unwrap();
-    let name = AccountName::normalise("ann@example.org").unwrap();
-    engine.open_account(&name).await.unwrap();
+    engine.open_account(&name("ann@example.org")).await.unwrap();
     tokio::time::pause();
     std::fs::rename(&cold, &aside).unwrap();
     let waits = |problems: &[String]| {
@@ -123,8 +120,7 @@ async fn a_segment_that_rots_before_its_upload_stops_the_snapshots_of_its_shard_
     let dir = place::scratch("rotten");
     let (cold, aside) = (dir.path().join("cold"), dir.path().join("aside"));
     let engine = Engine::open(settings(dir.path())).await.unwrap();
-    let name = AccountName::normalise("ann@example.org").unwrap();
-    let ann = engine.open_account(&name).await.unwrap();
+    let ann = engine.open_account(&name("ann@example.org")).await.unwrap();
     engine.snapshot_now(&mut |_| {}).await.unwrap();
     std::fs::rename(&cold, &aside).unwrap();
     let message = Append {
@@ -185,15 +181,9 @@ async fn nothing_is_deleted_while_the_newest_snapshot_is_not_in_the_store() {
     let mut settings = settings(dir.path());
     (settings.retention, settings.grace) = (Duration::ZERO, Duration::ZERO);
     let engine = Engine::open(settings).await.unwrap();
-    let name = AccountName::normalise("ann@example.org").unwrap();
-    let ann = engine.open_account(&name).await.unwrap();
+    let ann = engine.open_account(&name("ann@example.org")).await.unwrap();
     for number in 0..2 {
-        let message = Append {
-            message: Bytes::from(format!("Subject: {number}\r\n\r\nb\r\n")),
-            flags: Flags::default(),
-            internal_date: None,
-            email_id: None,
-        };
+        let message = append(&number.to_string(), Flags::default());
         engine.append(ann, "INBOX", vec![message]).await.unwrap();
         engine.compact_now(&mut |_| {}).await.unwrap();
         engine.snapshot_now(&mut |_| {}).await.unwrap();
@@ -224,8 +214,7 @@ async fn after_a_clock_that_was_ahead_nothing_is_deleted_and_no_date_is_stated_b
     const YEAR: i64 = 365 * 86_400;
     let dir = place::scratch("ahead");
     let engine = Engine::open(settings(dir.path())).await.unwrap();
-    let name = AccountName::normalise("ann@example.org").unwrap();
-    engine.open_account(&name).await.unwrap();
+    engine.open_account(&name("ann@example.org")).await.unwrap();
     let sooner = engine.gone_by(true);
     assert!(sooner < clock::now_s() + YEAR);
     engine.delete_now().await.unwrap();

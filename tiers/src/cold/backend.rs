@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
+use futures::FutureExt;
+use futures::future::{BoxFuture, ready};
 use futures::stream::BoxStream;
 
 use super::question::{Answer, Question};
@@ -93,10 +94,12 @@ pub(crate) trait Backend: Send + Sync + fmt::Debug {
     /// The same as a put out of a local file of this digest (BLAKE3) that nobody changes any more.
     fn link_new<'a>(
         &'a self,
-        name: &'a str,
-        file: &'a Path,
-        digest: [u8; 32],
-    ) -> BoxFuture<'a, Result<Linked, Failure>>;
+        _name: &'a str,
+        _file: &'a Path,
+        _digest: [u8; 32],
+    ) -> BoxFuture<'a, Result<Linked, Failure>> {
+        ready(Ok(Linked::Impossible)).boxed()
+    }
 
     /// Reads a range, or all.
     fn read<'a>(

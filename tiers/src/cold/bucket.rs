@@ -3,7 +3,6 @@
 //! Promises: puts are conditional (`If-None-Match: *`). Never: retries; that is done above, once, where it is counted.
 
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,7 +16,7 @@ use object_store::{
     PutMode, PutOptions, RetryConfig,
 };
 
-use super::backend::{Backend, Body, Failure, Linked, Page, Shown};
+use super::backend::{Backend, Body, Failure, Page, Shown};
 use super::patience::{ATTEMPT_MAX, CONNECT};
 use super::question::{Answer, Asker, Question};
 use super::store::ColdSettings;
@@ -158,15 +157,6 @@ impl Backend for Bucket {
             put.map(drop).map_err(failure)
         }
         .boxed()
-    }
-
-    fn link_new<'a>(
-        &'a self,
-        _: &'a str,
-        _: &'a Path,
-        _: [u8; 32],
-    ) -> BoxFuture<'a, Result<Linked, Failure>> {
-        std::future::ready(Ok(Linked::Impossible)).boxed()
     }
 
     fn read<'a>(

@@ -5,7 +5,6 @@
 //! A crash leaves: an object in one store only, which the same put, tried again, completes.
 
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use futures::{FutureExt, StreamExt};
 use thiserror::Error;
 use tokio::time::timeout;
 
-use super::backend::{Backend, Body, Cause, Failure, Linked, Page};
+use super::backend::{Backend, Body, Cause, Failure, Page};
 use super::breaker::{Breaker, Weight};
 use super::ledger::Ledger;
 use super::patience::ATTEMPT_MAX;
@@ -244,15 +243,6 @@ impl Backend for Mirror {
             first.and(second)
         }
         .boxed()
-    }
-
-    fn link_new<'a>(
-        &'a self,
-        _: &'a str,
-        _: &'a Path,
-        _: [u8; 32],
-    ) -> BoxFuture<'a, Result<Linked, Failure>> {
-        std::future::ready(Ok(Linked::Impossible)).boxed()
     }
 
     fn read<'a>(

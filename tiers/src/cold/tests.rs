@@ -3,7 +3,6 @@
 use std::fs;
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use futures::{StreamExt, TryStreamExt};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use super::backend::{Backend, Body, Failure, Linked, Page};
+use super::backend::{Backend, Body, Failure, Page};
 use super::faults::{Fault, Faults, Operation};
 use super::{Caller, ColdSettings, ColdStore, Key, Put, key};
 use crate::address::{Epoch, Position, ShardNo};
@@ -271,15 +270,6 @@ impl Backend for Overwriter {
 
     fn put_over<'a>(&'a self, name: &'a str, bytes: Bytes) -> BoxFuture<'a, Result<(), Failure>> {
         self.put_new(name, bytes)
-    }
-
-    fn link_new<'a>(
-        &'a self,
-        _: &'a str,
-        _: &'a Path,
-        _: [u8; 32],
-    ) -> BoxFuture<'a, Result<Linked, Failure>> {
-        ready(Ok(Linked::Impossible)).boxed()
     }
 
     fn read<'a>(

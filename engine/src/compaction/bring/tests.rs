@@ -4,7 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use coldpost_testkit::place;
 use coldpost_tiers::address::{ObjectId, ObjectKind};
 use coldpost_tiers::hot::row::{ObjectRow, ObjectState, Row};
@@ -14,13 +13,11 @@ use tokio::runtime::Handle;
 use super::super::pace::Pace;
 use super::super::step::Run;
 use crate::Engine;
-use crate::account::AccountName;
 use crate::blocking::behind;
 use crate::flags::Flags;
 use crate::ids::{Epoch, Position, ShardNo};
 use crate::shard::Shard;
-use crate::tests::settings;
-use crate::write::Append;
+use crate::tests::{append, name, settings};
 
 const SHARD: ShardNo = ShardNo(1);
 
@@ -29,14 +26,8 @@ async fn with_stored_mail(dir: &Path) -> Engine {
     let mut settings = settings(dir);
     settings.local_bodies = 1 << 30;
     let engine = Engine::open(settings).await.unwrap();
-    let name = AccountName::normalise("ann@example.org").unwrap();
-    let account = engine.open_account(&name).await.unwrap();
-    let append = Append {
-        message: Bytes::from_static(b"Subject: a\r\n\r\nBody.\r\n"),
-        flags: Flags::default(),
-        internal_date: None,
-        email_id: None,
-    };
+    let account = engine.open_account(&name("ann@example.org")).await.unwrap();
+    let append = append("a", Flags::default());
     engine.append(account, "INBOX", vec![append]).await.unwrap();
     engine.snapshot_shard(SHARD, &mut |_| {}).await.unwrap();
     engine

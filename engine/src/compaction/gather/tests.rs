@@ -1,28 +1,19 @@
 //! How much of one object a run takes.
 
-use bytes::Bytes;
 use coldpost_testkit::place;
 
 use super::*;
-use crate::account::AccountName;
 use crate::flags::Flags;
 use crate::ids::ShardNo;
-use crate::tests::settings;
-use crate::write::Append;
+use crate::tests::{append, name, settings};
 
 const MESSAGES: usize = 5;
 
 /// With messages of the same size in one sealed segment.
 async fn with_mail(dir: &std::path::Path) -> (Engine, ObjectId) {
     let engine = Engine::open(settings(dir)).await.unwrap();
-    let name = AccountName::normalise("ann@example.org").unwrap();
-    let account = engine.open_account(&name).await.unwrap();
-    let append = |number: usize| Append {
-        message: Bytes::from(format!("Subject: {number}\r\n\r\nBody.\r\n")),
-        flags: Flags::default(),
-        internal_date: None,
-        email_id: None,
-    };
+    let account = engine.open_account(&name("ann@example.org")).await.unwrap();
+    let append = |number: usize| append(&number.to_string(), Flags::default());
     let appends = (0..MESSAGES).map(append).collect();
     engine.append(account, "INBOX", appends).await.unwrap();
     engine

@@ -1,6 +1,5 @@
 //! What is remembered of a run behind its end, and what stays on local disk.
 
-use bytes::Bytes;
 use coldpost_testkit::place;
 use coldpost_tiers::hot::row::ObjectState;
 use std::collections::HashSet;
@@ -10,7 +9,6 @@ use tokio::runtime::Handle;
 use super::super::pace::Pace;
 use super::*;
 use crate::Engine;
-use crate::account::AccountName;
 use crate::blocking::behind;
 use crate::error::Kind;
 use crate::flags::Flags;
@@ -18,8 +16,7 @@ use crate::ids::ShardNo;
 use crate::objects::object_row;
 use crate::settings::MinFree;
 use crate::shard::Shard;
-use crate::tests::settings;
-use crate::write::Append;
+use crate::tests::{append, name, settings};
 
 const SHARD: ShardNo = ShardNo(1);
 
@@ -28,15 +25,9 @@ async fn with_segments(dir: &Path) -> (Engine, Arc<Shard>, [ObjectId; 2]) {
     let mut settings = settings(dir);
     settings.local_bodies = 1 << 30;
     let engine = Engine::open(settings).await.unwrap();
-    let name = AccountName::normalise("ann@example.org").unwrap();
-    let account = engine.open_account(&name).await.unwrap();
+    let account = engine.open_account(&name("ann@example.org")).await.unwrap();
     for number in 0..2 {
-        let append = Append {
-            message: Bytes::from(format!("Subject: {number}\r\n\r\nBody.\r\n")),
-            flags: Flags::default(),
-            internal_date: None,
-            email_id: None,
-        };
+        let append = append(&number.to_string(), Flags::default());
         engine.append(account, "INBOX", vec![append]).await.unwrap();
         engine.snapshot_shard(SHARD, &mut |_| {}).await.unwrap();
     }

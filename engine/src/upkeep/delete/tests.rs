@@ -3,16 +3,13 @@
 use std::fs;
 use std::path::PathBuf;
 
-use bytes::Bytes;
 use coldpost_testkit::place;
 use coldpost_tiers::disk::FaultyDisk;
 
 use super::*;
-use crate::account::AccountName;
 use crate::flags::Flags;
 use crate::settings::Settings;
-use crate::tests::settings;
-use crate::write::Append;
+use crate::tests::{append, name, settings};
 
 /// Eviction removed the file without a sync, and deletion, that saw none, did not sync either: after `gone` and a power cut it was back.
 #[test]
@@ -45,15 +42,9 @@ async fn with_dead_segments(dir: &Path) -> Engine {
         ..settings(dir)
     });
     let engine = engine.await.unwrap();
-    let name = AccountName::normalise("ann@example.org").unwrap();
-    let ann = engine.open_account(&name).await.unwrap();
+    let ann = engine.open_account(&name("ann@example.org")).await.unwrap();
     for number in 0..3 {
-        let message = Append {
-            message: Bytes::from(format!("Subject: {number}\r\n\r\nb\r\n")),
-            flags: Flags::default(),
-            internal_date: None,
-            email_id: None,
-        };
+        let message = append(&number.to_string(), Flags::default());
         engine.append(ann, "INBOX", vec![message]).await.unwrap();
         engine.compact_now(&mut |_| {}).await.unwrap();
     }

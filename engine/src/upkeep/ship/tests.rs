@@ -7,8 +7,7 @@ use coldpost_tiers::address::Epoch;
 
 use super::queue::ASIDE;
 use super::*;
-use crate::account::AccountName;
-use crate::tests::settings;
+use crate::tests::{name, settings};
 
 fn segment(first: u64) -> Item {
     Item {
@@ -98,8 +97,7 @@ fn nothing_of_a_shard_goes_before_it_is_known_which_blobs_wait_there() {
 async fn a_notice_of_what_is_stored_already_is_no_upload_and_no_trouble() {
     let dir = place::scratch("notice");
     let engine = Engine::open(settings(dir.path())).await.unwrap();
-    let name = AccountName::normalise("ann@example.org").unwrap();
-    engine.open_account(&name).await.unwrap();
+    engine.open_account(&name("ann@example.org")).await.unwrap();
     let shard = ShardNo(1);
     engine.snapshot_shard(shard, &mut |_| {}).await.unwrap();
     let of = engine.shard(shard).unwrap();
