@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The whole check of Coldpost: format, lints, tests, peers. Works in a fresh clone.
 #   ./test.sh          the suite
-#   ./test.sh --long   with the sizes that are run by hand
+#   ./test.sh --long   with the sizes that are run by hand, and the figures of docs/benchmarks.md anew (target/figures.md)
 # The last line is "N passed, N failed, N skipped".
 set -u
 cd "$(dirname "$0")" || exit 1
@@ -10,13 +10,27 @@ cd "$(dirname "$0")" || exit 1
 BUDGET_TOTAL=45 BUDGET_TOOLS=8 BUDGET_BUILD=12 BUDGET_LINT=8 BUDGET_TESTS=25
 if [ "${1:-}" = --long ]; then
   export COLDPOST_LONG=1
-  BUDGET_TOTAL=1440 BUDGET_TESTS=1400
+  BUDGET_TOTAL=1440 BUDGET_TESTS=1080 BUDGET_FIGURES=300
 fi
 export CARGO_TERM_COLOR=never
 
 # Debian packages and the program by which each is recognised.
 PACKAGES="dovecot-imapd:dovecot dovecot-lmtpd:/usr/lib/dovecot/lmtp postfix:postfix isync:mbsync swaks:swaks curl:curl zstd:zstd
   python3:python3 python3-venv:- npm:npm tar:tar git:git"
+
+# The benchmarks that --long runs; their tables are those of docs/benchmarks.md. Dovecot, root and SeaweedFS are needed.
+FIGURES='compare --messages 1000
+writes
+large --messages 100000
+memory
+idle --sessions 1000
+slow
+bytes
+bytes --newer
+compaction
+cold
+expunge
+expunge --messages 1000000'
 
 passed=0 failed=0 skipped=0 problems=() started=$(date +%s)
 
@@ -105,6 +119,21 @@ tests() {
   return "$result"
 }
 
+# What is measured rather than tested, one command after the other on a machine that does nothing else.
+figures() {
+  local result=0 line
+  : >target/figures.md
+  cargo build --release --workspace --locked -q || return 1
+  while read -r line; do
+    printf '%s\n' "-- coldpost-bench $line"
+    # shellcheck disable=SC2086 # the line is words
+    target/release/coldpost-bench $line --binary target/release/coldpost --write target/figures.md >target/figures.log 2>&1 ||
+      { printf 'coldpost-bench %s:\n' "$line"; tail -n 5 target/figures.log; result=1; }
+  done <<<"$FIGURES"
+  cat target/figures.md
+  return "$result"
+}
+
 # counted PATTERN FILE: the sum of the pattern's first group over the lines that match.
 counted() { sed -nE "s/^.*$1\$/\\1/p" "$2" | awk '{n += $1} END {print n + 0}'; }
 
@@ -117,6 +146,7 @@ for program in dovecot postfix mbsync swaks curl zstd npm; do has "$program" || 
 part build "$BUDGET_BUILD" build && {
   part lint "$BUDGET_LINT" lint
   part tests "$BUDGET_TESTS" tests
+  [ -z "${COLDPOST_LONG:-}" ] || part figures "$BUDGET_FIGURES" figures
 }
 
 minutes=$((($(date +%s) - started) / 60))

@@ -8,8 +8,11 @@ use std::time::Duration;
 
 use coldpost_testkit::dice::Dice;
 use coldpost_testkit::imap::Imap;
+use coldpost_testkit::lmtp::Reply;
+use coldpost_testkit::made_mail::{attached, drawn};
 use coldpost_testkit::tool::{self, ROOT};
 use coldpost_testkit::{Daemon, Must, Options, have, place, wait};
+use serde_json::Value;
 use tempfile::TempDir;
 
 const USER: &str = "ann@example.org";
@@ -91,7 +94,7 @@ fn start(tmpfs: &Tmpfs, cold: &Path, min_free: &str) -> Daemon {
 }
 
 /// Delivers until mail is refused; gives that reply.
-fn deliver_until_refused(daemon: &Daemon, next: &mut u64) -> coldpost_testkit::lmtp::Reply {
+fn deliver_until_refused(daemon: &Daemon, next: &mut u64) -> Reply {
     let mut lmtp = daemon.lmtp();
     loop {
         let replies = lmtp
@@ -187,7 +190,12 @@ fn fills_and_heals(min_free: &str) {
 }
 
 /// A daemon whose mail is in the store alone, and whose disk has `room` bytes before mail is refused.
-fn with_little_room(tmpfs: &Tmpfs, cold: &Path, messages: u64, room: u64) -> Daemon {
+fn with_little_room(
+    tmpfs: &Tmpfs,
+    cold: &Path,
+    mails: impl Iterator<Item = Vec<u8>>,
+    room: u64,
+) -> Daemon {
     // A 16th of the file system is the least that is kept for the journal.
     let kept = 128 * MIB / 16;
     let options = Options::new(env!("CARGO_BIN_EXE_coldpost"))
@@ -198,8 +206,8 @@ fn with_little_room(tmpfs: &Tmpfs, cold: &Path, messages: u64, room: u64) -> Dae
         .data(&tmpfs.dir.path().join("data"));
     let mut daemon = Daemon::start(options);
     let mut lmtp = daemon.lmtp();
-    for number in 0..messages {
-        lmtp.deliver("b@example.org", USER, &mail(number));
+    for mail in mails {
+        lmtp.deliver("b@example.org", USER, &mail);
     }
     drop(lmtp);
     daemon.wait_until_shipped();
@@ -231,13 +239,51 @@ fn what_does_not_fit_on_the_disk_is_compacted_all_the_same_and_no_mail_is_refuse
     let store = place::scratch("store");
     let cold = store.path().join("cold");
     let messages = 3_200;
-    let daemon = with_little_room(&tmpfs, &cold, messages, 18 * MIB);
+    let daemon = with_little_room(&tmpfs, &cold, (0..messages).map(mail), 18 * MIB);
     let of_mail = place::files(&cold.join("segments/0001"));
     let bytes = of_mail
         .iter()
         .map(|path| path.metadata().must("a size").len());
     assert!(bytes.sum::<u64>() > 20 * MIB, "more than there is room for");
-    let (done, refused) = std::thread::scope(|scope| {
+    let (done, refused) = compacted_beside_deliveries(&daemon);
+    assert!(refused.is_empty(), "{refused:?}");
+    assert!(done["moved"].as_u64() >= Some(messages), "{done}");
+    assert_eq!(done["left"], 0, "{done}");
+    check(&daemon, messages);
+}
+
+/// It was written all the same, mail was refused for it, and nothing that stood behind it was ever compacted.
+#[test]
+fn a_message_for_which_there_is_no_room_stays_while_others_are_compacted_and_no_mail_is_refused() {
+    let Some(tmpfs) = Tmpfs::mount(128) else {
+        return;
+    };
+    let store = place::scratch("store");
+    let cold = store.path().join("cold");
+    let large = attached("large", &drawn(&mut Dice::new(1), 31 * MIB));
+    let mails = (0..40).map(|number| match number {
+        20 => large.clone(),
+        number => mail(number),
+    });
+    let daemon = with_little_room(&tmpfs, &cold, mails, 36 * MIB);
+    let (done, refused) = compacted_beside_deliveries(&daemon);
+    assert!(refused.is_empty(), "{refused:?}");
+    assert!(done["moved"].as_u64() >= Some(39), "{done}");
+    assert_eq!(done["left"], 1, "{done}");
+    let mut imap = daemon.imap(USER);
+    imap.command("EXAMINE INBOX").ok();
+    let fetched = imap.fetch("FETCH 21 BODY.PEEK[]");
+    assert!(fetched[0].bytes("BODY[]").ends_with(&large));
+    tmpfs.free();
+    let done = daemon.json(&["compact"]);
+    // With the small mail that came in meanwhile.
+    assert!(done["moved"].as_u64() >= Some(1), "{done}");
+    assert_eq!(done["left"], 0, "{done}");
+}
+
+/// What `coldpost compact` did, and which mail was refused meanwhile.
+fn compacted_beside_deliveries(daemon: &Daemon) -> (Value, Vec<Reply>) {
+    std::thread::scope(|scope| {
         let compacting = scope.spawn(|| daemon.json(&["compact"]));
         let mut refused = Vec::new();
         let mut lmtp = daemon.lmtp();
@@ -249,11 +295,7 @@ fn what_does_not_fit_on_the_disk_is_compacted_all_the_same_and_no_mail_is_refuse
             refused.extend(replies.must("an answer").into_iter().filter(|r| !r.is_ok()));
         }
         (compacting.join().unwrap(), refused)
-    });
-    assert!(refused.is_empty(), "{refused:?}");
-    assert!(done["moved"].as_u64() >= Some(messages), "{done}");
-    assert_eq!(done["left"], 0, "{done}");
-    check(&daemon, messages);
+    })
 }
 
 /// One message that never ended filled the disk, and nobody got mail any more.

@@ -156,15 +156,8 @@ impl Engine {
 
     /// What a run left behind in which objects.
     fn note(&self, shard: &Shard, ran: &Ran) -> Result<()> {
-        let is_passing = |e: &Error| matches!(e.kind(), Kind::Unavailable | Kind::Closed);
         match &ran.failed {
-            Some(e) if is_passing(e) => {}
-            Some(_) => {
-                // What ends a run once would end the next one too, and all other objects would wait behind it.
-                let live = live(shard, &ran.taken)?;
-                self.put_aside(shard.no, &live);
-                self.note_left(shard.no, live.into_iter());
-            }
+            Some(e) => self.note_failed(shard, &ran.taken, e)?,
             None => {
                 let left: Vec<_> = ran.left_in.iter().copied().collect();
                 self.note_left(shard.no, live(shard, &left)?.into_iter());
@@ -175,6 +168,17 @@ impl Engine {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// What ends a run once would end the next one too, and all other objects would wait behind it: unless that passes by itself.
+    fn note_failed(&self, shard: &Shard, objects: &[ObjectId], error: &Error) -> Result<()> {
+        if matches!(error.kind(), Kind::Unavailable | Kind::Closed) {
+            return Ok(());
+        }
+        let live = live(shard, objects)?;
+        self.put_aside(shard.no, &live);
+        self.note_left(shard.no, live.into_iter());
         Ok(())
     }
 }
@@ -230,6 +234,7 @@ async fn run(
     let (of, running) = (engine.clone(), Arc::clone(shard));
     let handle = Handle::current();
     let pinned = Pinned::new(engine, shard.no, &objects);
+    let chosen = objects.clone();
     let work = move |standing| {
         let pace = Pace::new(!is_asked, standing);
         let tell = |report: &Report| drop(reports.send(report.clone()));
@@ -242,10 +247,18 @@ async fn run(
     while let Some(report) = heard.recv().await {
         tell(&report);
     }
-    let ran = running.end("compaction").await?;
-    engine.note(shard, &ran)?;
-    match ran.failed {
-        Some(e) => Err(e),
-        None => Ok(Some((ran.done, ran.report))),
+    match running.end("compaction").await {
+        Ok(ran) => {
+            engine.note(shard, &ran)?;
+            match ran.failed {
+                Some(e) => Err(e),
+                None => Ok(Some((ran.done, ran.report))),
+            }
+        }
+        // It took nothing, or its thread died.
+        Err(e) => {
+            engine.note_failed(shard, &chosen, &e)?;
+            Err(e)
+        }
     }
 }

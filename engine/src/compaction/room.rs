@@ -1,8 +1,8 @@
 //! Room on local disk for a run: what comes here for it and what it writes, beside mail that goes on coming in.
 //!
-//! Promises: what is brought leaves room for a step and for mail; a step begins only where what it writes takes half of the room at most; a
-//! run that the disk is too short for lets go of what it brought. An object that does not fit is read where it is, so that a small disk
-//! keeps no mail from being moved.
+//! Promises: what is brought leaves room for a step and for mail; a step begins only where what it writes takes half of the room at most, and a
+//! message for which there is less stays where it is while others go on; a run that the disk is too short for lets go of what it brought. An
+//! object that does not fit is read where it is, so that a small disk keeps no mail from being moved.
 
 use std::io;
 use std::path::PathBuf;
@@ -11,7 +11,8 @@ use coldpost_tiers::address::{ObjectId, ObjectKind};
 use coldpost_tiers::hot::row::{ObjectRow, ObjectState};
 
 use super::gather::Item;
-use super::step::Run;
+use super::place_frame::Entries;
+use super::step::{Run, Trouble};
 use crate::error::{Error, Result};
 use crate::limits::{BLOCK_BYTES, COMPACT_FREE, STEP_BYTES};
 use crate::objects::object_row;
@@ -51,6 +52,30 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Before a message of so many bytes: ends a block that is full, and the step where the message would take more than that may. Between two
+    /// messages, as attachments are sent together with the messages that name them.
+    ///
+    /// # Errors
+    /// Of the message: it takes more of the disk than there is for it, beside mail that comes in.
+    pub(super) fn make_room(&mut self, size: u64, entries: &Entries<'_>) -> Result<(), Trouble> {
+        let written = self.step_bytes();
+        if written > 0 && written.saturating_add(size) > self.step_bytes_max {
+            self.end_group(entries)?;
+            self.finish()?;
+        } else if self
+            .block
+            .as_ref()
+            .is_some_and(|(_, block, _)| block.bytes() >= BLOCK_BYTES)
+        {
+            self.end_group(entries)?;
+            self.end_block()?;
+        }
+        if size > BLOCK_BYTES && self.step_bytes() == 0 {
+            self.room_for(size).map_err(Trouble::Message)?;
+        }
+        Ok(())
+    }
+
     /// Before a file is made: a step that was begun ends while mail is taken; the next one begins where there is room for it and as much again.
     ///
     /// # Errors
@@ -59,23 +84,32 @@ impl Run<'_> {
         if self.step_bytes() > 0 {
             return self.engine.room();
         }
-        let wanted = 2 * self.run_bytes.min(BLOCK_BYTES);
+        let left = self.room_for(self.run_bytes.min(BLOCK_BYTES))?;
+        self.step_bytes_max = (left / 2).clamp(BLOCK_BYTES, STEP_BYTES);
+        Ok(())
+    }
+
+    /// The room that there is, at least twice as much as these bytes take.
+    ///
+    /// # Errors
+    /// As [`Run::has_room`].
+    fn room_for(&mut self, bytes: u64) -> Result<u64> {
+        let wanted = bytes.saturating_mul(2);
         if self.engine.room_left() < wanted {
             self.evict_sent();
         }
         let left = self.engine.room_left();
-        if left < wanted {
-            let data = self.engine.data().display();
-            let text = format!(
-                "{data} has room for {} KiB before mail is refused, and compaction writes up to {} KiB at once: it goes on when there is more \
-                 ([hot] local_bodies says how much mail stays on this disk, [hot] min_free how much of it stays free)",
-                left >> 10,
-                wanted >> 10
-            );
-            return Err(Error::no_room(text));
+        if left >= wanted {
+            return Ok(left);
         }
-        self.step_bytes_max = (left / 2).clamp(BLOCK_BYTES, STEP_BYTES);
-        Ok(())
+        let data = self.engine.data().display();
+        let text = format!(
+            "{data} has room for {} KiB before mail is refused, and compaction writes up to {} KiB at once: it goes on when there is more \
+             ([hot] local_bodies says how much mail stays on this disk, [hot] min_free how much of it stays free)",
+            left >> 10,
+            wanted >> 10
+        );
+        Err(Error::no_room(text))
     }
 
     /// What was made is in the bucket, and messages are tied to it: its files may go like every other.

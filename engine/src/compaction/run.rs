@@ -36,7 +36,6 @@ impl Run<'_> {
         let gathered = gather::messages(self.shard, &objects, gather::BOUNDS)?;
         objects.truncate(gathered.taken);
         let ended = self.take(&objects, &gathered.items, tell);
-        self.drop_unsent();
         self.let_go();
         let came_to_all = matches!(ended, Ok(true));
         if ended.is_ok() {
@@ -52,8 +51,8 @@ impl Run<'_> {
             },
             taken: objects,
             is_whole: came_to_all && gathered.are_all,
-            left_in: self.left_in,
-            report: self.report,
+            left_in: std::mem::take(&mut self.left_in),
+            report: std::mem::take(&mut self.report),
             failed: ended.err(),
         })
     }
@@ -101,18 +100,20 @@ impl Run<'_> {
         self.left_in.insert(object);
     }
 
-    /// Deletes what was made and did not come to the bucket.
-    fn drop_unsent(&mut self) {
+    pub(super) fn drop_file(&self, path: &Path) {
+        if let Err(e) = self.shard.disk.remove(path) {
+            tracing::warn!("{} stays until the next start: {e}", path.display());
+        }
+    }
+}
+
+/// Deletes what was made and did not come to the bucket, also where the thread dies.
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
         // Open files first.
         (self.block, self.pack) = (None, None);
         for path in std::mem::take(&mut self.unsent) {
             self.drop_file(&path);
-        }
-    }
-
-    pub(super) fn drop_file(&self, path: &Path) {
-        if let Err(e) = self.shard.disk.remove(path) {
-            tracing::warn!("{} stays until the next start: {e}", path.display());
         }
     }
 }

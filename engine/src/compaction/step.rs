@@ -181,7 +181,7 @@ impl<'a> Run<'a> {
     }
 
     fn message(&mut self, item: &Item, entries: &Entries<'_>) -> Result<(), Trouble> {
-        self.make_room(entries)?;
+        self.make_room(item.size, entries)?;
         let Some(reader) = self.read(item).map_err(Trouble::Message)? else {
             return Ok(());
         };
@@ -209,16 +209,6 @@ impl<'a> Run<'a> {
             .map_err(Trouble::Message)
     }
 
-    /// Ends a block that is full, between two messages: attachments are sent together with the messages that name them.
-    fn make_room(&mut self, entries: &Entries<'_>) -> Result<()> {
-        let bytes = self.block.as_ref().map_or(0, |(_, block, _)| block.bytes());
-        if bytes < BLOCK_BYTES && self.step_bytes() < self.step_bytes_max {
-            return Ok(());
-        }
-        self.end_group(entries)?;
-        self.end_block()
-    }
-
     /// The message and a reader of it; `None` when it went, or stands elsewhere now.
     pub(super) fn read(&self, item: &Item) -> Result<Option<(crate::view::Message, BodyReader)>> {
         let account = AccountRef {
@@ -243,7 +233,7 @@ impl<'a> Run<'a> {
         Ok(Some((message, reader)))
     }
 
-    fn end_group(&mut self, entries: &Entries<'_>) -> Result<()> {
+    pub(super) fn end_group(&mut self, entries: &Entries<'_>) -> Result<()> {
         if self.group.is_empty() {
             return Ok(());
         }

@@ -327,6 +327,8 @@ impl Upkeep {
 
     pub(crate) fn report(&self, engine: &Engine, health: &mut Health) {
         let p = &self.progress;
+        // It reads rows: before anything is locked that uploads need.
+        let left = engine.objects_left();
         let stopped = p
             .stopped
             .lock()
@@ -362,9 +364,8 @@ impl Upkeep {
             figures.map(|(name, n)| (name.to_owned(), n.load(Ordering::Relaxed).to_string())),
         );
         let name = "objects in which compaction left mail that it could not move";
-        let left = engine.objects_left();
         health.figures.push((name.to_owned(), left.to_string()));
-        let left = engine.left_behind();
+        let left = Engine::why_left(left);
         let exception = left.as_ref().map_or("", |_| GONE_BUT);
         health.problems.extend(left);
         for (name, erase) in [("expunged now", false), ("erased now", true)] {

@@ -33,6 +33,7 @@ struct Work<'a> {
     shard: ShardNo,
     item: &'a Item,
     attempts: u32,
+    begun: Instant,
 }
 
 pub(super) async fn run(
@@ -57,6 +58,7 @@ pub(super) async fn run(
                 shard,
                 item: &item,
                 attempts: left.attempts(shard, item.object),
+                begun: Instant::now(),
             };
             let told = || {
                 let heard = u64::try_from(queue.len()).unwrap_or(u64::MAX);
@@ -90,11 +92,14 @@ async fn list(engine: &Engine, progress: &Progress, left: &mut Queue) {
             Ok(items) => {
                 left.add(shard, items);
                 left.unlisted.remove(&shard);
+                progress.tell(Wait::UploadsOf(shard), &Ok(()));
             }
             Err(e) => {
                 let text = format!("what was not uploaded before cannot be listed: {e}");
-                progress.tell::<()>(Wait::UploadsOf(shard), &Err(Error::new(e.kind(), text)));
-                left.let_others_go(shard);
+                if progress.waits_for(Wait::UploadsOf(shard), text.clone()) {
+                    tracing::warn!(shard = shard.0, "{text}");
+                }
+                left.let_others_go(shard, Duration::ZERO);
             }
         }
     }
@@ -134,9 +139,10 @@ fn settle(
     engine: &Engine,
     progress: &Progress,
     left: &mut Queue,
-    Work { shard, item, .. }: Work<'_>,
+    work: Work<'_>,
     shipped: Result<()>,
 ) {
+    let Work { shard, item, .. } = work;
     let path = item.path.display();
     let waits = match &shipped {
         Err(e) if e.kind() == Kind::Unavailable => Some(wait_for(engine, shard)),
@@ -159,8 +165,10 @@ fn settle(
             }
             if is_down(engine, shard) {
                 left.set_aside(shard, None);
+            } else if waits == Wait::Upload {
+                left.let_others_go(shard, Duration::ZERO);
             } else {
-                left.let_others_go(shard);
+                left.let_others_go(shard, work.begun.elapsed());
             }
         }
         (Err(e), None) if e.kind() == Kind::Limit => {

@@ -319,7 +319,8 @@ impl ColdStore {
             _ => Err(Error::new(
                 Kind::Unavailable,
                 format!(
-                    "{}: `{name}` is said to be there and is no claim: the store answers wrongly",
+                    "{}: `{name}` is said to be there and is no claim: the store answers wrongly, or it is damaged there \
+                     (coldpost verify --bucket --repair mends it)",
                     self.url()
                 ),
             )),

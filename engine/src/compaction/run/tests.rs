@@ -2,6 +2,7 @@
 
 use coldpost_testkit::place;
 use coldpost_tiers::hot::row::ObjectState;
+use coldpost_tiers::hot::{CommitKind, HotTier, TableName};
 use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -131,4 +132,58 @@ async fn what_was_brought_goes_when_all_of_it_was_moved() {
     }
     assert_eq!((brought.exists(), local.exists()), (false, true));
     engine.close().await;
+}
+
+/// What died, or ended before it took anything, was chosen again and again, each time with the files of one more step, and all else waited.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ends_a_run_keeps_others_from_their_turn_once_and_leaves_no_file() {
+    let dir = place::scratch("died");
+    let (engine, shard, _) = with_segments(dir.path()).await;
+    let (handle, of, dying) = (Handle::current(), engine.clone(), Arc::clone(&shard));
+    let (made, path) = std::sync::mpsc::channel();
+    let ran = behind("compact", move |standing| -> crate::Result<()> {
+        let mut run = Run::new(&of, &dying, &handle, Pace::new(false, standing))?;
+        let pack = run.open_pack()?;
+        made.send(pack.0.path.clone()).unwrap();
+        run.put_back(pack);
+        panic!("of a test");
+    });
+    let died = ran.unwrap().end("compaction").await.unwrap_err();
+    assert_eq!(died.kind(), Kind::Internal);
+    assert!(!path.recv().unwrap().exists());
+    let (place, no) = (shard.dir.join("hot.redb"), shard.no);
+    drop(shard);
+    engine.close().await;
+    drop(engine);
+    spoil_a_place(&place);
+    let mut settings = settings(dir.path());
+    settings.local_bodies = 1 << 30;
+    let engine = Engine::open(settings).await.unwrap();
+    let shard = engine.shard(no).unwrap();
+    let seen = HashSet::new();
+    let asked = super::super::Asked::ByHand(&seen);
+    let ran = super::super::run(&engine, &shard, asked, &mut |_| {}).await;
+    assert_eq!(ran.unwrap_err().kind(), Kind::Corrupt);
+    let avoided = engine.avoided(no);
+    assert!(!avoided.is_empty());
+    let left = gather::choose_now(&engine, &shard, true, &avoided).unwrap();
+    assert_eq!(left, Vec::new());
+    engine.close().await;
+}
+
+/// No run can make sense of the first row of a message's place any more.
+fn spoil_a_place(hot: &Path) {
+    let hot = HotTier::open(hot, 1 << 20).unwrap();
+    let mut first = None;
+    let state = hot.read().unwrap();
+    let walked = state.walk(TableName::Places, &[], &[], |key, _| {
+        first = Some(key.to_vec());
+        Ok(false)
+    });
+    walked.unwrap();
+    drop(state);
+    let spoilt = hot.write(CommitKind::Durable, |batch| {
+        batch.put(TableName::Places, &first.unwrap(), b"no place")
+    });
+    spoilt.unwrap();
 }

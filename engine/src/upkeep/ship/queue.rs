@@ -76,9 +76,9 @@ impl Queue {
         self.set_aside_for(shard, object, ASIDE);
     }
 
-    /// All of a shard, for the time after which a store that did not answer is asked again.
-    pub(super) fn let_others_go(&mut self, shard: ShardNo) {
-        self.set_aside_for(shard, None, tick() * 10);
+    /// All of a shard, for the time after which a store that did not answer is asked again, and for as long as it `took` from the others.
+    pub(super) fn let_others_go(&mut self, shard: ShardNo, took: Duration) {
+        self.set_aside_for(shard, None, took.max(tick() * 10));
     }
 
     /// How often it is tried in a row: once only where that did not help before.

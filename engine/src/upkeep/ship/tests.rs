@@ -113,3 +113,38 @@ async fn a_notice_of_what_is_stored_already_is_no_upload_and_no_trouble() {
     assert!(!is_needless(&engine, shard, &unknown).unwrap());
     engine.close().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_shard_whose_claim_hangs_gives_the_others_as_long_as_it_took() {
+    let mut queue = queue(&[(0, &[segment(1)]), (1, &[segment(1)])]);
+    let took = Duration::from_secs(60);
+    queue.let_others_go(ShardNo(0), took);
+    assert_eq!(queue.next(), Some((ShardNo(1), segment(1))));
+    let until = queue.aside[&(ShardNo(0), None)];
+    assert!(until >= Instant::now() + took);
+    queue.let_others_go(ShardNo(0), Duration::ZERO);
+    assert!(queue.aside[&(ShardNo(0), None)] < until);
+}
+
+/// The status said so until the next upload, which may be days away.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_listed_is_said_until_it_is_listed() {
+    let dir = place::scratch("unlisted");
+    let engine = Engine::open(settings(dir.path())).await.unwrap();
+    engine.open_account(&name("ann@example.org")).await.unwrap();
+    let shard = ShardNo(1);
+    engine.snapshot_shard(shard, &mut |_| {}).await.unwrap();
+    let journal = engine.shard(shard).unwrap().dir.join("journal");
+    let aside = dir.path().join("aside");
+    let progress = engine.progress().unwrap();
+    let mut left = Queue::of([shard].into_iter());
+    std::fs::rename(&journal, &aside).unwrap();
+    list(&engine, &progress, &mut left).await;
+    std::fs::rename(&aside, &journal).unwrap();
+    let waits = || progress.waits().contains_key(&Wait::UploadsOf(shard));
+    assert!(waits() && left.unlisted.contains(&shard));
+    left.aside.clear();
+    list(&engine, &progress, &mut left).await;
+    assert!(!waits() && left.unlisted.is_empty());
+    engine.close().await;
+}
