@@ -125,7 +125,8 @@ fn check_from_the_store(daemon: &Daemon, sent: &[Lane]) {
 }
 
 #[test]
-fn mail_comes_back_from_memory_and_after_eviction_from_a_directory() {
+fn mail_comes_back_from_memory_and_after_eviction_from_a_directory_and_after_compaction_from_blocks()
+ {
     if !have(&[NPM, TAR]) {
         return;
     }
@@ -151,6 +152,17 @@ fn mail_comes_back_from_memory_and_after_eviction_from_a_directory() {
         std::fs::rename(from, to).must("moving the store");
     });
     check_from_the_store(&daemon, &sent);
+    let done = daemon.json(&["compact"]);
+    assert_eq!(done["left"], 0, "{done}");
+    daemon.wait_until_shipped();
+    daemon.stop();
+    daemon.remove_local_mail();
+    daemon.restart();
+    let frames = Frames::of_a_check(&daemon, &sent);
+    assert!(
+        frames.bucket > 0.0 && frames.local < frames.bucket / 10.0,
+        "out of blocks and packs: {frames:?}"
+    );
 }
 
 #[test]

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use coldpost_testkit::dice::Dice;
 use coldpost_testkit::fault_proxy::{FaultProxy, Mode};
-use coldpost_testkit::imap::Imap;
+use coldpost_testkit::imap::{Fetch, Imap};
 use coldpost_testkit::made_mail::{attachment, dense, drawn, with_parts};
 use coldpost_testkit::place::files;
 use coldpost_testkit::seaweedfs::SeaweedFs;
 use coldpost_testkit::tool::WEED;
-use coldpost_testkit::{Daemon, Must, Options, have, http, wait};
+use coldpost_testkit::{Daemon, Must, Options, have, http, place, wait};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_coldpost");
 const ANN: &str = "ann@example.org";
@@ -313,4 +313,47 @@ fn mail_of_an_account_that_is_erased_does_not_stay_in_the_disk_cache() {
     wait::until("only what Bob has is left", Duration::from_secs(60), || {
         cache(&daemon) == bobs
     });
+}
+
+/// A connection was closed at it each time, and what stood behind it was never given to who asks for everything.
+#[test]
+fn a_body_that_broke_off_once_is_left_out_the_next_time_and_given_when_it_is_whole_again() {
+    let store = place::scratch("store");
+    let options = Options::new(BINARY)
+        .text("cold", "url", &format!("file://{}", store.path().display()))
+        .text("cold", "cache", "0")
+        .text("hot", "local_bodies", "0")
+        .text("hot", "frames", "1MiB");
+    let mut daemon = Daemon::start(options);
+    let long = mail(1, "text", &[part(1, 20 << 10)]);
+    deliver(
+        &daemon,
+        ANN,
+        [long.clone(), mail(2, "text", &[])].into_iter(),
+    );
+    compact(&daemon);
+    daemon.restart();
+    // Beside the one that came, which is encoded.
+    let mut blobs = files(&store.path().join("blobs"));
+    blobs.sort_by_key(|path| fs::metadata(path).map_or(0, |meta| meta.len()));
+    let blob = blobs.first().must("a blob");
+    // Its beginning is right.
+    let flip = || {
+        let mut bytes = fs::read(blob).must("the blob");
+        bytes[15 << 20] ^= 1;
+        fs::write(blob, bytes).must("writing it");
+    };
+    flip();
+    let all = "UID FETCH 1:* (BODY.PEEK[])";
+    let broke = select(&daemon, ANN).try_command(all);
+    assert!(broke.is_err(), "it ends in the middle of a literal");
+    for _ in 0..2 {
+        let reply = select(&daemon, ANN).command(all);
+        assert!(reply.status == "NO", "{reply:?}");
+        let fetches = reply.fetches();
+        let given = fetches.iter().filter(|fetch| fetch.get("BODY[]").is_some());
+        assert_eq!(given.map(Fetch::uid).collect::<Vec<_>>(), [2]);
+    }
+    flip();
+    read(&mut select(&daemon, ANN), 1, &long);
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -196,8 +196,6 @@ fn with_little_room(
     mails: impl Iterator<Item = Vec<u8>>,
     room: u64,
 ) -> Daemon {
-    // A 16th of the file system is the least that is kept for the journal.
-    let kept = 128 * MIB / 16;
     let options = Options::new(env!("CARGO_BIN_EXE_coldpost"))
         .text("cold", "url", &format!("file://{}", cold.display()))
         .text("hot", "min_free", "1MiB")
@@ -211,12 +209,21 @@ fn with_little_room(
     }
     drop(lmtp);
     daemon.wait_until_shipped();
-    let sealed = || {
-        let files = place::files(&daemon.data_dir().join("shards/0001/journal"));
-        let is_sealed = |path: &PathBuf| path.extension().is_some_and(|e| e == "seg");
-        files.into_iter().filter(is_sealed).count()
-    };
-    wait::until("eviction", Duration::from_secs(60), || sealed() == 0);
+    wait_until_evicted(&daemon);
+    shorten(tmpfs, &mut daemon, room);
+    daemon
+}
+
+fn wait_until_evicted(daemon: &Daemon) {
+    wait::until("eviction", Duration::from_secs(60), || {
+        daemon.metric("coldpost_local_bytes") == Some(0.0)
+    });
+}
+
+/// Leaves `room` bytes before mail is refused.
+fn shorten(tmpfs: &Tmpfs, daemon: &mut Daemon, room: u64) {
+    // A 16th of the file system is the least that is kept for the journal.
+    let kept = 128 * MIB / 16;
     daemon.stop();
     tmpfs.fill();
     let ballast = File::options().write(true).open(tmpfs.ballast());
@@ -226,7 +233,6 @@ fn with_little_room(
         .set_len(length - kept - room)
         .must("giving room back");
     daemon.restart();
-    daemon
 }
 
 /// What it brought filled the disk up to `min_free`, and nothing could be written beside that: downloads without end, and mail was refused
@@ -279,6 +285,51 @@ fn a_message_for_which_there_is_no_room_stays_while_others_are_compacted_and_no_
     // With the small mail that came in meanwhile.
     assert!(done["moved"].as_u64() >= Some(1), "{done}");
     assert_eq!(done["left"], 0, "{done}");
+}
+
+/// All that is alive in packs was written at once, however short the disk was.
+#[test]
+fn attachments_of_packs_are_moved_in_steps_for_which_there_is_room() {
+    let Some(tmpfs) = Tmpfs::mount(128) else {
+        return;
+    };
+    let store = place::scratch("store");
+    let cold = store.path().join("cold");
+    let many = 90;
+    let large = |number| {
+        let part = drawn(&mut Dice::new(number), MIB);
+        attached(&number.to_string(), &part)
+    };
+    let mails = (0..many).map(large);
+    let mut daemon = with_little_room(&tmpfs, &cold, mails, 60 * MIB);
+    daemon.ok(&["compact"]);
+    daemon.wait_until_shipped();
+    let mut imap = daemon.imap(USER);
+    imap.command("SELECT INBOX").ok();
+    for number in (1..=many).step_by(2) {
+        imap.command(&format!("STORE {number} +FLAGS.SILENT (\\Deleted)"))
+            .ok();
+    }
+    imap.command("EXPUNGE").ok();
+    drop(imap);
+    wait_until_evicted(&daemon);
+    tmpfs.free();
+    shorten(&tmpfs, &mut daemon, 36 * MIB);
+    let (mut moved, kept) = (0, many / 2);
+    wait::until("all to be moved", Duration::from_secs(60), || {
+        let (done, refused) = compacted_beside_deliveries(&daemon);
+        assert!(refused.is_empty(), "{refused:?}");
+        assert_eq!(done["left"], 0, "{done}");
+        moved += done["moved"].as_u64().must("a count");
+        // Messages, and their attachments.
+        moved >= 2 * kept
+    });
+    let mut imap = daemon.imap(USER);
+    imap.command("EXAMINE INBOX").ok();
+    let fetched = imap.fetch("FETCH 1:* BODY.PEEK[]");
+    for (number, fetch) in (1..many).step_by(2).zip(&fetched) {
+        assert!(fetch.bytes("BODY[]").ends_with(&large(number)), "{number}");
+    }
 }
 
 /// What `coldpost compact` did, and which mail was refused meanwhile.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -119,6 +120,20 @@ fn read_at_random(
     }
 }
 
+/// Compaction, snapshots and collection, over and over; what the store does to them is theirs to bear. Snapshots of which all is well.
+fn tidy_up(daemon: &Daemon, over: &AtomicBool) {
+    let mut ended = [0_u64; 2];
+    while !over.load(Ordering::Acquire) {
+        for command in [&["compact"][..], &["snapshot", "now"], &["gc", "--apply"]] {
+            let mut run = daemon.command(command[0]);
+            let run = run.args(&command[1..]).stdout(Stdio::null()).output();
+            let is_well = run.must("a command").status.success();
+            ended[usize::from(is_well)] += 1;
+        }
+    }
+    println!("compaction, snapshots and collection: {ended:?} (failed, done)");
+}
+
 #[test]
 fn under_random_faults_mail_is_taken_no_wrong_byte_is_given_and_everything_is_uploaded_afterwards()
 {
@@ -129,7 +144,9 @@ fn under_random_faults_mail_is_taken_no_wrong_byte_is_given_and_everything_is_up
     let mut dice = Dice::from_env();
     let weed = SeaweedFs::start();
     let proxy = FaultProxy::start_with(weed.s3_addr(), dice.fork());
-    let mut daemon = start(&weed, &proxy, "faults");
+    let options = weed.cold(Options::new(BINARY), proxy.addr(), "faults");
+    let options = quick(options).text("cold", "retention", "0s");
+    let mut daemon = Daemon::start(options.text("cold", "grace", "0s"));
     deliver(&daemon, 0..FIRST);
     let pid = daemon.pid();
 
@@ -148,6 +165,7 @@ fn under_random_faults_mail_is_taken_no_wrong_byte_is_given_and_everything_is_up
             }
             over.store(true, Ordering::Release);
         });
+        scope.spawn(|| tidy_up(&daemon, &over));
         for dice in [dice.fork(), dice.fork()] {
             let (daemon, delivered, over) = (&daemon, &delivered, &over);
             let counted = (&given, &refused);

@@ -242,6 +242,11 @@ pub const GROUP_HEADERS_MAX: u64 = 128 * 1024;
 pub const BLOCK_BYTES: u64 = 16 * 1024 * 1024;
 /// Bytes of a pack at which it is worth an object when its block is ended; below it stays open for the next block.
 pub const PACK_BYTES_MIN: u64 = 8 * 1024 * 1024;
+/// Bodies of a shard that are remembered because they broke off while they were sent: each is read whole before it is sent again.
+pub const BROKEN_BODIES_MAX: usize = 1_024;
+/// Seconds that lie at most between the reading of a message by compaction and the entry that moves it, by far: what was written within so much
+/// time after an account was erased may have mail of it.
+pub const RUN_SECONDS_MAX: i64 = 24 * 3600;
 /// Bytes of blocks and packs that are written before they are sent.
 pub const STEP_BYTES: u64 = 64 * 1024 * 1024;
 /// Raw bytes of a blob from which on it is an object of its own.

@@ -12,7 +12,8 @@ use coldpost_tiers::hot::{TableName, key};
 #[cfg(any(test, feature = "faults"))]
 use coldpost_tiers::planted;
 
-use super::Step;
+use super::{ERASED, Step};
+use crate::limits::RUN_SECONDS_MAX;
 use crate::mail::base64_text::Shape;
 use crate::op::{MovedBlob, MovedMessage, NewBlob, Outcome, Relocate};
 
@@ -97,22 +98,32 @@ impl Step<'_, '_> {
         self.put_object(object, &row)
     }
 
-    /// More may follow, or never come: until the end is told, something in the object counts as dead.
+    /// More may follow, or never come: until the end is told, something in the object counts as dead. What was read before an account was
+    /// erased may be mail of that account: it has no more time than the rest of it.
     fn begin_writing(&mut self, object: ObjectId) -> Result<()> {
         match self.object(object)? {
             Some(mut row) if row.count.is_live() && row.times.first_dead == 0 => {
                 row.times.first_dead = self.now;
+                row.is_urgent |= self.erased_lately()?;
                 self.put_object(object, &row)
             }
             _ => Ok(()),
         }
     }
 
+    /// Whether an account was erased since a run began that may be at work now.
+    fn erased_lately(&self) -> Result<bool> {
+        let erased = self.batch.get(TableName::Meta, ERASED)?;
+        let erased = erased.and_then(|bytes| bytes.first_chunk().copied());
+        let erased = erased.map_or(0, i64::from_be_bytes);
+        Ok(erased != 0 && self.now < erased.saturating_add(RUN_SECONDS_MAX))
+    }
+
     /// All that the object has was named.
     fn end_writing(&mut self, object: ObjectId) -> Result<()> {
         match self.object(object)? {
             Some(mut row) if row.count.is_live() && row.dead_bytes == 0 => {
-                row.times.first_dead = 0;
+                (row.times.first_dead, row.is_urgent) = (0, false);
                 self.put_object(object, &row)
             }
             _ => Ok(()),

@@ -80,7 +80,14 @@ impl Run<'_> {
             return Ok(false);
         }
         let part = path.with_extension(PART);
-        let brought = self.bring_to(object, &row, &part, &path);
+        let cold = &self.engine.inner.cold;
+        let mut brought = self.bring_to(object, &row, &part, &path, None);
+        // Wrong bytes of one store may be right in the other.
+        for copy in (0..cold.copies()).filter(|_| cold.copies() > 1) {
+            if matches!(&brought, Err(e) if e.kind() == Kind::Corrupt) {
+                brought = self.bring_to(object, &row, &part, &path, Some(copy));
+            }
+        }
         if brought.is_err() && part.exists() {
             let removed = self.shard.disk.remove(&part);
             removed.map_err(|e| disk::failed("remove", &part, e))?;
@@ -88,7 +95,15 @@ impl Run<'_> {
         brought.map(|()| true)
     }
 
-    fn bring_to(&self, object: &ObjectId, row: &ObjectRow, part: &Path, path: &Path) -> Result<()> {
+    /// From whichever store answers, or from one `copy`.
+    fn bring_to(
+        &self,
+        object: &ObjectId,
+        row: &ObjectRow,
+        part: &Path,
+        path: &Path,
+        copy: Option<usize>,
+    ) -> Result<()> {
         let failed = |e| disk::failed("write", part, e);
         let mut file = File::create(part).map_err(failed)?;
         let mut hasher = blake3::Hasher::new();
@@ -96,8 +111,16 @@ impl Run<'_> {
         while hasher.count() < row.bytes {
             let end = row.bytes.min(hasher.count() + BRING_PIECE_MAX);
             let cold = &self.engine.inner.cold;
-            let got = cold.get_range(&name, hasher.count()..end, Caller::Compact);
-            let piece = self.handle.block_on(got)?;
+            let span = hasher.count()..end;
+            let piece = self.handle.block_on(async {
+                match copy {
+                    None => cold.get_range(&name, span, Caller::Compact).await,
+                    Some(copy) => {
+                        cold.get_range_of_copy(copy, &name, span, Caller::Compact)
+                            .await
+                    }
+                }
+            })?;
             file.write_all(&piece).map_err(failed)?;
             hasher.update(&piece);
         }

@@ -262,3 +262,6 @@ async fn run(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

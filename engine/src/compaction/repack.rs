@@ -12,13 +12,20 @@ use crate::limits::RELOCATE_MESSAGES_MAX;
 use crate::op::{MovedBlob, Relocate};
 
 impl Run<'_> {
-    /// Moves the live blobs of the packs among `objects`; one that cannot be read stays where it is.
-    pub(super) fn move_blobs(&mut self, objects: &[ObjectId]) -> Result<()> {
+    /// Moves the live blobs of the packs among `objects`, in steps like messages; one that cannot be read stays where it is. Whether it came to
+    /// all of them.
+    pub(super) fn move_blobs(&mut self, objects: &[ObjectId]) -> Result<bool> {
         let items = gather::blobs(self.shard, objects)?;
         let mut moved = Vec::new();
         for item in &items {
+            if self.pace.starves() {
+                self.send_blobs(&mut moved)?;
+                return Ok(false);
+            }
+            self.goes_on()?;
             let stored = match self.stored_bytes(item) {
                 Ok(stored) => stored,
+                Err(e) if self.is_alone(&e) => return Err(e),
                 Err(e) => {
                     self.left_one(item.row.object);
                     tracing::warn!(
@@ -28,6 +35,10 @@ impl Run<'_> {
                     continue;
                 }
             };
+            let length = u64::try_from(stored.len()).unwrap_or(u64::MAX);
+            if self.step_bytes() > 0 && self.step_bytes() + length > self.step_bytes_max {
+                self.send_blobs(&mut moved)?;
+            }
             let (at, mut pack) = self.open_pack()?;
             let packed = pack.add_stored(&item.row.record, &stored)?;
             moved.push(MovedBlob {
@@ -36,12 +47,16 @@ impl Run<'_> {
                 to: (at.object, packed.offset),
             });
             self.put_back((at, pack));
+            self.pace.rest(self.handle, self.engine, self.shard, length);
         }
-        if moved.is_empty() {
-            return Ok(());
-        }
+        self.send_blobs(&mut moved)?;
+        Ok(true)
+    }
+
+    /// Sends what was written, and ties blobs to it.
+    fn send_blobs(&mut self, moved: &mut Vec<MovedBlob>) -> Result<()> {
         self.write_out()?;
-        for chunk in moved.chunks(RELOCATE_MESSAGES_MAX) {
+        for chunk in std::mem::take(moved).chunks(RELOCATE_MESSAGES_MAX) {
             self.append(Relocate {
                 moved_blobs: chunk.to_vec(),
                 ..Relocate::default()
@@ -50,7 +65,7 @@ impl Run<'_> {
         self.name_whole()
     }
 
-    /// The frames of a blob as they are stored, compared with its content.
+    /// The frames of a blob as they are stored, compared with its content: of each copy, until one is right.
     fn stored_bytes(&self, item: &BlobItem) -> Result<Vec<u8>> {
         let BlobRow {
             object,
@@ -74,10 +89,22 @@ impl Run<'_> {
             return Ok(bytes);
         }
         let cold = &self.engine.inner.cold;
-        let got = cold.get_range(&key, *offset..*offset + length, Caller::Compact);
+        let span = *offset..*offset + length;
+        let got = cold.get_range(&key, span.clone(), Caller::Compact);
         let bytes = self.handle.block_on(got)?.to_vec();
-        is_whole(&bytes, record, &name, *offset)?;
-        Ok(bytes)
+        let Err(wrong) = is_whole(&bytes, record, &name, *offset) else {
+            return Ok(bytes);
+        };
+        // Wrong bytes of one store may be right in the other.
+        for copy in (0..cold.copies()).filter(|_| cold.copies() > 1) {
+            let other = cold.get_range_of_copy(copy, &key, span.clone(), Caller::Compact);
+            if let Ok(bytes) = self.handle.block_on(other)
+                && is_whole(&bytes, record, &name, *offset).is_ok()
+            {
+                return Ok(bytes.to_vec());
+            }
+        }
+        Err(wrong)
     }
 }
 

@@ -8,7 +8,7 @@ use coldpost_tiers::address::ObjectId;
 use super::Report;
 use super::gather::{self, Item};
 use super::step::Run;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::limits::COMPACT_OWN_BLOCK;
 
 /// How a run ended; what it sent before something failed stays sent.
@@ -89,9 +89,25 @@ impl Run<'_> {
                 return Ok(false);
             }
         }
-        self.move_blobs(objects)?;
+        let came_to_all = self.move_blobs(objects)?;
         self.finish()?;
-        Ok(true)
+        Ok(came_to_all)
+    }
+
+    /// # Errors
+    /// `Closed`: the store is shutting down.
+    pub(super) fn goes_on(&self) -> Result<()> {
+        match self.shard.is_shut() {
+            true => Err(Error::new(Kind::Closed, "the store is shutting down")),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether something could not be read because nobody answers: that says nothing of it, and the next one would go the same way.
+    pub(super) fn is_alone(&self, error: &Error) -> bool {
+        let cold = &self.engine.inner.cold;
+        let is_away = error.kind() == Kind::Unavailable && !error.is_disk_full();
+        is_away && cold.away().len() >= cold.copies()
     }
 
     /// Something stays in an object.

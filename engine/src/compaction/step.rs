@@ -17,7 +17,7 @@ use super::group::{Group, Moved};
 use super::pace::Pace;
 use super::place_frame::Entries;
 use super::source::{Decoding, Source};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::ids::AccountRef;
 use crate::limits::{BLOCK_BYTES, PACK_BLOBS_MAX, PACK_BYTES_MIN, STEP_BYTES};
 use crate::local::ObjectPaths;
@@ -157,12 +157,11 @@ impl<'a> Run<'a> {
             if self.pace.starves() {
                 break;
             }
-            if self.shard.is_shut() {
-                return Err(Error::new(Kind::Closed, "the store is shutting down"));
-            }
+            self.goes_on()?;
             match self.message(item, &entries) {
                 Ok(()) => {}
                 Err(Trouble::Run(e)) => return Err(e),
+                Err(Trouble::Message(e)) if self.is_alone(&e) => return Err(e),
                 Err(Trouble::Message(e)) => {
                     self.left_one(item.from.0);
                     tracing::warn!(

@@ -37,7 +37,7 @@ use tokio::sync::Semaphore;
 
 use crate::error::{Error, Kind, Result};
 use crate::ids::{Epoch, Position, ShardNo, StoreId};
-use crate::view::SharedChanges;
+use crate::view::{BrokenBodies, SharedChanges};
 use registry::Registry;
 
 /// A shard, opened.
@@ -58,6 +58,8 @@ pub(crate) struct Shard {
     pub registry: Registry,
     /// What sessions need not work out again.
     pub(crate) changes: SharedChanges,
+    /// Bodies that broke off while they were sent.
+    pub(crate) broken: BrokenBodies,
     /// Last position applied.
     pub(crate) applied: AtomicU64,
     /// Last position durable.

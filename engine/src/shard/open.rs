@@ -76,15 +76,10 @@ pub(super) fn pause(wait: Duration) {
 /// `Corrupt` names the range; `Conflict` for another store's files; `Unavailable` when the disk refuses.
 pub(crate) fn open(settings: OpenShard) -> Result<Opened> {
     let journal_dir = settings.dir.join("journal");
-    let make = |dir: &Path| {
-        settings
-            .disk
-            .create_dir(dir)
-            .map_err(|e| coldpost_tiers::disk::failed("make", dir, e))
-    };
-    make(&settings.dir)?;
-    make(&journal_dir)?;
-    make(&settings.dir.join("blobs"))?;
+    for dir in [&settings.dir, &journal_dir, &settings.dir.join("blobs")] {
+        let made = settings.disk.create_dir(dir);
+        made.map_err(|e| coldpost_tiers::disk::failed("make", dir, e))?;
+    }
     let begun = hot_tier(&settings)?;
     let promised = &begun.fold.applied;
     let opened = Embedded::open(EmbeddedSettings {
@@ -130,6 +125,7 @@ pub(crate) fn open(settings: OpenShard) -> Result<Opened> {
         hot: Arc::new(HotCell::new(hot)),
         registry: super::registry::Registry::default(),
         changes: crate::view::SharedChanges::default(),
+        broken: crate::view::BrokenBodies::default(),
         applied: AtomicU64::new(fold.applied.position.0),
         durable: AtomicU64::new(journal.last().0),
         unsealed: journal.segment_first(),

@@ -68,11 +68,21 @@ impl BodyReader {
         self.size
     }
 
-    /// Reads the first bytes of every object that holds some of `start..end`: then all of them are there, as far as anybody can know.
+    /// Reads the first bytes of every object that holds some of `start..end`: then all of them are there, as far as anybody can know. Of a body
+    /// that broke off in the middle before, all of them.
     ///
     /// # Errors
     /// As [`BodyReader::read`].
     pub async fn prove(&self, start: u64, end: u64) -> Result<()> {
+        let (account, message) = (self.message.0.number, self.message.1);
+        if self.shard.broken.has(account, message) {
+            let mut at = start;
+            while at < end {
+                let piece = self.read(at, end).await?;
+                at += u64::try_from(piece.len()).unwrap_or(u64::MAX);
+            }
+            self.shard.broken.forget(account, message);
+        }
         let mut seen = Vec::new();
         let mut at = 0;
         for extent in &self.place().address.extents {
@@ -110,6 +120,11 @@ impl BodyReader {
         }
         let text = "the message is moved again and again; try again";
         Err(Error::new(Kind::Unavailable, text))
+    }
+
+    fn broke_off(&self) {
+        let (account, message) = self.message;
+        self.shard.broken.note(account.number, message);
     }
 
     fn place(&self) -> Arc<Place> {
@@ -372,7 +387,8 @@ impl SectionReader {
             Source::Memory(pieces) => Ok(pieces.pop_front().filter(|piece| !piece.is_empty())),
             Source::Body { range, .. } if range.start >= range.end => Ok(None),
             Source::Body { reader, range } => {
-                let piece = reader.read(range.start, range.end).await?;
+                let piece = reader.read(range.start, range.end).await;
+                let piece = piece.inspect_err(|_| reader.broke_off())?;
                 range.start += u64::try_from(piece.len()).unwrap_or(u64::MAX);
                 Ok(Some(piece))
             }

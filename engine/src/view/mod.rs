@@ -4,6 +4,7 @@
 
 pub(crate) mod ahead;
 pub(crate) mod body;
+mod broken;
 pub(crate) mod budget;
 mod decoded;
 pub(crate) mod frames;
@@ -16,6 +17,7 @@ mod vanished;
 
 pub use ahead::Reach;
 pub use body::{BodyReader, SectionReader};
+pub(crate) use broken::BrokenBodies;
 pub use decoded::{Decoded, DecodedReader};
 pub use kinds::{Changes, Entry, MailboxInfo, MailboxStatus, SpecialUse};
 pub use mailbox::MailboxView;

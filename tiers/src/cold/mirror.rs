@@ -21,7 +21,7 @@ use super::patience::ATTEMPT_MAX;
 use super::request::{Caller, Verb, collect, slow};
 
 /// How long one store is waited for when the other may have it too.
-const FAILOVER: Duration = Duration::from_secs(3);
+pub(super) const FAILOVER: Duration = Duration::from_secs(3);
 
 /// The two.
 #[derive(Debug)]

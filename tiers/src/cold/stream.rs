@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 use super::backend::{Body, Failure};
 use super::breaker::Weight;
 use super::key::Key;
+use super::mirror::FAILOVER;
 use super::patience::Patience;
 use super::request::{Caller, Verb, slow, too_short};
 use super::store::ColdStore;
@@ -71,7 +72,11 @@ impl Pieces {
             return Ok(None);
         }
         let left = self.until.saturating_duration_since(Instant::now());
-        let limit = left.min(self.patience.attempt);
+        let mut limit = left.min(self.patience.attempt);
+        // The other one may have it.
+        if self.store.copies() > 1 {
+            limit = limit.min(FAILOVER);
+        }
         let (failure, weight) = match timeout(limit, self.body.pieces.try_next()).await {
             Ok(Ok(Some(mut piece))) => {
                 let most = usize::try_from(self.missing).unwrap_or(usize::MAX);

@@ -108,9 +108,8 @@ impl Inner {
             pool::run(move || Ok((run.decode(&stored, &name)?, stored)))
         };
         let mut decoded = decode(stored).await;
-        // Wrong bytes of one store may be right in the other.
-        let copies = self.cold.copies();
-        for copy in (0..copies).filter(|_| copies > 1) {
+        // Wrong bytes of one store may be right in the other, or were right there and came wrong.
+        for copy in 0..self.cold.copies() {
             if !matches!(&decoded, Err(e) if matches!(e.kind(), Kind::Corrupt { .. })) {
                 break;
             }

@@ -355,7 +355,10 @@ async fn wrong_bytes_from_the_store_are_never_given_and_name_the_frame() {
     let bench = Bench::new();
     let object = Object::new(1, "swapped");
     bench.put(&object).await;
+    // What came wrong once is asked for once more.
     bench.faults.order(Operation::Get, Fault::Flip(0), 1);
+    bench.reads(&object, 0..2).await;
+    bench.faults.order(Operation::Get, Fault::Flip(0), 2);
     let error = bench.read(&object, 5..7).await.unwrap_err();
     let expected = Kind::Corrupt {
         object: object.key().to_string(),

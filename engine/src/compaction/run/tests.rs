@@ -1,10 +1,11 @@
 //! What is remembered of a run behind its end, and what stays on local disk.
 
-use coldpost_testkit::place;
+use coldpost_testkit::{place, wait};
 use coldpost_tiers::hot::row::ObjectState;
 use coldpost_tiers::hot::{CommitKind, HotTier, TableName};
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::runtime::Handle;
 
 use super::super::pace::Pace;
@@ -13,11 +14,12 @@ use crate::Engine;
 use crate::blocking::behind;
 use crate::error::Kind;
 use crate::flags::Flags;
-use crate::ids::ShardNo;
+use crate::ids::{AccountId, ShardNo};
 use crate::objects::object_row;
 use crate::settings::MinFree;
 use crate::shard::Shard;
 use crate::tests::{append, name, settings};
+use coldpost_tiers::address::ObjectKind;
 
 const SHARD: ShardNo = ShardNo(1);
 
@@ -186,4 +188,90 @@ fn spoil_a_place(hot: &Path) {
         batch.put(TableName::Places, &first.unwrap(), b"no place")
     });
     spoilt.unwrap();
+}
+
+/// Mail of these accounts in one segment that is in the bucket.
+async fn of_accounts(dir: &Path, accounts: &[&str]) -> (Engine, Arc<Shard>, ObjectId) {
+    let mut settings = settings(dir);
+    settings.local_bodies = 1 << 30;
+    let engine = Engine::open(settings).await.unwrap();
+    for account in accounts {
+        let account = engine.open_account(&name(account)).await.unwrap();
+        let append = append("platypus", Flags::default());
+        engine.append(account, "INBOX", vec![append]).await.unwrap();
+    }
+    engine.snapshot_shard(SHARD, &mut |_| {}).await.unwrap();
+    let shard = engine.shard(SHARD).unwrap();
+    let chosen = gather::choose_now(&engine, &shard, true, &HashSet::new()).unwrap();
+    let state = shard.hot.read().unwrap();
+    let has_mail = |object: &&ObjectId| {
+        let row = object_row(&state, **object).unwrap().unwrap();
+        row.state == ObjectState::Stored && row.count.is_live()
+    };
+    let object = *chosen.iter().find(has_mail).unwrap();
+    drop(state);
+    (engine, shard, object)
+}
+
+fn messages_of(shard: &Shard, account: AccountId) -> usize {
+    let of_account = coldpost_tiers::hot::key::account(account);
+    let mut many = 0;
+    let state = shard.hot.read().unwrap();
+    let counted = state.walk(TableName::Places, &of_account, &[], |_, _| {
+        many += 1;
+        Ok(true)
+    });
+    counted.unwrap();
+    many
+}
+
+/// Her mail had been read into a block that was not there yet when she was erased: it stayed in it for all of `segment_age`.
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_that_was_read_before_its_account_was_erased_goes_with_the_rest_of_it() {
+    let dir = place::scratch("between");
+    let (engine, shard, object) =
+        of_accounts(dir.path(), &["ann@example.org", "bob@example.org"]).await;
+    let ann = engine.account(&name("ann@example.org")).unwrap().unwrap();
+    let (handle, of, at) = (Handle::current(), engine.clone(), Arc::clone(&shard));
+    let ran = behind("compact", move |standing| -> crate::Result<()> {
+        let mut run = Run::new(&of, &at, &handle, Pace::new(false, standing))?;
+        let gathered = gather::messages(&at, &[object], gather::BOUNDS)?;
+        let by_account = gathered.items.chunk_by(|a, b| a.account == b.account);
+        for of_account in by_account {
+            run.account(of_account, &|_| {})?;
+        }
+        handle.block_on(of.delete_account(&name("ann@example.org"), true))?;
+        wait::until("purge", Duration::from_secs(60), || {
+            messages_of(&at, ann.number) == 0
+        });
+        run.finish()
+    });
+    ran.unwrap().end("compaction").await.unwrap();
+    let chosen = gather::choose_now(&engine, &shard, false, &HashSet::new()).unwrap();
+    let blocks = chosen.iter().filter(|o| o.kind == ObjectKind::Block);
+    assert_eq!(blocks.count(), 1, "{chosen:?}");
+    engine.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sent_before_a_run_died_is_not_done_again() {
+    let dir = place::scratch("resumed");
+    let accounts = ["ann@example.org", "bob@example.org"];
+    let (engine, shard, object) = of_accounts(dir.path(), &accounts).await;
+    let (handle, of, at) = (Handle::current(), engine.clone(), Arc::clone(&shard));
+    let ran = behind("compact", move |standing| -> crate::Result<()> {
+        let mut run = Run::new(&of, &at, &handle, Pace::new(false, standing))?;
+        let gathered = gather::messages(&at, &[object], gather::BOUNDS)?;
+        let mut by_account = gathered.items.chunk_by(|a, b| a.account == b.account);
+        run.account(by_account.next().unwrap(), &|_| {})?;
+        run.finish()?;
+        run.account(by_account.next().unwrap(), &|_| {})?;
+        panic!("of a test");
+    });
+    ran.unwrap().end("compaction").await.unwrap_err();
+    let left = gather::messages(&shard, &[object], gather::BOUNDS).unwrap();
+    let second = engine.account(&name(accounts[1])).unwrap().unwrap();
+    let of: Vec<_> = left.items.iter().map(|item| item.account).collect();
+    assert_eq!(of, [second.number]);
+    engine.close().await;
 }
