@@ -21,6 +21,7 @@ pub(crate) fn now_s() -> i64 {
 pub(crate) mod steps {
     //! Time that a test lets pass at once, for all of its process.
 
+    use std::process::Command;
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::Duration;
 
@@ -28,6 +29,18 @@ pub(crate) mod steps {
 
     pub(super) fn ahead_ms() -> u64 {
         AHEAD_MS.load(Ordering::Relaxed)
+    }
+
+    /// A process of its own for a test, by its path, which lets time pass for all of its process; whether this is it.
+    pub(crate) fn is_alone(test: &str) -> bool {
+        if std::env::var_os("NEXTEST").is_some() {
+            return true;
+        }
+        let own = std::env::current_exe().unwrap();
+        let mut alone = Command::new(own);
+        alone.args(["--exact", test]);
+        assert!(alone.env("NEXTEST", "1").status().unwrap().success());
+        false
     }
 
     /// Lets time pass.

@@ -12,6 +12,7 @@ use super::super::pace::Pace;
 use super::*;
 use crate::Engine;
 use crate::blocking::behind;
+use crate::clock::steps;
 use crate::error::Kind;
 use crate::flags::Flags;
 use crate::ids::{AccountId, ShardNo};
@@ -200,6 +201,13 @@ async fn of_accounts(dir: &Path, accounts: &[&str]) -> (Engine, Arc<Shard>, Obje
         let append = append("platypus", Flags::default());
         engine.append(account, "INBOX", vec![append]).await.unwrap();
     }
+    // Most of what they share is of the last one: nothing is rewritten because much of it is dead.
+    let last = name(accounts.last().unwrap());
+    let last = engine.account(&last).unwrap().unwrap();
+    for number in 0..5 {
+        let append = append(&number.to_string(), Flags::default());
+        engine.append(last, "INBOX", vec![append]).await.unwrap();
+    }
     engine.snapshot_shard(SHARD, &mut |_| {}).await.unwrap();
     let shard = engine.shard(SHARD).unwrap();
     let chosen = gather::choose_now(&engine, &shard, true, &HashSet::new()).unwrap();
@@ -228,6 +236,11 @@ fn messages_of(shard: &Shard, account: AccountId) -> usize {
 /// Her mail had been read into a block that was not there yet when she was erased: it stayed in it for all of `segment_age`.
 #[tokio::test(flavor = "multi_thread")]
 async fn mail_that_was_read_before_its_account_was_erased_goes_with_the_rest_of_it() {
+    if !steps::is_alone(
+        "compaction::run::tests::mail_that_was_read_before_its_account_was_erased_goes_with_the_rest_of_it",
+    ) {
+        return;
+    }
     let dir = place::scratch("between");
     let (engine, shard, object) =
         of_accounts(dir.path(), &["ann@example.org", "bob@example.org"]).await;
@@ -244,6 +257,7 @@ async fn mail_that_was_read_before_its_account_was_erased_goes_with_the_rest_of_
         wait::until("purge", Duration::from_secs(60), || {
             messages_of(&at, ann.number) == 0
         });
+        steps::pass(Duration::from_secs(60));
         run.finish()
     });
     ran.unwrap().end("compaction").await.unwrap();
@@ -258,6 +272,7 @@ async fn what_was_sent_before_a_run_died_is_not_done_again() {
     let dir = place::scratch("resumed");
     let accounts = ["ann@example.org", "bob@example.org"];
     let (engine, shard, object) = of_accounts(dir.path(), &accounts).await;
+    let (told, heard) = std::sync::mpsc::channel();
     let (handle, of, at) = (Handle::current(), engine.clone(), Arc::clone(&shard));
     let ran = behind("compact", move |standing| -> crate::Result<()> {
         let mut run = Run::new(&of, &at, &handle, Pace::new(false, standing))?;
@@ -265,13 +280,15 @@ async fn what_was_sent_before_a_run_died_is_not_done_again() {
         let mut by_account = gathered.items.chunk_by(|a, b| a.account == b.account);
         run.account(by_account.next().unwrap(), &|_| {})?;
         run.finish()?;
-        run.account(by_account.next().unwrap(), &|_| {})?;
+        let second = by_account.next().unwrap();
+        told.send(second[0].account).unwrap();
+        run.account(second, &|_| {})?;
         panic!("of a test");
     });
     ran.unwrap().end("compaction").await.unwrap_err();
+    let second = heard.recv().unwrap();
     let left = gather::messages(&shard, &[object], gather::BOUNDS).unwrap();
-    let second = engine.account(&name(accounts[1])).unwrap().unwrap();
-    let of: Vec<_> = left.items.iter().map(|item| item.account).collect();
-    assert_eq!(of, [second.number]);
+    let of: std::collections::BTreeSet<_> = left.items.iter().map(|item| item.account).collect();
+    assert_eq!(of.into_iter().collect::<Vec<_>>(), [second]);
     engine.close().await;
 }

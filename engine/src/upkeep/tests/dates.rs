@@ -1,7 +1,6 @@
 //! What is stated of deletion against what is there: all objects, unpacked, after the date.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,16 +21,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 const FRAME: [u8; 4] = 0xFD2F_B528_u32.to_le_bytes();
 const UNPACKED_MAX: usize = 16 << 20;
 
-/// A process of its own for the test `name`, which lets time pass for all of its process; whether this is it.
 fn is_alone(name: &str) -> bool {
-    if std::env::var_os("NEXTEST").is_some() {
-        return true;
-    }
-    let own = std::env::current_exe().unwrap();
-    let mut alone = Command::new(own);
-    alone.args(["--exact", &format!("upkeep::tests::dates::{name}")]);
-    assert!(alone.env("NEXTEST", "1").status().unwrap().success());
-    false
+    steps::is_alone(&format!("upkeep::tests::dates::{name}"))
 }
 
 fn count(haystack: &[u8], needle: &[u8]) -> usize {
