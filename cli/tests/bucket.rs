@@ -135,6 +135,46 @@ fn under_the_daemons_policy_mail_is_served_and_no_mail_can_be_deleted() {
 }
 
 #[test]
+fn under_the_two_policies_mail_is_compacted_and_what_that_leaves_is_deleted() {
+    if !have(&[WEED]) {
+        return;
+    }
+    let identities = vec![identity("daemon", false), identity("collector", true)];
+    let weed = SeaweedFs::start_with(identities);
+    let options = weed
+        .cold(Options::new(BINARY), weed.s3_addr(), "narrow")
+        .text("hot", "local_bodies", "0")
+        .text("cold", "grace", "0s")
+        .text("cold", "retention", "0s")
+        .text("journal", "segment_size", "1MiB");
+    let mut daemon = Daemon::start(as_identity(options, "daemon"));
+    deliver_and_evict(&daemon);
+    let done = daemon.json(&["compact"]);
+    assert_eq!(
+        (&done["moved"], &done["left"]),
+        (&MESSAGES.into(), &0.into())
+    );
+    daemon.ok(&["snapshot", "now"]);
+    let bucket = Bucket::new(&weed);
+    let segments = bucket.keys("segments").len();
+    assert!(segments > 1);
+    daemon.stop();
+    let config = std::fs::read_to_string(daemon.config_file()).must("the configuration");
+    let of_collector = config
+        .replace("\"daemon-secret\"", "\"collector-secret\"")
+        .replace("\"daemon\"", "\"collector\"");
+    assert_ne!(config, of_collector);
+    std::fs::write(daemon.config_file(), of_collector).must("writing it");
+    daemon.ok(&["gc", "--apply"]);
+    // Of each shard the one with the end of its journal is needed.
+    let left = bucket.keys("segments");
+    assert!(left.len() < segments && left.len() <= 2, "{left:?}");
+    // Which writes the configuration of the daemon.
+    daemon.restart();
+    read_all(&daemon);
+}
+
+#[test]
 fn a_permission_that_is_missing_is_told_by_check_and_by_status_and_stops_nothing_later() {
     if !have(&[WEED]) {
         return;

@@ -334,7 +334,12 @@ fn with_a_mirror_mail_is_read_while_one_store_is_gone_or_wrong_and_uploads_wait_
         daemon.metric("coldpost_cold_away") == Some(1.0)
     });
     assert!(sealed(&journal) > 0);
-    fs::rename(&away, scratch.path().join("second")).must("bringing the mirror back");
+    let second = scratch.path().join("second");
+    wait::until("the mirror to be back", Duration::from_secs(30), || {
+        // What had begun to write when it was taken away (a probe of the check at the start) makes its directory anew.
+        drop(fs::remove_dir_all(&second));
+        fs::rename(&away, &second).is_ok()
+    });
     wait_for_eviction(&daemon);
     read_all(&daemon, 2 * FIRST);
 }

@@ -1,7 +1,10 @@
 //! Changes to what is there: flags, expunge, copy, move. Each is cut into ops of at most 4,096 messages.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
+use crate::blocking;
 use crate::deliver::{refused, unexpected};
 use crate::error::{Error, Result};
 use crate::flags::{FlagAction, Flags};
@@ -137,7 +140,10 @@ impl Engine {
         uids: Option<UidSet>,
     ) -> Result<UidSet> {
         let shard = self.shard(account.shard)?;
-        let deleted = deleted_uids(&shard.hot.read()?, account, mailbox)?;
+        let of = Arc::clone(&shard);
+        // It reads all of the mailbox: others would wait for that here.
+        let look = move || deleted_uids(&of.hot.read()?, account, mailbox);
+        let deleted = blocking::run("looking for what is deleted", look).await?;
         let wanted = uids.map_or(deleted.clone(), |uids| uids.intersection(&deleted));
         let mut gone = UidSet::new();
         for uids in pieces(&wanted, EXPUNGE_MESSAGES_MAX) {
