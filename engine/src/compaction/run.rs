@@ -36,6 +36,7 @@ impl Run<'_> {
         let gathered = gather::messages(self.shard, &objects, gather::BOUNDS)?;
         objects.truncate(gathered.taken);
         let ended = self.take(&objects, &gathered.items, tell);
+        self.drop_unsent();
         self.let_go();
         let came_to_all = matches!(ended, Ok(true));
         if ended.is_ok() {
@@ -116,6 +117,15 @@ impl Run<'_> {
         self.left_in.insert(object);
     }
 
+    /// Deletes what was made and did not come to the bucket.
+    fn drop_unsent(&mut self) {
+        // Open files first.
+        (self.block, self.pack) = (None, None);
+        for path in std::mem::take(&mut self.unsent) {
+            self.drop_file(&path);
+        }
+    }
+
     pub(super) fn drop_file(&self, path: &Path) {
         if let Err(e) = self.shard.disk.remove(path) {
             tracing::warn!("{} stays until the next start: {e}", path.display());
@@ -123,14 +133,10 @@ impl Run<'_> {
     }
 }
 
-/// Deletes what was made and did not come to the bucket, also where the thread dies.
+/// Where the thread dies, too.
 impl Drop for Run<'_> {
     fn drop(&mut self) {
-        // Open files first.
-        (self.block, self.pack) = (None, None);
-        for path in std::mem::take(&mut self.unsent) {
-            self.drop_file(&path);
-        }
+        self.drop_unsent();
     }
 }
 
