@@ -18,12 +18,15 @@ export CARGO_TERM_COLOR=never
 PACKAGES="dovecot-imapd:dovecot dovecot-lmtpd:/usr/lib/dovecot/lmtp postfix:postfix isync:mbsync swaks:swaks curl:curl zstd:zstd
   python3:python3 python3-venv:- npm:npm tar:tar git:git"
 
-# The benchmarks that --long runs; their tables are those of docs/benchmarks.md. Dovecot, root and SeaweedFS are needed.
+# The benchmarks that --long runs: every table of docs/benchmarks.md. Dovecot, root and SeaweedFS are needed.
 FIGURES='compare --messages 1000
 writes
 large --messages 100000
+large --messages 200000
+large --messages 1000000
 memory
 idle --sessions 1000
+idle --sessions 10000
 slow
 bytes
 bytes --newer
@@ -127,7 +130,7 @@ figures() {
   while read -r line; do
     printf '%s\n' "-- coldpost-bench $line"
     # shellcheck disable=SC2086 # the line is words
-    target/release/coldpost-bench $line --binary target/release/coldpost --write target/figures.md >target/figures.log 2>&1 ||
+    target/release/coldpost-bench $line --binary target/release/coldpost --write target/figures.md </dev/null >target/figures.log 2>&1 ||
       { printf 'coldpost-bench %s:\n' "$line"; tail -n 5 target/figures.log; result=1; }
   done <<<"$FIGURES"
   cat target/figures.md

@@ -105,19 +105,27 @@ fn read_all(daemon: &Daemon) {
     }
 }
 
-#[test]
-fn under_the_daemons_policy_mail_is_served_and_no_mail_can_be_deleted() {
-    if !have(&[WEED]) {
-        return;
-    }
+/// A store that knows two keys, each with its policy, and a daemon with the narrower one, whose mail is in the store alone.
+fn under_the_daemons_policy(grace: &str) -> (SeaweedFs, Daemon) {
     let identities = vec![identity("daemon", false), identity("collector", true)];
     let weed = SeaweedFs::start_with(identities);
     let options = weed
         .cold(Options::new(BINARY), weed.s3_addr(), "narrow")
         .text("hot", "local_bodies", "0")
+        .text("cold", "grace", grace)
+        .text("cold", "retention", grace)
         .text("journal", "segment_size", "1MiB");
-    let mut daemon = Daemon::start(as_identity(options, "daemon"));
+    let daemon = Daemon::start(as_identity(options, "daemon"));
     deliver_and_evict(&daemon);
+    (weed, daemon)
+}
+
+#[test]
+fn under_the_daemons_policy_mail_is_served_and_no_mail_can_be_deleted() {
+    if !have(&[WEED]) {
+        return;
+    }
+    let (weed, mut daemon) = under_the_daemons_policy("1d");
     daemon.restart();
     read_all(&daemon);
     let (code, report) = check(&daemon);
@@ -139,16 +147,7 @@ fn under_the_two_policies_mail_is_compacted_and_what_that_leaves_is_deleted() {
     if !have(&[WEED]) {
         return;
     }
-    let identities = vec![identity("daemon", false), identity("collector", true)];
-    let weed = SeaweedFs::start_with(identities);
-    let options = weed
-        .cold(Options::new(BINARY), weed.s3_addr(), "narrow")
-        .text("hot", "local_bodies", "0")
-        .text("cold", "grace", "0s")
-        .text("cold", "retention", "0s")
-        .text("journal", "segment_size", "1MiB");
-    let mut daemon = Daemon::start(as_identity(options, "daemon"));
-    deliver_and_evict(&daemon);
+    let (weed, mut daemon) = under_the_daemons_policy("0s");
     let done = daemon.json(&["compact"]);
     assert_eq!(
         (&done["moved"], &done["left"]),

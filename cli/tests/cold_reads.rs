@@ -17,8 +17,6 @@ use coldpost_testkit::{Daemon, Must, Options, have, http, place, wait};
 const BINARY: &str = env!("CARGO_BIN_EXE_coldpost");
 const ANN: &str = "ann@example.org";
 const BOB: &str = "bob@example.org";
-/// Time for all to be uploaded and evicted.
-const EVICTED: Duration = Duration::from_secs(120);
 /// The GETs of readers.
 const GETS: &str = "coldpost_cold_requests_total{caller=\"read\",kind=\"get\"}";
 
@@ -62,10 +60,7 @@ fn deliver(daemon: &Daemon, to: &str, mails: impl Iterator<Item = Vec<u8>>) {
 /// Compacts, and waits until the bucket alone has it.
 fn compact(daemon: &Daemon) {
     daemon.ok(&["compact"]);
-    wait::until("upload and eviction", EVICTED, || {
-        let is_none = |name: &str| daemon.metric(name) == Some(0.0);
-        is_none("coldpost_uploads_waiting") && is_none("coldpost_local_bytes")
-    });
+    daemon.wait_until_evicted();
 }
 
 fn metric(daemon: &Daemon, name: &str) -> u64 {

@@ -12,7 +12,7 @@ use coldpost_testkit::tool::WEED;
 use coldpost_testkit::{Daemon, Must, Options, have, wait};
 
 const ANN: &str = "ann@example.org";
-/// Time for all to be uploaded, evicted or purged.
+/// Time for all to be purged and moved.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn options() -> Options {
@@ -32,13 +32,6 @@ fn deliver(daemon: &Daemon, many: u64) {
     for number in 0..many {
         lmtp.deliver("a@example.org", ANN, &mail(number));
     }
-}
-
-fn wait_until_evicted(daemon: &Daemon) {
-    wait::until("upload and eviction", PATIENCE, || {
-        let is_none = |name: &str| daemon.metric(name) == Some(0.0);
-        is_none("coldpost_uploads_waiting") && is_none("coldpost_local_bytes")
-    });
 }
 
 /// What compaction has moved since the start.
@@ -72,7 +65,7 @@ fn attachments_whose_bytes_are_wrong_in_one_store_of_a_mirror_are_moved_from_the
     let many = 10;
     deliver(&daemon, many);
     daemon.ok(&["compact"]);
-    wait_until_evicted(&daemon);
+    daemon.wait_until_evicted();
     let packs = files(&stores[0].join("blobs"));
     assert!(!packs.is_empty());
     for pack in &packs {
@@ -82,13 +75,7 @@ fn attachments_whose_bytes_are_wrong_in_one_store_of_a_mirror_are_moved_from_the
             .for_each(|at| bytes[at] ^= 1);
         fs::write(pack, bytes).must("writing it");
     }
-    let mut imap = daemon.imap(ANN);
-    imap.command("SELECT INBOX").ok();
-    for number in (1..=many).step_by(2) {
-        imap.command(&format!("STORE {number} +FLAGS.SILENT (\\Deleted)"))
-            .ok();
-    }
-    imap.command("EXPUNGE").ok();
+    daemon.imap(ANN).expunge("INBOX", (1..=many).step_by(2));
     // Messages and attachments that stay, when it is purged what does not; by whoever comes first.
     let before = moved(&daemon);
     wait::until("all to be moved", PATIENCE, || {
@@ -114,16 +101,15 @@ fn a_store_that_is_away_ends_a_run_and_says_nothing_of_the_mail_in_it() {
     let many = 10;
     deliver(&daemon, many);
     daemon.ok(&["snapshot", "now"]);
-    wait_until_evicted(&daemon);
+    daemon.wait_until_evicted();
     proxy.set(Mode::Refuse);
-    let failed = daemon.command("compact").output().must("coldpost compact");
+    let failed = daemon.run(&["compact"]);
     assert!(!failed.status.success(), "{failed:?}");
     let status = daemon.json(&["status"]).to_string();
     assert!(!status.contains("could not move all"), "{status}");
     proxy.set(Mode::Pass);
     wait::until("all to be moved", PATIENCE, || {
-        let done = daemon.command("compact").output();
-        drop(done.must("coldpost compact"));
+        daemon.run(&["compact"]);
         moved(&daemon) >= many as f64
     });
     check(&daemon, 0..many);

@@ -71,6 +71,20 @@ pub(crate) fn copies(cold: &ColdStore, caller: Caller) -> Vec<(ColdStore, Caller
     cold.each_copy().into_iter().zip(callers).collect()
 }
 
+/// What `read` finds in the store; where that is wrong, what it finds right in one of those that it is made of.
+///
+/// # Errors
+/// Those of `read`; of one of several alone they say nothing of the others.
+pub(crate) fn right<T>(cold: &ColdStore, read: impl Fn(&ColdStore) -> Result<T>) -> Result<T> {
+    match read(cold) {
+        Err(wrong) if wrong.kind() == Kind::Corrupt && cold.copies() > 1 => {
+            let copies = cold.each_copy();
+            copies.iter().find_map(|copy| read(copy).ok()).ok_or(wrong)
+        }
+        said => said,
+    }
+}
+
 /// Whether all that is deleted in the store now is ours: each copy holds the shard, and nobody took it over.
 ///
 /// # Errors

@@ -13,19 +13,7 @@ use crate::open::Engine;
 impl Engine {
     /// Why mail that was deleted or erased may stay past its date, and what to do; nothing where there is no reason.
     pub fn left_behind(&self) -> Option<String> {
-        Engine::why_left(self.objects_left())
-    }
-
-    /// The same, of so many objects.
-    pub(crate) fn why_left(objects: usize) -> Option<String> {
-        (objects > 0).then(|| {
-            format!(
-                "compaction could not move all mail out of objects: {objects} of them stay, and what was deleted or erased beside that mail \
-                 stays in them past the stated date, until it can be moved (the log says which mail it is and why it stays). coldpost verify says what of it \
-                 cannot be read, coldpost verify --bucket --repair mends it from a mirror or from local files, and coldpost \
-                 compact moves it then"
-            )
-        })
+        why(self.objects_left())
     }
 
     /// Objects in which the last run that took them left mail, and that are there for it still: it may have been moved or deleted since.
@@ -70,6 +58,18 @@ impl Engine {
             left.remove(&(shard, object));
         }
     }
+}
+
+/// [`Engine::left_behind`], of so many objects.
+pub(crate) fn why(objects: usize) -> Option<String> {
+    (objects > 0).then(|| {
+        format!(
+            "compaction could not move all mail out of objects: {objects} of them stay, and what was deleted or erased beside that mail \
+             stays in them past the stated date, until it can be moved (the log says which mail it is and why it stays). coldpost verify \
+             says what of it cannot be read, coldpost verify --bucket --repair mends it from a mirror or from local files, and coldpost \
+             compact moves it then"
+        )
+    })
 }
 
 #[cfg(test)]

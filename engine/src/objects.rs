@@ -52,7 +52,11 @@ pub(crate) fn shard_time(state: &Snapshot) -> Result<i64> {
 /// # Errors
 /// Of the disk.
 pub(crate) fn erased(state: &Snapshot) -> Result<i64> {
-    let value = state.get(TableName::Meta, ERASED)?;
-    let time = value.and_then(|value| Some(i64::from_be_bytes(*value.first_chunk()?)));
-    Ok(time.unwrap_or(0))
+    Ok(erased_of(state.get(TableName::Meta, ERASED)?))
+}
+
+/// The same, of the row.
+pub(crate) fn erased_of(row: Option<Vec<u8>>) -> i64 {
+    let time = row.and_then(|row| Some(i64::from_be_bytes(*row.first_chunk()?)));
+    time.unwrap_or(0)
 }

@@ -71,9 +71,14 @@ pub(crate) fn name(text: &str) -> AccountName {
 
 /// A small message.
 pub(crate) fn append(text: &str, flags: Flags) -> Append {
-    let message = Bytes::from(format!("Subject: {text}\r\n\r\nBody of {text}.\r\n"));
+    let message = format!("Subject: {text}\r\n\r\nBody of {text}.\r\n");
+    append_of(message.into_bytes(), flags)
+}
+
+/// This message.
+pub(crate) fn append_of(message: Vec<u8>, flags: Flags) -> Append {
     Append {
-        message,
+        message: Bytes::from(message),
         flags,
         internal_date: Some((1_700_000_000, 60)),
         email_id: None,

@@ -380,6 +380,20 @@ impl Imap {
         self.command(command).ok().fetches()
     }
 
+    /// Selects a mailbox and expunges messages by number.
+    ///
+    /// # Panics
+    /// Unless all of it ends with OK.
+    #[track_caller]
+    pub fn expunge(&mut self, mailbox: &str, numbers: impl Iterator<Item = u64>) {
+        let numbers: Vec<_> = numbers.map(|number| number.to_string()).collect();
+        let set = numbers.join(",");
+        self.command(&format!("SELECT {mailbox}")).ok();
+        self.command(&format!("STORE {set} +FLAGS.SILENT (\\Deleted)"))
+            .ok();
+        self.command("EXPUNGE").ok();
+    }
+
     /// Begins IDLE; returns after the continuation.
     ///
     /// # Errors

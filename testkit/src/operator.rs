@@ -43,6 +43,14 @@ impl Daemon {
         });
     }
 
+    /// Until nothing that can be in the bucket alone is on local disk (`hot.local_bodies` 0).
+    pub fn wait_until_evicted(&self) {
+        wait::until("uploads and eviction", SHIPPED, || {
+            let is_none = |name: &str| self.metric(name) == Some(0.0);
+            is_none("coldpost_uploads_waiting") && is_none("coldpost_local_bytes")
+        });
+    }
+
     /// Takes away what a stopped daemon's bucket has as well: sealed segments, blocks, packs and blobs of the first shard.
     pub fn remove_local_mail(&self) {
         let shard = self.data_dir().join("shards/0001");

@@ -15,6 +15,7 @@ use coldpost_tiers::planted;
 use super::{ERASED, Step};
 use crate::limits::RUN_SECONDS_MAX;
 use crate::mail::base64_text::Shape;
+use crate::objects::erased_of;
 use crate::op::{MovedBlob, MovedMessage, NewBlob, Outcome, Relocate};
 
 impl Step<'_, '_> {
@@ -113,9 +114,7 @@ impl Step<'_, '_> {
 
     /// Whether an account was erased since a run began that may be at work now.
     fn erased_lately(&self) -> Result<bool> {
-        let erased = self.batch.get(TableName::Meta, ERASED)?;
-        let erased = erased.and_then(|bytes| bytes.first_chunk().copied());
-        let erased = erased.map_or(0, i64::from_be_bytes);
+        let erased = erased_of(self.batch.get(TableName::Meta, ERASED)?);
         Ok(erased != 0 && self.now < erased.saturating_add(RUN_SECONDS_MAX))
     }
 

@@ -9,12 +9,13 @@ use std::io::Write;
 use std::path::Path;
 
 use coldpost_tiers::address::ObjectId;
-use coldpost_tiers::cold::{Caller, Key};
+use coldpost_tiers::cold::{Caller, ColdStore, Key};
 use coldpost_tiers::disk::{self, Disk};
 use coldpost_tiers::hot::row::{ObjectRow, ObjectState};
 use coldpost_tiers::segment::parse_file_name;
 
 use super::step::Run;
+use crate::cold;
 use crate::error::{Error, Kind, Result};
 use crate::limits::{BRING_PIECE_MAX, COMPACT_FREE};
 use crate::objects::object_row;
@@ -80,14 +81,9 @@ impl Run<'_> {
             return Ok(false);
         }
         let part = path.with_extension(PART);
-        let cold = &self.engine.inner.cold;
-        let mut brought = self.bring_to(object, &row, &part, &path, None);
-        // Wrong bytes of one store may be right in the other.
-        for copy in (0..cold.copies()).filter(|_| cold.copies() > 1) {
-            if matches!(&brought, Err(e) if e.kind() == Kind::Corrupt) {
-                brought = self.bring_to(object, &row, &part, &path, Some(copy));
-            }
-        }
+        let brought = cold::right(&self.engine.inner.cold, |store| {
+            self.bring_to(store, (object, &row), &part, &path)
+        });
         if brought.is_err() && part.exists() {
             let removed = self.shard.disk.remove(&part);
             removed.map_err(|e| disk::failed("remove", &part, e))?;
@@ -95,14 +91,12 @@ impl Run<'_> {
         brought.map(|()| true)
     }
 
-    /// From whichever store answers, or from one `copy`.
     fn bring_to(
         &self,
-        object: &ObjectId,
-        row: &ObjectRow,
+        store: &ColdStore,
+        (object, row): (&ObjectId, &ObjectRow),
         part: &Path,
         path: &Path,
-        copy: Option<usize>,
     ) -> Result<()> {
         let failed = |e| disk::failed("write", part, e);
         let mut file = File::create(part).map_err(failed)?;
@@ -110,17 +104,8 @@ impl Run<'_> {
         let name = Key::of(self.shard.no, object);
         while hasher.count() < row.bytes {
             let end = row.bytes.min(hasher.count() + BRING_PIECE_MAX);
-            let cold = &self.engine.inner.cold;
-            let span = hasher.count()..end;
-            let piece = self.handle.block_on(async {
-                match copy {
-                    None => cold.get_range(&name, span, Caller::Compact).await,
-                    Some(copy) => {
-                        cold.get_range_of_copy(copy, &name, span, Caller::Compact)
-                            .await
-                    }
-                }
-            })?;
+            let got = store.get_range(&name, hasher.count()..end, Caller::Compact);
+            let piece = self.handle.block_on(got)?;
             file.write_all(&piece).map_err(failed)?;
             hasher.update(&piece);
         }

@@ -50,7 +50,7 @@ impl Run<'_> {
             match self.is_the_same(&moved, &mut frames) {
                 // One that went, or moved, meanwhile is named too: apply leaves it where it is, and counts its bytes here as dead.
                 Ok(is_there) => is_wanted |= is_there,
-                Err(e) if self.is_alone(&e) => return Err(e),
+                Err(e) if self.is_unanswered(&e) => return Err(e),
                 Err(e) => {
                     // Nor is this one to be moved: it never stood in the block.
                     self.left_one(moved.item.from.0);

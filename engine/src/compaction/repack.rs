@@ -7,6 +7,7 @@ use coldpost_tiers::hot::row::BlobRow;
 
 use super::gather::{self, BlobItem};
 use super::step::Run;
+use crate::cold;
 use crate::error::{Error, Kind, Result};
 use crate::limits::RELOCATE_MESSAGES_MAX;
 use crate::op::{MovedBlob, Relocate};
@@ -25,7 +26,7 @@ impl Run<'_> {
             self.goes_on()?;
             let stored = match self.stored_bytes(item) {
                 Ok(stored) => stored,
-                Err(e) if self.is_alone(&e) => return Err(e),
+                Err(e) if self.is_unanswered(&e) => return Err(e),
                 Err(e) => {
                     self.left_one(item.row.object);
                     tracing::warn!(
@@ -65,7 +66,7 @@ impl Run<'_> {
         self.name_whole()
     }
 
-    /// The frames of a blob as they are stored, compared with its content: of each copy, until one is right.
+    /// The frames of a blob as they are stored, compared with its content.
     fn stored_bytes(&self, item: &BlobItem) -> Result<Vec<u8>> {
         let BlobRow {
             object,
@@ -88,23 +89,12 @@ impl Run<'_> {
         if let Some(bytes) = local {
             return Ok(bytes);
         }
-        let cold = &self.engine.inner.cold;
-        let span = *offset..*offset + length;
-        let got = cold.get_range(&key, span.clone(), Caller::Compact);
-        let bytes = self.handle.block_on(got)?.to_vec();
-        let Err(wrong) = is_whole(&bytes, record, &name, *offset) else {
-            return Ok(bytes);
-        };
-        // Wrong bytes of one store may be right in the other.
-        for copy in (0..cold.copies()).filter(|_| cold.copies() > 1) {
-            let other = cold.get_range_of_copy(copy, &key, span.clone(), Caller::Compact);
-            if let Ok(bytes) = self.handle.block_on(other)
-                && is_whole(&bytes, record, &name, *offset).is_ok()
-            {
-                return Ok(bytes.to_vec());
-            }
-        }
-        Err(wrong)
+        cold::right(&self.engine.inner.cold, |store| {
+            let got = store.get_range(&key, *offset..*offset + length, Caller::Compact);
+            let bytes = self.handle.block_on(got)?;
+            is_whole(&bytes, record, &name, *offset)?;
+            Ok(bytes.to_vec())
+        })
     }
 }
 

@@ -105,10 +105,9 @@ impl Run<'_> {
     }
 
     /// Whether something could not be read because nobody answers: that says nothing of it, and the next one would go the same way.
-    pub(super) fn is_alone(&self, error: &Error) -> bool {
-        let cold = &self.engine.inner.cold;
+    pub(super) fn is_unanswered(&self, error: &Error) -> bool {
         let is_away = error.kind() == Kind::Unavailable && !error.is_disk_full();
-        is_away && cold.away().len() >= cold.copies()
+        is_away && !self.engine.inner.cold.answers()
     }
 
     /// Something stays in an object.

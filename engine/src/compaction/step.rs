@@ -161,7 +161,7 @@ impl<'a> Run<'a> {
             match self.message(item, &entries) {
                 Ok(()) => {}
                 Err(Trouble::Run(e)) => return Err(e),
-                Err(Trouble::Message(e)) if self.is_alone(&e) => return Err(e),
+                Err(Trouble::Message(e)) if self.is_unanswered(&e) => return Err(e),
                 Err(Trouble::Message(e)) => {
                     self.left_one(item.from.0);
                     tracing::warn!(

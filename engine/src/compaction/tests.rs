@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use bytes::Bytes;
 use coldpost_testkit::dice::Dice;
 use coldpost_testkit::made_mail::{attached, dense, drawn};
 use coldpost_testkit::place;
@@ -15,8 +14,7 @@ use crate::Engine;
 use crate::flags::Flags;
 use crate::ids::{AccountRef, ShardNo};
 use crate::settings::Dedup;
-use crate::tests::{name, settings};
-use crate::write::Append;
+use crate::tests::{append_of, name, settings};
 
 async fn engine(dir: &Path, dedup: Dedup) -> (Engine, [AccountRef; 3]) {
     let mut settings = settings(dir);
@@ -32,12 +30,7 @@ async fn engine(dir: &Path, dedup: Dedup) -> (Engine, [AccountRef; 3]) {
 }
 
 async fn append(engine: &Engine, account: AccountRef, message: Vec<u8>) {
-    let message = Append {
-        message: Bytes::from(message),
-        flags: Flags::default(),
-        internal_date: None,
-        email_id: None,
-    };
+    let message = append_of(message, Flags::default());
     let appended = engine.append(account, "INBOX", vec![message]).await;
     appended.unwrap();
 }

@@ -33,6 +33,7 @@ use tokio::time::Instant;
 use crate::error::{Error, Kind};
 use crate::identity::{self, Claim};
 use crate::ids::{Position, ShardNo};
+use crate::left;
 use crate::limits::UPKEEP_TICK_MS;
 use crate::local::shard_dir;
 use crate::metrics;
@@ -365,7 +366,7 @@ impl Upkeep {
         );
         let name = "objects in which compaction left mail that it could not move";
         health.figures.push((name.to_owned(), left.to_string()));
-        let left = Engine::why_left(left);
+        let left = left::why(left);
         let exception = left.as_ref().map_or("", |_| GONE_BUT);
         health.problems.extend(left);
         for (name, erase) in [("expunged now", false), ("erased now", true)] {

@@ -9,7 +9,7 @@ use coldpost_tiers::address::{Extent, FrameRef, ObjectId, Recode};
 use coldpost_tiers::fetch::{Fetcher, Held};
 
 use crate::error::{Error, Kind, Result};
-use crate::ids::{AccountRef, MessageId};
+use crate::ids::{AccountId, AccountRef, MessageId};
 use crate::limits::{MOVES_FOLLOWED_MAX, READ_AHEAD_FRAMES, RECODED_AT_ONCE};
 use crate::mail::base64_text::Shape;
 use crate::shard::Shard;
@@ -69,19 +69,19 @@ impl BodyReader {
     }
 
     /// Reads the first bytes of every object that holds some of `start..end`: then all of them are there, as far as anybody can know. Of a body
-    /// that broke off in the middle before, all of them.
+    /// that broke off before, all from there on.
     ///
     /// # Errors
     /// As [`BodyReader::read`].
     pub async fn prove(&self, start: u64, end: u64) -> Result<()> {
-        let (account, message) = (self.message.0.number, self.message.1);
-        if self.shard.broken.has(account, message) {
-            let mut at = start;
+        if let Some(mut at) = self.shard.broken.at(self.body())
+            && (start..end).contains(&at)
+        {
             while at < end {
                 let piece = self.read(at, end).await?;
                 at += u64::try_from(piece.len()).unwrap_or(u64::MAX);
             }
-            self.shard.broken.forget(account, message);
+            self.shard.broken.forget(self.body());
         }
         let mut seen = Vec::new();
         let mut at = 0;
@@ -122,9 +122,8 @@ impl BodyReader {
         Err(Error::new(Kind::Unavailable, text))
     }
 
-    fn broke_off(&self) {
-        let (account, message) = self.message;
-        self.shard.broken.note(account.number, message);
+    fn body(&self) -> (AccountId, MessageId) {
+        (self.message.0.number, self.message.1)
     }
 
     fn place(&self) -> Arc<Place> {
@@ -388,7 +387,8 @@ impl SectionReader {
             Source::Body { range, .. } if range.start >= range.end => Ok(None),
             Source::Body { reader, range } => {
                 let piece = reader.read(range.start, range.end).await;
-                let piece = piece.inspect_err(|_| reader.broke_off())?;
+                let broken = &reader.shard.broken;
+                let piece = piece.inspect_err(|_| broken.note(reader.body(), range.start))?;
                 range.start += u64::try_from(piece.len()).unwrap_or(u64::MAX);
                 Ok(Some(piece))
             }

@@ -1,7 +1,7 @@
 //! Bodies that broke off while they were sent.
 //!
-//! Promises: bounded; who asks for one of them again gets it only when all of it was read, so that a client that asks for everything comes past
-//! it. A restart forgets them.
+//! Promises: bounded; who asks for those bytes again gets them only when all from there on were read, so that a client that asks for
+//! everything comes past it. A restart forgets them.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,29 +11,34 @@ use crate::limits::BROKEN_BODIES_MAX;
 
 type Body = (AccountId, MessageId);
 
-/// See the module.
+/// See the module: each with the first byte that did not come.
 #[derive(Default)]
-pub(crate) struct BrokenBodies(Mutex<VecDeque<Body>>);
+pub(crate) struct BrokenBodies(Mutex<VecDeque<(Body, u64)>>);
 
 impl BrokenBodies {
-    fn of(&self) -> MutexGuard<'_, VecDeque<Body>> {
+    fn of(&self) -> MutexGuard<'_, VecDeque<(Body, u64)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn note(&self, account: AccountId, message: MessageId) {
+    pub(super) fn note(&self, body: Body, at: u64) {
         let mut broken = self.of();
-        if !broken.contains(&(account, message)) {
-            broken.truncate(BROKEN_BODIES_MAX - 1);
-            broken.push_front((account, message));
+        match broken.iter_mut().find(|(known, _)| *known == body) {
+            Some((_, known)) => *known = at.min(*known),
+            None => {
+                broken.truncate(BROKEN_BODIES_MAX - 1);
+                broken.push_front((body, at));
+            }
         }
     }
 
-    pub(super) fn has(&self, account: AccountId, message: MessageId) -> bool {
-        self.of().contains(&(account, message))
+    pub(super) fn at(&self, body: Body) -> Option<u64> {
+        let broken = self.of();
+        let found = broken.iter().find(|(known, _)| *known == body);
+        found.map(|(_, at)| *at)
     }
 
-    pub(super) fn forget(&self, account: AccountId, message: MessageId) {
-        self.of().retain(|body| *body != (account, message));
+    pub(super) fn forget(&self, body: Body) {
+        self.of().retain(|(known, _)| *known != body);
     }
 }
 
@@ -45,19 +50,21 @@ mod tests {
     #[test]
     fn so_many_are_remembered_and_the_one_that_broke_off_longest_ago_is_forgotten() {
         let broken = BrokenBodies::default();
-        let account = AccountId(1);
-        let message = |number: usize| MessageId {
-            epoch: Epoch(1),
-            position: Position(1),
-            number: u16::try_from(number).unwrap(),
+        let body = |number: usize| {
+            let message = MessageId {
+                epoch: Epoch(1),
+                position: Position(1),
+                number: u16::try_from(number).unwrap(),
+            };
+            (AccountId(1), message)
         };
         for number in 0..=BROKEN_BODIES_MAX {
-            broken.note(account, message(number));
-            broken.note(account, message(number));
+            broken.note(body(number), 7);
+            broken.note(body(number), 9);
         }
         assert_eq!(broken.of().len(), BROKEN_BODIES_MAX);
-        assert!(!broken.has(account, message(0)) && broken.has(account, message(1)));
-        broken.forget(account, message(1));
-        assert!(!broken.has(account, message(1)));
+        assert_eq!((broken.at(body(0)), broken.at(body(1))), (None, Some(7)));
+        broken.forget(body(1));
+        assert_eq!(broken.at(body(1)), None);
     }
 }

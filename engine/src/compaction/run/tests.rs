@@ -47,6 +47,24 @@ async fn with_segments(dir: &Path) -> (Engine, Arc<Shard>, [ObjectId; 2]) {
     (engine, shard, first)
 }
 
+/// What a run comes to that does this, on its own thread.
+async fn running<T: Send + 'static>(
+    engine: &Engine,
+    shard: &Arc<Shard>,
+    work: impl FnOnce(Run<'_>) -> crate::Result<T> + Send + 'static,
+) -> crate::Result<T> {
+    let (handle, engine, shard) = (Handle::current(), engine.clone(), Arc::clone(shard));
+    let ran = behind("compact", move |standing| {
+        work(Run::new(
+            &engine,
+            &shard,
+            &handle,
+            Pace::new(false, standing),
+        )?)
+    });
+    ran?.end("compaction").await
+}
+
 fn ended(taken: &[ObjectId], left_in: &[ObjectId], failed: Option<Kind>) -> Ran {
     Ran {
         taken: taken.to_vec(),
@@ -100,12 +118,11 @@ async fn a_run_for_which_the_disk_is_too_short_brings_nothing_and_says_so() {
     settings.min_free = MinFree::Bytes(u64::MAX / 2);
     let engine = Engine::open(settings).await.unwrap();
     let shard = engine.shard(SHARD).unwrap();
-    let (handle, of) = (Handle::current(), engine.clone());
-    let ran = behind("compact", move |standing| {
-        let run = Run::new(&of, &shard, &handle, Pace::new(false, standing))?;
+    let ran = running(&engine, &shard, move |run| {
         run.all(vec![first, second], &|_| {})
-    });
-    let ran = ran.unwrap().end("compaction").await.unwrap();
+    })
+    .await;
+    let ran = ran.unwrap();
     let failed = ran.failed.unwrap();
     assert!(failed.is_disk_full(), "{failed}");
     assert_eq!((failed.kind(), ran.done), (Kind::Unavailable, Vec::new()));
@@ -124,12 +141,11 @@ async fn what_was_brought_goes_when_all_of_it_was_moved() {
     let mut moved = 0;
     // Where others want the processor a run ends early, and another one goes on.
     while moved < 2 {
-        let (handle, of, shard) = (Handle::current(), engine.clone(), Arc::clone(&shard));
-        let ran = behind("compact", move |standing| {
-            let run = Run::new(&of, &shard, &handle, Pace::new(false, standing))?;
+        let ran = running(&engine, &shard, move |run| {
             run.all(vec![first, second], &|_| {})
-        });
-        let ran = ran.unwrap().end("compaction").await.unwrap();
+        })
+        .await;
+        let ran = ran.unwrap();
         assert!(ran.failed.is_none());
         moved += ran.report.moved;
     }
@@ -142,16 +158,14 @@ async fn what_was_brought_goes_when_all_of_it_was_moved() {
 async fn what_ends_a_run_keeps_others_from_their_turn_once_and_leaves_no_file() {
     let dir = place::scratch("died");
     let (engine, shard, _) = with_segments(dir.path()).await;
-    let (handle, of, dying) = (Handle::current(), engine.clone(), Arc::clone(&shard));
     let (made, path) = std::sync::mpsc::channel();
-    let ran = behind("compact", move |standing| -> crate::Result<()> {
-        let mut run = Run::new(&of, &dying, &handle, Pace::new(false, standing))?;
+    let ran = running(&engine, &shard, move |mut run| -> crate::Result<()> {
         let pack = run.open_pack()?;
         made.send(pack.0.path.clone()).unwrap();
         run.put_back(pack);
         panic!("of a test");
     });
-    let died = ran.unwrap().end("compaction").await.unwrap_err();
+    let died = ran.await.unwrap_err();
     assert_eq!(died.kind(), Kind::Internal);
     assert!(!path.recv().unwrap().exists());
     let (place, no) = (shard.dir.join("hot.redb"), shard.no);
@@ -244,23 +258,23 @@ async fn mail_that_was_read_before_its_account_was_erased_goes_with_the_rest_of_
     let dir = place::scratch("between");
     let (engine, shard, object) =
         of_accounts(dir.path(), &["ann@example.org", "bob@example.org"]).await;
-    let ann = engine.account(&name("ann@example.org")).unwrap().unwrap();
-    let (handle, of, at) = (Handle::current(), engine.clone(), Arc::clone(&shard));
-    let ran = behind("compact", move |standing| -> crate::Result<()> {
-        let mut run = Run::new(&of, &at, &handle, Pace::new(false, standing))?;
-        let gathered = gather::messages(&at, &[object], gather::BOUNDS)?;
+    let ann_s_name = name("ann@example.org");
+    let ann = engine.account(&ann_s_name).unwrap().unwrap();
+    let ran = running(&engine, &shard, move |mut run| {
+        let gathered = gather::messages(run.shard, &[object], gather::BOUNDS)?;
         let by_account = gathered.items.chunk_by(|a, b| a.account == b.account);
         for of_account in by_account {
             run.account(of_account, &|_| {})?;
         }
-        handle.block_on(of.delete_account(&name("ann@example.org"), true))?;
+        let erased = run.engine.delete_account(&ann_s_name, true);
+        run.handle.block_on(erased)?;
         wait::until("purge", Duration::from_secs(60), || {
-            messages_of(&at, ann.number) == 0
+            messages_of(run.shard, ann.number) == 0
         });
         steps::pass(Duration::from_secs(60));
         run.finish()
     });
-    ran.unwrap().end("compaction").await.unwrap();
+    ran.await.unwrap();
     let chosen = gather::choose_now(&engine, &shard, false, &HashSet::new()).unwrap();
     let blocks = chosen.iter().filter(|o| o.kind == ObjectKind::Block);
     assert_eq!(blocks.count(), 1, "{chosen:?}");
@@ -273,10 +287,8 @@ async fn what_was_sent_before_a_run_died_is_not_done_again() {
     let accounts = ["ann@example.org", "bob@example.org"];
     let (engine, shard, object) = of_accounts(dir.path(), &accounts).await;
     let (told, heard) = std::sync::mpsc::channel();
-    let (handle, of, at) = (Handle::current(), engine.clone(), Arc::clone(&shard));
-    let ran = behind("compact", move |standing| -> crate::Result<()> {
-        let mut run = Run::new(&of, &at, &handle, Pace::new(false, standing))?;
-        let gathered = gather::messages(&at, &[object], gather::BOUNDS)?;
+    let ran = running(&engine, &shard, move |mut run| -> crate::Result<()> {
+        let gathered = gather::messages(run.shard, &[object], gather::BOUNDS)?;
         let mut by_account = gathered.items.chunk_by(|a, b| a.account == b.account);
         run.account(by_account.next().unwrap(), &|_| {})?;
         run.finish()?;
@@ -285,7 +297,7 @@ async fn what_was_sent_before_a_run_died_is_not_done_again() {
         run.account(second, &|_| {})?;
         panic!("of a test");
     });
-    ran.unwrap().end("compaction").await.unwrap_err();
+    ran.await.unwrap_err();
     let second = heard.recv().unwrap();
     let left = gather::messages(&shard, &[object], gather::BOUNDS).unwrap();
     let of: std::collections::BTreeSet<_> = left.items.iter().map(|item| item.account).collect();

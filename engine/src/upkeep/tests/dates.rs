@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use bytes::Bytes;
 use coldpost_testkit::dice::Dice;
 use coldpost_testkit::made_mail::{attached, drawn};
 use coldpost_testkit::place::{self, files};
@@ -13,8 +12,7 @@ use crate::clock::{self, steps};
 use crate::flags::{Flags, SystemFlags};
 use crate::ids::AccountRef;
 use crate::open::Engine;
-use crate::tests::settings;
-use crate::write::Append;
+use crate::tests::{append_of, settings};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -58,15 +56,11 @@ async fn append(engine: &Engine, account: AccountRef, text: &str, is_deleted: bo
     } else {
         SystemFlags::default()
     };
-    let message = Append {
-        message: Bytes::from(attached(text, part)),
-        flags: Flags {
-            system,
-            ..Flags::default()
-        },
-        internal_date: None,
-        email_id: None,
+    let flags = Flags {
+        system,
+        ..Flags::default()
     };
+    let message = append_of(attached(text, part), flags);
     engine
         .append(account, "INBOX", vec![message])
         .await
