@@ -189,8 +189,7 @@ fn round(daemon: &Daemon, beside: Beside, mails: &[Vec<u8>], arguments: &Compact
         let seconds = Duration::from_secs(arguments.seconds);
         let ((), took) = paced::meanwhile(load.streams(), || wait::pause(seconds));
         let after = figures();
-        let [applied, batches] = operator::slow_ones(daemon);
-        eprintln!("over 50 ms: {applied} transactions, {batches} batches of the journal");
+        eprintln!("{}", operator::slow_ones(daemon));
         for (name, took) in &took {
             eprintln!("{name}: p50 {:.2} ms, p99 {:.2} ms", took.p50(), took.p99());
         }

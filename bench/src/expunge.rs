@@ -107,9 +107,8 @@ impl Steps<'_> {
             others,
             peak: usage::memory(self.daemon.pid()).peak,
         };
-        let [applied, batches] = operator::slow_ones(self.daemon);
         eprintln!("{}", row(&step).trim_end());
-        eprintln!("over 50 ms so far: {applied} transactions, {batches} batches of the journal");
+        eprintln!("{}", operator::slow_ones(self.daemon));
         self.done.push(step);
     }
 }

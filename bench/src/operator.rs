@@ -37,19 +37,28 @@ pub(crate) fn again_and_again(daemon: &Daemon, turns: &[&[&str]], stop: &AtomicB
     }
 }
 
-/// How many applied transactions, and how many batches of the journal, took over 50 ms since the daemon's start: where a pause comes from.
-pub(crate) fn slow_ones(daemon: &Daemon) -> [f64; 2] {
+/// What took over 50 ms since the daemon's start: where a pause comes from.
+pub(crate) fn slow_ones(daemon: &Daemon) -> String {
     let reply = http::get(daemon.http_addr(), "/metrics", None).must("asking for /metrics");
     let text = reply.text();
-    ["coldpost_apply_seconds", "coldpost_journal_batch_seconds"].map(|name| {
+    let [applied, batches, durable] = [
+        "coldpost_apply_seconds",
+        "coldpost_journal_batch_seconds",
+        "coldpost_hot_durable_seconds",
+    ]
+    .map(|name| {
         let lines = || text.lines().filter(|line| line.starts_with(name));
         let value = |part: &str| {
             let line = lines().find(|line| line.contains(part));
             let value = line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
             value.must(&format!("{name}{part} in /metrics"))
         };
-        value("_count") - value("_bucket{le=\"0.05\"}")
-    })
+        let all = value("_count");
+        format!("{} of {all}", all - value("_bucket{le=\"0.05\"}"))
+    });
+    format!(
+        "over 50 ms so far: {applied} transactions, {batches} batches of the journal, {durable} durable commits"
+    )
 }
 
 /// What was asked of the store.

@@ -227,11 +227,16 @@ fn what_went_beside_an_object_that_refuses_is_said_together_with_the_failure() {
 #[test]
 fn what_the_store_does_not_let_go_keeps_nothing_else_for_longer_than_a_pass() {
     let daemon = Daemon::start(options());
-    for round in 0..10 {
-        deliver(&daemon, round * 2..round * 2 + 2);
+    let cold = daemon.data_dir().join("cold");
+    let mut delivered = 0;
+    // A segment that is empty before its turn to be sent is never in the store, so rounds are not counted.
+    while segments(&cold).len() < 10 {
+        deliver(&daemon, delivered..delivered + 2);
+        delivered += 2;
+        assert!(delivered <= 200, "{:?}", segments(&cold));
         daemon.ok(&["compact"]);
     }
-    let garbage = segments(&daemon.data_dir().join("cold"));
+    let garbage = segments(&cold);
     daemon.ok(&["snapshot", "now"]);
     let (stuck, others) = garbage.split_at(8);
     assert!(others.len() >= 2, "{garbage:?}");
@@ -253,7 +258,7 @@ fn what_the_store_does_not_let_go_keeps_nothing_else_for_longer_than_a_pass() {
     }
     daemon.ok(&["gc", "--apply"]);
     assert!(stuck.iter().all(|path| !path.exists()), "{stuck:?}");
-    assert_eq!(read_all(&daemon), 20);
+    assert_eq!(read_all(&daemon) as u64, delivered);
 }
 
 #[test]

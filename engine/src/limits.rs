@@ -92,6 +92,8 @@ pub const ADD_ROWS_MAX: usize = 16 * 1024 * 1024;
 pub const META_MAX: usize = 384 * 1024;
 /// Journal bytes between durable commits of the hot tier.
 pub const DURABLE_EVERY_BYTES: u64 = 16 * 1024 * 1024;
+/// Bytes of changed rows between durable commits of the hot tier: nothing is applied while one is made.
+pub const DURABLE_EVERY_ROW_BYTES: u64 = 2 * 1024 * 1024;
 /// Milliseconds of work between durable commits of the hot tier.
 pub const DURABLE_EVERY_MS: u64 = 2_000;
 /// Entries of a journal batch.

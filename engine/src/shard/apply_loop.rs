@@ -18,7 +18,9 @@ use crate::apply::{self, At, Fold};
 use crate::error::{Error, Kind, Result};
 use crate::ids::Position;
 use crate::journal::Record;
-use crate::limits::{APPLY_ENTRIES_MAX, DURABLE_EVERY_BYTES, ROOM_TICK_MS};
+use crate::limits::{
+    APPLY_ENTRIES_MAX, DURABLE_EVERY_BYTES, DURABLE_EVERY_ROW_BYTES, ROOM_TICK_MS,
+};
 use crate::metrics;
 use crate::op::{Op, Outcome};
 use crate::upkeep::Notice;
@@ -220,7 +222,11 @@ impl ApplyLoop {
         let age = self
             .volatile_since
             .map_or(Duration::ZERO, |since| since.elapsed());
-        self.volatile_bytes >= DURABLE_EVERY_BYTES || age >= self.durable_every
+        let hot = self.shard.hot.get();
+        let unwritten = hot.map_or(0, |hot| hot.unwritten_bytes());
+        self.volatile_bytes >= DURABLE_EVERY_BYTES
+            || unwritten >= DURABLE_EVERY_ROW_BYTES
+            || age >= self.durable_every
     }
 
     fn notice(&self, at: At, op: &Op) {

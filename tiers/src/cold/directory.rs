@@ -1,7 +1,7 @@
 //! A directory as a store (`file://`): for one machine, tests and the first hour. It protects against no lost disk.
 //!
 //! Promises: an object is on disk with every directory above it when a put returns. A listing is in the order of names. A local file on the same file system becomes an
-//! object by a hard link, one on another is copied in pieces (`link.rs`). A crash leaves: a staged file `name#n` that no listing shows.
+//! object by a hard link, one on another is copied in pieces (`link.rs`). What was put counts where the claim of the store was found. A crash leaves: a staged file `name#n` that no listing shows.
 
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File};
@@ -9,7 +9,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -29,7 +29,12 @@ use crate::pool;
 pub(crate) struct Directory {
     root: PathBuf,
     files: Bucket,
+    /// The directory in which an object was last read whole, as the claim of the store is before anything is put.
+    known: Mutex<Option<Inode>>,
 }
+
+/// Device and inode: what is mounted at a path has others than the directory below it.
+type Inode = (u64, u64);
 
 impl Directory {
     /// Names it, whether it is there or not: a store may be mounted later.
@@ -46,17 +51,27 @@ impl Directory {
         Ok(Directory {
             root: root.to_owned(),
             files: Bucket::local(files, prefix),
+            known: Mutex::default(),
         })
     }
 
     /// A store that was taken away is not made anew in its place.
-    async fn is_there(&self) -> Result<(), Failure> {
+    async fn is_there(&self) -> Result<Inode, Failure> {
         let root = self.root.clone();
-        pool::run(move || Ok(fs::metadata(root)))
-            .await
-            .map_err(away)?
-            .map(drop)
-            .map_err(away)
+        let meta = pool::run(move || Ok(fs::metadata(root))).await;
+        let meta = meta.map_err(away)?.map_err(away)?;
+        Ok((meta.dev(), meta.ino()))
+    }
+
+    /// What was put just now is where the store's claim was found. Where a file system was unmounted after that look it went below.
+    async fn is_still_there(&self) -> Result<(), Failure> {
+        let now = self.is_there().await?;
+        let known = *self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.is_none_or(|known| known == now) {
+            return Ok(());
+        }
+        let words = "the directory is another one than a moment ago: is a file system unmounted?";
+        Err(away(io::Error::new(io::ErrorKind::NotFound, words)))
     }
 
     /// Where a file system was unmounted there is an empty directory, and what was in it is not deleted.
@@ -95,13 +110,14 @@ impl Backend for Directory {
     fn put_new<'a>(&'a self, name: &'a str, bytes: Bytes) -> BoxFuture<'a, Result<(), Failure>> {
         async move {
             self.is_there().await?;
-            match self.files.put_new(name, bytes).await {
-                Err(Failure::Exists) => {
-                    self.sync(name).await?;
-                    Err(Failure::Exists)
-                }
-                other => other,
+            let put = self.files.put_new(name, bytes).await;
+            if matches!(put, Err(Failure::Exists)) {
+                self.sync(name).await?;
             }
+            if matches!(put, Ok(()) | Err(Failure::Exists)) {
+                self.is_still_there().await?;
+            }
+            put
         }
         .boxed()
     }
@@ -110,7 +126,8 @@ impl Backend for Directory {
         async move {
             self.is_there().await?;
             self.files.put_over(name, bytes).await?;
-            self.sync(name).await
+            self.sync(name).await?;
+            self.is_still_there().await
         }
         .boxed()
     }
@@ -162,9 +179,12 @@ impl Backend for Directory {
     ) -> BoxFuture<'a, Result<Linked, Failure>> {
         async move {
             let (root, path, file) = (self.root.clone(), self.root.join(name), file.to_owned());
-            pool::run(move || Ok(link_or_copy((&file, digest), &path, &root)))
-                .await
-                .map_err(away)?
+            let link = move || Ok(link_or_copy((&file, digest), &path, &root));
+            let linked = pool::run(link).await.map_err(away)?;
+            if matches!(linked, Ok(_) | Err(Failure::Exists)) {
+                self.is_still_there().await?;
+            }
+            linked
         }
         .boxed()
     }
@@ -174,7 +194,16 @@ impl Backend for Directory {
         name: &'a str,
         range: Option<Range<u64>>,
     ) -> BoxFuture<'a, Result<Body, Failure>> {
-        self.files.read(name, range)
+        async move {
+            if range.is_some() {
+                return self.files.read(name, range).await;
+            }
+            let place = self.is_there().await?;
+            let body = self.files.read(name, None).await?;
+            *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
+            Ok(body)
+        }
+        .boxed()
     }
 
     fn stream<'a>(
@@ -339,6 +368,46 @@ mod tests {
                 None => return names,
             }
         }
+    }
+
+    /// The claim had been looked at, and what was put went into the empty place below.
+    #[tokio::test]
+    async fn what_is_put_where_the_store_was_unmounted_a_moment_ago_is_not_there() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = |name| scratch.path().join(name);
+        let (root, elsewhere, file) = (path("store"), path("elsewhere"), path("segment"));
+        fs::write(&file, "x").unwrap();
+        let digest = blake3::hash(b"x").into();
+        let bytes = || Bytes::from_static(b"x");
+        let directory = Directory::open(&root).unwrap();
+        directory.prepare().await.unwrap();
+        directory.put_new("claim", bytes()).await.unwrap();
+        directory.read("claim", None).await.unwrap();
+        fs::rename(&root, &elsewhere).unwrap();
+        fs::create_dir(&root).unwrap();
+        // The second time each meets what the first one left.
+        for _ in 0..2 {
+            let linked = directory.link_new("segments/1", &file, digest).await;
+            assert!(matches!(linked, Err(Failure::Away(_))), "{linked:?}");
+            let put = directory.put_new("blocks/1", bytes()).await;
+            assert!(matches!(put, Err(Failure::Away(_))), "{put:?}");
+            assert!(root.join("segments/1").exists());
+            assert!(directory.read("claim", None).await.is_err());
+        }
+        fs::rename(&root, path("below")).unwrap();
+        fs::rename(&elsewhere, &root).unwrap();
+        let linked = directory.link_new("segments/1", &file, digest).await;
+        assert_eq!(linked.unwrap(), Linked::Done);
+        directory.put_new("blocks/1", bytes()).await.unwrap();
+
+        // Another one that has the claim is the store from then on.
+        fs::rename(&root, &elsewhere).unwrap();
+        fs::create_dir(&root).unwrap();
+        fs::copy(elsewhere.join("claim"), root.join("claim")).unwrap();
+        let put = directory.put_new("blocks/1", bytes()).await;
+        assert!(matches!(put, Err(Failure::Away(_))), "{put:?}");
+        directory.read("claim", None).await.unwrap();
+        directory.put_new("blocks/2", bytes()).await.unwrap();
     }
 
     #[tokio::test]

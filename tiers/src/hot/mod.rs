@@ -14,6 +14,7 @@ pub mod row;
 mod schema;
 mod snapshot;
 mod store;
+mod unwritten;
 
 pub use guard::{OBJECT, Scan};
 pub use schema::{SCHEMA, TableName};

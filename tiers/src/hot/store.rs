@@ -8,6 +8,7 @@ use std::fs::File;
 use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, Table, WriteTransaction};
 
@@ -17,6 +18,7 @@ use super::dense;
 use super::guard::{Guard, OBJECT, Scan};
 use super::schema::TableName;
 use super::snapshot::{Snapshot, bounds, slices};
+use super::unwritten::Unwritten;
 use crate::error::{Error, Kind, Result};
 use crate::limits::HOT_AHEAD_MAX;
 
@@ -37,6 +39,7 @@ pub struct HotTier {
     /// There until it is dropped.
     pub(super) db: Option<Database>,
     pub(super) guard: Guard,
+    unwritten: Mutex<Unwritten>,
 }
 
 type WriteTable<'t> = Table<'t, &'static [u8], &'static [u8]>;
@@ -46,6 +49,7 @@ pub struct Batch<'t> {
     txn: &'t WriteTransaction,
     tables: [OnceCell<WriteTable<'t>>; TableName::ALL.len()],
     pub(super) guard: Guard,
+    unwritten: MutexGuard<'t, Unwritten>,
 }
 
 /// Tells the kernel that the file will be read: after a start of the machine the first listing would wait for it page by page.
@@ -130,6 +134,7 @@ impl HotTier {
         let hot = HotTier {
             db: Some(db),
             guard: Guard::default(),
+            unwritten: Mutex::default(),
         };
         // The newest table: without it the file is new, or of before there was this one.
         let lacks_tables = {
@@ -170,6 +175,18 @@ impl HotTier {
         self.guard.has_met_damage()
     }
 
+    /// Bytes of rows that changed since the last durable commit: how long the next one takes, which holds up whoever writes. More rather
+    /// than less.
+    pub fn unwritten_bytes(&self) -> u64 {
+        self.unwritten().bytes()
+    }
+
+    fn unwritten(&self) -> MutexGuard<'_, Unwritten> {
+        self.unwritten
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The state as of the last commit.
     ///
     /// # Errors
@@ -204,12 +221,16 @@ impl HotTier {
                 txn: &txn,
                 tables: Default::default(),
                 guard: guard.clone(),
+                unwritten: self.unwritten(),
             };
             change(&mut batch)
         };
         match given {
             Ok(value) => {
                 guard.run("commit", || txn.commit())?;
+                if kind == CommitKind::Durable {
+                    self.unwritten().written();
+                }
                 Ok(value)
             }
             Err(error) => {
@@ -261,6 +282,7 @@ impl<'t> Batch<'t> {
     /// `Unavailable` after an I/O error.
     pub fn put(&mut self, table: TableName, key: &[u8], value: &[u8]) -> Result<()> {
         self.table(table)?;
+        self.unwritten.changed(table, key, value.len());
         let rows = self.tables[table as usize].get_mut().expect(OPENED);
         self.guard
             .run(table.name(), || rows.insert(key, value).map(drop))
@@ -272,6 +294,7 @@ impl<'t> Batch<'t> {
     /// `Unavailable` after an I/O error.
     pub fn remove(&mut self, table: TableName, key: &[u8]) -> Result<bool> {
         self.table(table)?;
+        self.unwritten.changed(table, key, 0);
         let rows = self.tables[table as usize].get_mut().expect(OPENED);
         let removed = || rows.remove(key).map(|old| old.is_some());
         self.guard.run(table.name(), removed)

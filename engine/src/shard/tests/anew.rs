@@ -10,7 +10,7 @@ use coldpost_tiers::disk::{Disk, FaultyDisk};
 use super::kit::{Change, Running, Setup, check, dir, hot_position};
 use super::troubled::{FailsOnce, quiet};
 use crate::ids::Position;
-use crate::limits::DURABLE_EVERY_BYTES;
+use crate::limits::{DURABLE_EVERY_BYTES, DURABLE_EVERY_ROW_BYTES};
 
 /// It kept the position of the one before: segments that only a replay could give again were evicted.
 #[test]
@@ -82,4 +82,26 @@ fn on_a_full_disk_a_hot_tier_that_is_made_anew_stops_no_eviction() {
     disk.set_room(None);
     running.shard.hot_reopened(Position(0));
     assert_eq!(running.shard.hot_durable(), Position(0));
+}
+
+/// All rows of two seconds of EXPUNGE took a durable commit of 115 ms, for which deliveries waited.
+#[test]
+fn a_durable_commit_comes_after_so_many_bytes_of_changed_rows() {
+    let mut dice = Dice::new(8);
+    let disk = FaultyDisk::new();
+    let running = Running::open(quiet(&disk)).unwrap();
+    running.submit(&Change::open_account(&mut dice)).unwrap();
+    let before = running.shard.hot_durable();
+    let (mut journal, mut rows) = (0, 0);
+    while running.shard.hot_durable() == before {
+        let unwritten = running.shard.hot.get().unwrap().unwritten_bytes();
+        rows = unwritten.max(rows);
+        let mail = Change::mail(&mut dice, 100);
+        journal += u64::try_from(mail.body.len()).unwrap();
+        running.submit(&mail).unwrap();
+        assert!(journal < DURABLE_EVERY_BYTES / 2, "{rows} bytes of rows");
+    }
+    let most = DURABLE_EVERY_ROW_BYTES;
+    assert!((most / 2..2 * most).contains(&rows), "{rows}");
+    assert!(running.shard.hot.get().unwrap().unwritten_bytes() < most);
 }

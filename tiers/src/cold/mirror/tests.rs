@@ -7,9 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 use crate::address::{Epoch, Position, ShardNo};
 use crate::cold::faults::{Fault, Faults, Operation};
+use crate::cold::mirror::FAILOVER;
 use crate::cold::{Caller, ColdSettings, ColdStore, Key, Put, Severity, key};
 use crate::error::Kind;
 
@@ -173,8 +175,13 @@ async fn a_long_read_begins_with_the_other_when_one_fails_and_says_when_it_break
     }
     for fault in [Fault::Truncate(5), Fault::Hold(5)] {
         bench.faults.order(Operation::Get, fault, 1);
+        let began = Instant::now();
         let error = bench.stream(1).await.unwrap_err();
         assert_eq!(*error.kind(), Kind::Unavailable, "{fault:?}: {error}");
+        assert!(
+            began.elapsed() <= FAILOVER + Duration::from_secs(1),
+            "{fault:?}"
+        );
     }
     assert_eq!(bench.stream(1).await.unwrap(), MAIL);
 }
