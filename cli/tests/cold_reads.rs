@@ -336,6 +336,7 @@ fn a_body_that_broke_off_once_is_left_out_the_next_time_and_given_when_it_is_who
     let flip = || {
         let mut bytes = fs::read(blob).must("the blob");
         bytes[15 << 20] ^= 1;
+        bytes[19 << 20] ^= 1;
         fs::write(blob, bytes).must("writing it");
     };
     flip();
@@ -349,6 +350,11 @@ fn a_body_that_broke_off_once_is_left_out_the_next_time_and_given_when_it_is_who
         let given = fetches.iter().filter(|fetch| fetch.get("BODY[]").is_some());
         assert_eq!(given.map(Fetch::uid).collect::<Vec<_>>(), [2]);
     }
+    // Behind the place where it broke off there is another one.
+    let end = "UID FETCH 1 (BODY.PEEK[]<23000000.6000000>)";
+    assert!(long.len() > 27_000_000, "{}", long.len());
+    let reply = select(&daemon, ANN).command(end);
+    assert!(reply.status == "NO", "{reply:?}");
     flip();
     read(&mut select(&daemon, ANN), 1, &long);
 }

@@ -12,10 +12,11 @@ use std::time::{Duration, SystemTime};
 use coldpost_testkit::place::scratch;
 use coldpost_testkit::seaweedfs::{ACCESS_KEY, BUCKET, SECRET_KEY, SeaweedFs};
 use coldpost_testkit::tool::WEED;
-use coldpost_testkit::{Daemon, Must, have};
+use coldpost_testkit::{Daemon, Must, have, wait};
 
 use store::*;
 
+const MINUTE: Duration = Duration::from_secs(60);
 const FOLDERS: [&str; 5] = ["segments", "blocks", "blobs", "snapshots", "ranges"];
 
 #[test]
@@ -238,6 +239,13 @@ fn a_mirror_that_is_added_later_is_filled_and_then_gives_all_mail_alone() {
             .raw("cold", "mirror_allow_http", "true")
     });
     daemon.restart();
+    let is_said = || {
+        daemon
+            .json(&["status"])
+            .to_string()
+            .contains("the mirror s3://")
+    };
+    wait::until("what the mirror lacks in status", MINUTE, is_said);
     let told = Told::by(&daemon, &[]);
     assert_eq!(
         told.code,
@@ -246,6 +254,7 @@ fn a_mirror_that_is_added_later_is_filled_and_then_gives_all_mail_alone() {
     );
     let told = Told::by(&daemon, &["--repair"]);
     told.is_clean();
+    wait::until("a whole mirror in status", MINUTE, || !is_said());
     let there = u64::try_from(contents(&cold).len()).must("a count");
     assert_eq!(told.count("mended"), there, "{told:#?}");
     Told::by(&daemon, &[]).is_clean();

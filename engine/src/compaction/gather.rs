@@ -27,6 +27,7 @@ pub(super) struct Item {
     pub(super) message: MessageId,
     /// Object and offset of its address.
     pub(super) from: (ObjectId, u64),
+    /// Bytes of it that are written anew at most: all but attachments that stand apart already.
     pub(super) size: u64,
     /// Bytes of it in that object, about.
     pub(super) stored: u64,
@@ -193,7 +194,11 @@ fn within(items: &[Item], most: u64) -> usize {
 }
 
 fn item(account: AccountId, message: MessageId, place: &Place) -> Item {
-    use coldpost_tiers::address::Extent;
+    use coldpost_tiers::address::{Extent, Recode};
+    let apart = place.address.extents.iter().map(|extent| match extent {
+        Extent::Blob { recode, .. } if *recode != Recode::Same => extent.raw_len(),
+        _ => 0,
+    });
     let stored = place.address.extents.iter().map(|extent| match extent {
         Extent::Frame(frame) => u64::from(frame.stored),
         Extent::Slice { length, .. } => u64::from(*length) / 4,
@@ -204,7 +209,7 @@ fn item(account: AccountId, message: MessageId, place: &Place) -> Item {
         date: place.date,
         message,
         from: (place.address.object, place.address.offset),
-        size: place.size,
+        size: place.size.saturating_sub(apart.sum()),
         stored: stored.sum(),
     }
 }

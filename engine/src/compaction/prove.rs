@@ -57,7 +57,7 @@ impl Run<'_> {
                     moved.item.from = (block.at.object, 0);
                     tracing::error!(
                         shard = self.shard.no.0,
-                        "a message did not come out of a block as it went in, and stays where it is: {e}"
+                        "a message does not come out of a block as it went in, or could not be read again to be compared, and stays where it is: {e}"
                     );
                 }
             }

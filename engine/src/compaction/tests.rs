@@ -11,12 +11,14 @@ use coldpost_tiers::hot::row::Place;
 use coldpost_tiers::hot::{TableName, key};
 
 use crate::Engine;
+use crate::blocking;
 use crate::flags::Flags;
 use crate::ids::{AccountRef, ShardNo};
 use crate::settings::Dedup;
 use crate::tests::{append_of, name, settings};
 
 async fn engine(dir: &Path, dedup: Dedup) -> (Engine, [AccountRef; 3]) {
+    blocking::never_starves();
     let mut settings = settings(dir);
     settings.dedup = dedup;
     let engine = Engine::open(settings).await.unwrap();

@@ -202,7 +202,7 @@ impl Upkeep {
     pub(crate) fn look_at_store(&mut self, engine: &Engine, found: Option<Vec<Finding>>) {
         let progress = Arc::clone(&self.progress);
         match found {
-            Some(found) => store::tell(&progress, found),
+            Some(found) => store::tell(&progress, &found),
             None => drop(self.tasks.spawn(store::look(engine.clone(), progress))),
         }
     }

@@ -74,14 +74,18 @@ impl BodyReader {
     /// # Errors
     /// As [`BodyReader::read`].
     pub async fn prove(&self, start: u64, end: u64) -> Result<()> {
-        if let Some(mut at) = self.shard.broken.at(self.body())
-            && (start..end).contains(&at)
+        if let Some(first) = self.shard.broken.at(self.body())
+            && first < end
         {
+            let mut at = first.max(start);
             while at < end {
                 let piece = self.read(at, end).await?;
                 at += u64::try_from(piece.len()).unwrap_or(u64::MAX);
             }
-            self.shard.broken.forget(self.body());
+            // Behind the first place there may be others.
+            if first >= start {
+                self.shard.broken.forget(self.body());
+            }
         }
         let mut seen = Vec::new();
         let mut at = 0;

@@ -1,7 +1,7 @@
 //! A directory as a store (`file://`): for one machine, tests and the first hour. It protects against no lost disk.
 //!
 //! Promises: an object is on disk with every directory above it when a put returns. A listing is in the order of names. A local file on the same file system becomes an
-//! object by a hard link, one on another is copied in pieces (`link.rs`). What was put counts where the claim of the store was found. A crash leaves: a staged file `name#n` that no listing shows.
+//! object by a hard link, one on another is copied in pieces (`link.rs`). What was put counts where the claim of the store is. A crash leaves: a staged file `name#n` that no listing shows.
 
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File};
@@ -9,7 +9,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -24,17 +24,18 @@ use crate::error::{Error, Kind, Result};
 use crate::limits::{DIRECTORY_DEPTH_MAX, DIRECTORY_PAGE};
 use crate::pool;
 
+mod known;
+
+use known::{Known, inode, is_claim};
+
 /// A directory.
 #[derive(Debug)]
 pub(crate) struct Directory {
     root: PathBuf,
     files: Bucket,
-    /// The directory in which an object was last read whole, as the claim of the store is before anything is put.
-    known: Mutex<Option<Inode>>,
+    /// Where what is put belongs, as soon as a claim was found in it.
+    known: Mutex<Option<Known>>,
 }
-
-/// Device and inode: what is mounted at a path has others than the directory below it.
-type Inode = (u64, u64);
 
 impl Directory {
     /// Names it, whether it is there or not: a store may be mounted later.
@@ -56,22 +57,31 @@ impl Directory {
     }
 
     /// A store that was taken away is not made anew in its place.
-    async fn is_there(&self) -> Result<Inode, Failure> {
+    async fn is_there(&self) -> Result<(), Failure> {
         let root = self.root.clone();
-        let meta = pool::run(move || Ok(fs::metadata(root))).await;
-        let meta = meta.map_err(away)?.map_err(away)?;
-        Ok((meta.dev(), meta.ino()))
+        pool::run(move || Ok(inode(&root)))
+            .await
+            .map_err(away)?
+            .map(drop)
+            .map_err(away)
     }
 
-    /// What was put just now is where the store's claim was found. Where a file system was unmounted after that look it went below.
+    /// The store is where this claim is.
+    async fn know(&self, claim: &str) -> Result<(), Failure> {
+        let (root, claim) = (self.root.clone(), self.root.join(claim));
+        let look = move || Ok(Known::by(&root, claim));
+        let known = pool::run(look).await.map_err(away)?.map_err(away)?;
+        *locked(&self.known) = Some(known);
+        Ok(())
+    }
+
+    /// What was put just now is where the store's claim is. Where a file system was unmounted a moment ago it went into the directory below.
     async fn is_still_there(&self) -> Result<(), Failure> {
-        let now = self.is_there().await?;
-        let known = *self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.is_none_or(|known| known == now) {
-            return Ok(());
-        }
-        let words = "the directory is another one than a moment ago: is a file system unmounted?";
-        Err(away(io::Error::new(io::ErrorKind::NotFound, words)))
+        let (root, known) = (self.root.clone(), locked(&self.known).clone());
+        let look = move || Ok(Known::look_again(&root, known));
+        let now = pool::run(look).await.map_err(away)?.map_err(away)?;
+        *locked(&self.known) = now;
+        Ok(())
     }
 
     /// Where a file system was unmounted there is an empty directory, and what was in it is not deleted.
@@ -114,7 +124,7 @@ impl Backend for Directory {
             if matches!(put, Err(Failure::Exists)) {
                 self.sync(name).await?;
             }
-            if matches!(put, Ok(()) | Err(Failure::Exists)) {
+            if matches!(put, Ok(()) | Err(Failure::Exists)) && !is_claim(name) {
                 self.is_still_there().await?;
             }
             put
@@ -127,6 +137,9 @@ impl Backend for Directory {
             self.is_there().await?;
             self.files.put_over(name, bytes).await?;
             self.sync(name).await?;
+            if is_claim(name) {
+                return Ok(());
+            }
             self.is_still_there().await
         }
         .boxed()
@@ -195,12 +208,10 @@ impl Backend for Directory {
         range: Option<Range<u64>>,
     ) -> BoxFuture<'a, Result<Body, Failure>> {
         async move {
-            if range.is_some() {
-                return self.files.read(name, range).await;
+            let body = self.files.read(name, range).await?;
+            if is_claim(name) {
+                self.know(name).await?;
             }
-            let place = self.is_there().await?;
-            let body = self.files.read(name, None).await?;
-            *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
             Ok(body)
         }
         .boxed()
@@ -232,6 +243,10 @@ impl Backend for Directory {
         }
         .boxed()
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Without `..` and symbolic links, as far as it is there.
@@ -368,46 +383,6 @@ mod tests {
                 None => return names,
             }
         }
-    }
-
-    /// The claim had been looked at, and what was put went into the empty place below.
-    #[tokio::test]
-    async fn what_is_put_where_the_store_was_unmounted_a_moment_ago_is_not_there() {
-        let scratch = tempfile::tempdir().unwrap();
-        let path = |name| scratch.path().join(name);
-        let (root, elsewhere, file) = (path("store"), path("elsewhere"), path("segment"));
-        fs::write(&file, "x").unwrap();
-        let digest = blake3::hash(b"x").into();
-        let bytes = || Bytes::from_static(b"x");
-        let directory = Directory::open(&root).unwrap();
-        directory.prepare().await.unwrap();
-        directory.put_new("claim", bytes()).await.unwrap();
-        directory.read("claim", None).await.unwrap();
-        fs::rename(&root, &elsewhere).unwrap();
-        fs::create_dir(&root).unwrap();
-        // The second time each meets what the first one left.
-        for _ in 0..2 {
-            let linked = directory.link_new("segments/1", &file, digest).await;
-            assert!(matches!(linked, Err(Failure::Away(_))), "{linked:?}");
-            let put = directory.put_new("blocks/1", bytes()).await;
-            assert!(matches!(put, Err(Failure::Away(_))), "{put:?}");
-            assert!(root.join("segments/1").exists());
-            assert!(directory.read("claim", None).await.is_err());
-        }
-        fs::rename(&root, path("below")).unwrap();
-        fs::rename(&elsewhere, &root).unwrap();
-        let linked = directory.link_new("segments/1", &file, digest).await;
-        assert_eq!(linked.unwrap(), Linked::Done);
-        directory.put_new("blocks/1", bytes()).await.unwrap();
-
-        // Another one that has the claim is the store from then on.
-        fs::rename(&root, &elsewhere).unwrap();
-        fs::create_dir(&root).unwrap();
-        fs::copy(elsewhere.join("claim"), root.join("claim")).unwrap();
-        let put = directory.put_new("blocks/1", bytes()).await;
-        assert!(matches!(put, Err(Failure::Away(_))), "{put:?}");
-        directory.read("claim", None).await.unwrap();
-        directory.put_new("blocks/2", bytes()).await.unwrap();
     }
 
     #[tokio::test]

@@ -226,9 +226,12 @@ pub const COLLECTED: &[&str] = &[
     PROBES,
 ];
 
+/// Below this are the claims of epochs.
+pub(super) const CLAIMS: &str = "epochs/";
+
 /// What to list for the epochs of a shard.
 pub fn epochs(shard: ShardNo) -> String {
-    format!("epochs/{:04x}", shard.0)
+    format!("{CLAIMS}{:04x}", shard.0)
 }
 
 /// What to list for the segments of a shard.
@@ -255,7 +258,7 @@ impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hex = |id: &[u8; 16]| format!("{:032x}", u128::from_be_bytes(*id));
         match self {
-            Key::Epoch { shard, epoch } => write!(f, "epochs/{:04x}/{:08x}", shard.0, epoch.0),
+            Key::Epoch { shard, epoch } => write!(f, "{CLAIMS}{:04x}/{:08x}", shard.0, epoch.0),
             Key::Segment {
                 shard,
                 epoch,

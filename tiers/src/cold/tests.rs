@@ -259,6 +259,55 @@ async fn on_one_file_system_a_segment_is_moved_and_on_two_it_is_copied_without_m
     );
 }
 
+/// The claim had been looked at, and what was put went into the directory below.
+#[tokio::test(start_paused = true)]
+async fn what_is_put_where_the_store_was_unmounted_a_moment_ago_is_not_stored() {
+    let scratch = TempDir::new().unwrap();
+    let (store, _) = store(&scratch);
+    let at = |name: &str| scratch.path().join(name);
+    let claim = Key::Epoch {
+        shard: ShardNo(1),
+        epoch: Epoch(1),
+    };
+    let block = Key::Block {
+        shard: ShardNo(1),
+        id: [7; 16],
+    };
+    let (path, digest) = file(&scratch, &MAIL);
+    let store = &store;
+    let put = async || {
+        let linked = store.put_file(&KEY, &path, digest, Caller::Upload).await;
+        let written = store.put_new(&block, MAIL, Caller::Compact).await;
+        [linked, written].map(|put| put.map_err(|e| e.kind().clone()))
+    };
+    let away = || Err(Kind::Unavailable);
+    store.put_new(&claim, MAIL, Caller::Epoch).await.unwrap();
+    store.get(&claim, Caller::Upload).await.unwrap();
+    fs::rename(at("cold"), at("elsewhere")).unwrap();
+    fs::create_dir(at("cold")).unwrap();
+    // The second time they meet what the first ones left.
+    for _ in 0..2 {
+        assert_eq!(put().await, [away(), away()]);
+        assert!(at("cold").join(KEY.to_string()).exists());
+    }
+    fs::rename(at("cold"), at("below")).unwrap();
+    fs::rename(at("elsewhere"), at("cold")).unwrap();
+    // Which was away meanwhile: it is asked again a second later.
+    let later = || tokio::time::sleep(Duration::from_secs(2));
+    later().await;
+    assert_eq!(put().await, [Ok(Put::Created), Ok(Put::Created)]);
+
+    // A copy is the store as well, another store is not.
+    fs::rename(at("cold"), at("elsewhere")).unwrap();
+    let place = at("cold").join(claim.to_string());
+    fs::create_dir_all(place.parent().unwrap()).unwrap();
+    fs::write(&place, "another COLDPOST").unwrap();
+    assert_eq!(put().await, [away(), away()]);
+    fs::write(&place, MAIL).unwrap();
+    later().await;
+    assert!(put().await.iter().all(Result::is_ok));
+}
+
 /// A store that takes every put, whatever is there.
 #[derive(Debug)]
 struct Overwriter;

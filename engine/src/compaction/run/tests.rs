@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use super::super::pace::Pace;
 use super::*;
 use crate::Engine;
+use crate::blocking;
 use crate::blocking::behind;
 use crate::clock::steps;
 use crate::error::Kind;
@@ -26,6 +27,7 @@ const SHARD: ShardNo = ShardNo(1);
 
 /// With mail in two sealed segments, both in the bucket.
 async fn with_segments(dir: &Path) -> (Engine, Arc<Shard>, [ObjectId; 2]) {
+    blocking::never_starves();
     let mut settings = settings(dir);
     settings.local_bodies = 1 << 30;
     let engine = Engine::open(settings).await.unwrap();
@@ -207,6 +209,7 @@ fn spoil_a_place(hot: &Path) {
 
 /// Mail of these accounts in one segment that is in the bucket.
 async fn of_accounts(dir: &Path, accounts: &[&str]) -> (Engine, Arc<Shard>, ObjectId) {
+    blocking::never_starves();
     let mut settings = settings(dir);
     settings.local_bodies = 1 << 30;
     let engine = Engine::open(settings).await.unwrap();
