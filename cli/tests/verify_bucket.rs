@@ -243,7 +243,7 @@ fn a_mirror_that_is_added_later_is_filled_and_then_gives_all_mail_alone() {
         daemon
             .json(&["status"])
             .to_string()
-            .contains("the mirror s3://")
+            .contains("does not hold this store")
     };
     wait::until("what the mirror lacks in status", MINUTE, is_said);
     let told = Told::by(&daemon, &[]);
@@ -271,6 +271,27 @@ fn a_mirror_that_is_added_later_is_filled_and_then_gives_all_mail_alone() {
     let told = Told::by(&daemon, &["--repair"]);
     assert_eq!(told.of("mended"), lost, "{told:#?}");
     assert_alone(&mut daemon, &cold);
+}
+
+/// After a start of the machine without the first one's file system all went on, and what was put went below, unnoticed.
+#[test]
+fn a_store_of_two_that_is_not_mounted_is_said_to_be() {
+    let place = scratch("verify-unmounted");
+    let [data, cold, mirror, aside] =
+        ["data", "cold", "mirror", "aside"].map(|name| place.path().join(name));
+    let mut daemon = Daemon::start(options(&data, &cold, Some(&mirror)));
+    deliver(&daemon, 0..3);
+    for store in [&cold, &mirror] {
+        fs::rename(store, &aside).must("unmounting");
+        fs::create_dir(store).must("the directory below");
+        daemon.restart();
+        let words = format!("{} does not hold this store", store.display());
+        let is_said = || daemon.json(&["status"]).to_string().contains(&words);
+        wait::until("what is not mounted in status", MINUTE, is_said);
+        fs::rename(store, store.with_extension("below")).must("what went below");
+        fs::rename(&aside, store).must("mounting");
+        wait::until("both in status", MINUTE, || !is_said());
+    }
 }
 
 #[test]

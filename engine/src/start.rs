@@ -85,6 +85,7 @@ impl Engine {
             Some(identity) => (identity, None),
             None => first_start(&settings, &cold).await?,
         };
+        cold.belongs_to(identity.store);
         tell_shards(&settings, &identity);
         let mut claims = Vec::new();
         for shard in 0..=identity.shards {

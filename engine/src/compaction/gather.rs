@@ -27,8 +27,9 @@ pub(super) struct Item {
     pub(super) message: MessageId,
     /// Object and offset of its address.
     pub(super) from: (ObjectId, u64),
-    /// Bytes of it that are written anew at most: all but attachments that stand apart already.
     pub(super) size: u64,
+    /// Bytes of it that are written anew at most: all but attachments that stand apart already.
+    pub(super) written: u64,
     /// Bytes of it in that object, about.
     pub(super) stored: u64,
 }
@@ -209,7 +210,8 @@ fn item(account: AccountId, message: MessageId, place: &Place) -> Item {
         date: place.date,
         message,
         from: (place.address.object, place.address.offset),
-        size: place.size.saturating_sub(apart.sum()),
+        size: place.size,
+        written: place.size.saturating_sub(apart.sum()),
         stored: stored.sum(),
     }
 }

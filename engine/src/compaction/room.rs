@@ -41,7 +41,7 @@ impl Run<'_> {
     /// How much the run writes at most, about: mail as it came, and blobs of packs as they are stored.
     pub(super) fn will_write(&mut self, objects: &[ObjectId], items: &[Item]) -> Result<()> {
         let state = self.shard.hot.read()?;
-        let mut bytes = items.iter().map(|item| item.size).sum::<u64>();
+        let mut bytes = items.iter().map(|item| item.written).sum::<u64>();
         for object in objects
             .iter()
             .filter(|object| object.kind == ObjectKind::Pack)

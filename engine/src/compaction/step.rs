@@ -180,7 +180,7 @@ impl<'a> Run<'a> {
     }
 
     fn message(&mut self, item: &Item, entries: &Entries<'_>) -> Result<(), Trouble> {
-        self.make_room(item.size, entries)?;
+        self.make_room(item.written, entries)?;
         let Some(reader) = self.read(item).map_err(Trouble::Message)? else {
             return Ok(());
         };

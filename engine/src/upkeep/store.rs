@@ -4,36 +4,39 @@
 
 use std::sync::{Arc, PoisonError};
 
-use coldpost_tiers::cold::{Caller, ColdStore, Finding, Severity};
+use coldpost_tiers::cold::{Caller, Finding, Severity};
 
 use super::{Progress, tick};
 use crate::cold;
 use crate::error::Result;
 use crate::open::{Engine, Health};
 
-/// Until it was answered; a mirror without this store until it has it.
+/// Until it was answered; one of two stores that lacks this one until it has it.
 pub(super) async fn look(engine: Engine, progress: Arc<Progress>) {
     let cold = &engine.inner.cold;
-    // A directory has no settings, and one that is being unmounted must not be written into: `coldpost cold check` tries it.
-    let is_tried = !cold.url().starts_with("file://");
-    if !is_tried && cold.copies() == 1 {
-        return;
-    }
     // Nothing is tried, and nothing written, where what answers may not be ours: a directory that is not mounted.
     while !progress.is_confirmed() {
         tokio::time::sleep(tick()).await;
     }
-    let found = match is_tried {
-        true => examined(cold).await,
-        false => Vec::new(),
+    // A directory has no settings, and one that is being unmounted must not be written into: `coldpost cold check` tries it.
+    let found = loop {
+        match cold.examine_buckets(crate::clock::now_s).await {
+            Ok(found) => break found,
+            Err(e) => tracing::debug!("the object store is looked at later: {e}"),
+        }
+        tokio::time::sleep(tick() * 50).await;
     };
     tell(&progress, &found);
-    if cold.copies() == 1 {
-        return;
+    if cold.copies() > 1 {
+        look_whether_each_has_it(&engine, &progress, found).await;
     }
+}
+
+async fn look_whether_each_has_it(engine: &Engine, progress: &Progress, found: Vec<Finding>) {
     let mut told = None;
+    let mut pause = tick() * 20;
     loop {
-        match without_this_store(&engine).await {
+        match without_this_store(engine).await {
             Ok(lacks) => {
                 if told != lacks {
                     let lacks = lacks.iter().map(|words| Finding {
@@ -42,7 +45,7 @@ pub(super) async fn look(engine: Engine, progress: Arc<Progress>) {
                         words: words.clone(),
                     });
                     let all: Vec<_> = found.iter().cloned().chain(lacks).collect();
-                    tell(&progress, &all);
+                    tell(progress, &all);
                 }
                 if lacks.is_none() {
                     return;
@@ -51,29 +54,24 @@ pub(super) async fn look(engine: Engine, progress: Arc<Progress>) {
             }
             Err(e) => tracing::debug!("the mirror is looked at later: {e}"),
         }
-        tokio::time::sleep(tick() * 20).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(tick() * 1_200);
     }
 }
 
-async fn examined(cold: &ColdStore) -> Vec<Finding> {
-    loop {
-        match cold.examine(crate::clock::now_s).await {
-            Ok(found) => return found,
-            Err(e) => tracing::debug!("the object store is looked at later: {e}"),
-        }
-        tokio::time::sleep(tick() * 50).await;
-    }
-}
-
-/// A store beside the first that does not have this one: it was added and not filled yet, or a directory is not mounted. What is put goes there
-/// all the same.
+/// One of two stores that does not have this one: it was added and not filled yet, or a directory is not mounted. What is put goes there all the same.
 async fn without_this_store(engine: &Engine) -> Result<Option<String>> {
-    let copies = cold::copies(&engine.inner.cold, Caller::Start);
-    for (copy, caller) in copies.into_iter().skip(1) {
-        for shard in engine.mail_shards() {
-            if let Some(lacks) = cold::lacks(&copy, cold::lineage(shard), caller).await? {
+    for (copy, caller) in cold::copies(&engine.inner.cold, Caller::Start) {
+        for shard in &engine.inner.shards {
+            let lacks = match cold::lacks(&copy, cold::lineage(shard), caller).await {
+                Ok(lacks) => lacks,
+                // It answers, and not with a claim.
+                Err(e) if copy.answers() => Some(e),
+                Err(e) => return Err(e),
+            };
+            if let Some(lacks) = lacks {
                 return Ok(Some(format!(
-                    "the mirror {lacks}: `coldpost verify --bucket --repair` fills one that was added; if it is a directory, is it mounted?"
+                    "{lacks}, and takes what is put all the same: is its file system mounted? `coldpost verify --bucket --repair` fills a mirror that was added"
                 )));
             }
         }

@@ -11,6 +11,7 @@ use futures::future::{BoxFuture, ready};
 use futures::stream::BoxStream;
 
 use super::question::{Answer, Question};
+use crate::address::StoreId;
 
 /// Why an attempt failed, by what to do about it.
 #[derive(Debug)]
@@ -85,6 +86,9 @@ pub(crate) trait Backend: Send + Sync + fmt::Debug {
 
     /// Writes an object in the place of whatever is there; durable when it returns. To mend, and for nothing else.
     fn put_over<'a>(&'a self, name: &'a str, bytes: Bytes) -> BoxFuture<'a, Result<(), Failure>>;
+
+    /// Says whose what is put from now on is, to one that may become another unnoticed.
+    fn belongs_to(&self, _store: StoreId) {}
 
     /// Whether `link_new` is worth asking.
     fn links(&self) -> bool {

@@ -66,15 +66,17 @@ impl ColdStore {
     /// # Errors
     /// `Unavailable`: no answer; whatever was answered is a finding.
     pub async fn examine(&self, now_s: fn() -> i64) -> Result<Vec<Finding>> {
-        let copies = self.each_copy();
-        let mut found = Vec::new();
-        for copy in &copies {
-            found.extend(copy.examine_one(now_s).await?);
-        }
-        if let [first, mirror] = &copies[..] {
-            found.extend(Check::new(mirror).apart_from(first).await?);
-        }
-        Ok(found)
+        examine_each(&self.each_copy(), now_s).await
+    }
+
+    /// The same of the stores that are no directories: those have no settings, and one that is being unmounted must not be written into.
+    ///
+    /// # Errors
+    /// As [`ColdStore::examine`].
+    pub async fn examine_buckets(&self, now_s: fn() -> i64) -> Result<Vec<Finding>> {
+        let mut copies = self.each_copy();
+        copies.retain(|copy| !copy.url().starts_with("file://"));
+        examine_each(&copies, now_s).await
     }
 
     async fn examine_one(&self, now_s: fn() -> i64) -> Result<Vec<Finding>> {
@@ -103,6 +105,17 @@ impl ColdStore {
             None => Ok(found),
         }
     }
+}
+
+async fn examine_each(copies: &[ColdStore], now_s: fn() -> i64) -> Result<Vec<Finding>> {
+    let mut found = Vec::new();
+    for copy in copies {
+        found.extend(copy.examine_one(now_s).await?);
+    }
+    if let [first, mirror] = copies {
+        found.extend(Check::new(mirror).apart_from(first).await?);
+    }
+    Ok(found)
 }
 
 struct Check<'s> {

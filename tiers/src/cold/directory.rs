@@ -1,7 +1,7 @@
 //! A directory as a store (`file://`): for one machine, tests and the first hour. It protects against no lost disk.
 //!
 //! Promises: an object is on disk with every directory above it when a put returns. A listing is in the order of names. A local file on the same file system becomes an
-//! object by a hard link, one on another is copied in pieces (`link.rs`). What was put counts where the claim of the store is. A crash leaves: a staged file `name#n` that no listing shows.
+//! object by a hard link, one on another is copied in pieces (`link.rs`). What was put counts where the store is (`directory/known.rs`). A crash leaves: a staged file `name#n` that no listing shows.
 
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File};
@@ -9,7 +9,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -19,6 +19,7 @@ use object_store::local::LocalFileSystem;
 use super::backend::{Backend, Body, Failure, Linked, Page, Shown};
 use super::bucket::Bucket;
 use super::link::{link_or_copy, sync_above};
+use crate::address::StoreId;
 use crate::disk::{Disk, RealDisk};
 use crate::error::{Error, Kind, Result};
 use crate::limits::{DIRECTORY_DEPTH_MAX, DIRECTORY_PAGE};
@@ -26,15 +27,14 @@ use crate::pool;
 
 mod known;
 
-use known::{Known, inode, is_claim};
+use known::{Owner, is_claim};
 
 /// A directory.
 #[derive(Debug)]
 pub(crate) struct Directory {
     root: PathBuf,
     files: Bucket,
-    /// Where what is put belongs, as soon as a claim was found in it.
-    known: Mutex<Option<Known>>,
+    owner: Arc<Owner>,
 }
 
 impl Directory {
@@ -52,36 +52,27 @@ impl Directory {
         Ok(Directory {
             root: root.to_owned(),
             files: Bucket::local(files, prefix),
-            known: Mutex::default(),
+            owner: Arc::default(),
         })
     }
 
     /// A store that was taken away is not made anew in its place.
     async fn is_there(&self) -> Result<(), Failure> {
         let root = self.root.clone();
-        pool::run(move || Ok(inode(&root)))
+        pool::run(move || Ok(fs::metadata(root)))
             .await
             .map_err(away)?
             .map(drop)
             .map_err(away)
     }
 
-    /// The store is where this claim is.
-    async fn know(&self, claim: &str) -> Result<(), Failure> {
-        let (root, claim) = (self.root.clone(), self.root.join(claim));
-        let look = move || Ok(Known::by(&root, claim));
-        let known = pool::run(look).await.map_err(away)?.map_err(away)?;
-        *locked(&self.known) = Some(known);
-        Ok(())
-    }
-
-    /// What was put just now is where the store's claim is. Where a file system was unmounted a moment ago it went into the directory below.
-    async fn is_still_there(&self) -> Result<(), Failure> {
-        let (root, known) = (self.root.clone(), locked(&self.known).clone());
-        let look = move || Ok(Known::look_again(&root, known));
-        let now = pool::run(look).await.map_err(away)?.map_err(away)?;
-        *locked(&self.known) = now;
-        Ok(())
+    /// What was put just now counts where the store is.
+    async fn counts(&self, name: &str) -> Result<(), Failure> {
+        let (root, owner, name) = (self.root.clone(), Arc::clone(&self.owner), name.to_owned());
+        pool::run(move || Ok(owner.has(&root, &name)))
+            .await
+            .map_err(away)?
+            .map_err(away)
     }
 
     /// Where a file system was unmounted there is an empty directory, and what was in it is not deleted.
@@ -124,8 +115,8 @@ impl Backend for Directory {
             if matches!(put, Err(Failure::Exists)) {
                 self.sync(name).await?;
             }
-            if matches!(put, Ok(()) | Err(Failure::Exists)) && !is_claim(name) {
-                self.is_still_there().await?;
+            if matches!(put, Ok(()) | Err(Failure::Exists)) {
+                self.counts(name).await?;
             }
             put
         }
@@ -137,10 +128,7 @@ impl Backend for Directory {
             self.is_there().await?;
             self.files.put_over(name, bytes).await?;
             self.sync(name).await?;
-            if is_claim(name) {
-                return Ok(());
-            }
-            self.is_still_there().await
+            self.counts(name).await
         }
         .boxed()
     }
@@ -184,6 +172,10 @@ impl Backend for Directory {
         true
     }
 
+    fn belongs_to(&self, store: StoreId) {
+        self.owner.set(store);
+    }
+
     fn link_new<'a>(
         &'a self,
         name: &'a str,
@@ -194,8 +186,11 @@ impl Backend for Directory {
             let (root, path, file) = (self.root.clone(), self.root.join(name), file.to_owned());
             let link = move || Ok(link_or_copy((&file, digest), &path, &root));
             let linked = pool::run(link).await.map_err(away)?;
-            if matches!(linked, Ok(_) | Err(Failure::Exists)) {
-                self.is_still_there().await?;
+            if matches!(
+                linked,
+                Ok(Linked::Done | Linked::Copied) | Err(Failure::Exists)
+            ) {
+                self.counts(name).await?;
             }
             linked
         }
@@ -210,7 +205,12 @@ impl Backend for Directory {
         async move {
             let body = self.files.read(name, range).await?;
             if is_claim(name) {
-                self.know(name).await?;
+                let (root, owner) = (self.root.clone(), Arc::clone(&self.owner));
+                let note = move || {
+                    owner.note(&root);
+                    Ok(())
+                };
+                pool::run(note).await.map_err(away)?;
             }
             Ok(body)
         }
@@ -243,10 +243,6 @@ impl Backend for Directory {
         }
         .boxed()
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Without `..` and symbolic links, as far as it is there.

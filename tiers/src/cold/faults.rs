@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use super::backend::{Backend, Body, Failure, Linked, Page};
 use super::question::{Answer, Question};
+use crate::address::StoreId;
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,6 +215,10 @@ impl Backend for Faulty {
             return std::future::ready(Ok(())).boxed();
         }
         under(fault, self.backend.put_new(name, bytes)).boxed()
+    }
+
+    fn belongs_to(&self, store: StoreId) {
+        self.backend.belongs_to(store);
     }
 
     fn links(&self) -> bool {

@@ -19,6 +19,7 @@ use super::breaker::{Breaker, Weight};
 use super::ledger::Ledger;
 use super::patience::ATTEMPT_MAX;
 use super::request::{Caller, Verb, collect, slow};
+use crate::address::StoreId;
 
 /// How long one store is waited for when the other may have it too.
 pub(super) const FAILOVER: Duration = Duration::from_secs(3);
@@ -336,6 +337,12 @@ impl Backend for Mirror {
             }
         }
         .boxed()
+    }
+
+    fn belongs_to(&self, store: StoreId) {
+        for side in &self.sides {
+            side.backend.belongs_to(store);
+        }
     }
 
     fn sides(&self) -> Vec<(String, Arc<dyn Backend>)> {

@@ -195,6 +195,11 @@ impl ColdStore {
         }
     }
 
+    /// Says whose what is put from now on is: a directory takes nothing more that counts where its file system was unmounted.
+    pub fn belongs_to(&self, store: StoreId) {
+        self.inner.backend.belongs_to(store);
+    }
+
     /// In how many stores each object is.
     pub fn copies(&self) -> usize {
         self.inner.backend.copies()

@@ -15,8 +15,9 @@ use tokio::time::Instant;
 use super::backend::{Backend, Body, Failure, Page};
 use super::faults::{Fault, Faults, Operation};
 use super::{Caller, ColdSettings, ColdStore, Key, Put, key};
-use crate::address::{Epoch, Position, ShardNo};
+use crate::address::{Epoch, ObjectId, ObjectKind, Position, ShardNo, StoreId};
 use crate::error::Kind;
+use crate::object::ObjectHeader;
 
 const KEY: Key = Key::Segment {
     shard: ShardNo(1),
@@ -273,39 +274,58 @@ async fn what_is_put_where_the_store_was_unmounted_a_moment_ago_is_not_stored() 
         shard: ShardNo(1),
         id: [7; 16],
     };
+    let claim_of = |store| {
+        let object = ObjectId {
+            kind: ObjectKind::EpochClaim,
+            id: [0; 16],
+        };
+        ObjectHeader::other(store, ShardNo(1), Epoch(1), object, claim.to_string()).encode()
+    };
+    let (ours, others) = (StoreId([1; 16]), StoreId([2; 16]));
     let (path, digest) = file(&scratch, &MAIL);
     let store = &store;
+    // Away for a moment, after what was put before.
+    let later = || tokio::time::sleep(Duration::from_secs(2));
     let put = async || {
+        later().await;
         let linked = store.put_file(&KEY, &path, digest, Caller::Upload).await;
+        later().await;
         let written = store.put_new(&block, MAIL, Caller::Compact).await;
         [linked, written].map(|put| put.map_err(|e| e.kind().clone()))
     };
     let away = || Err(Kind::Unavailable);
-    store.put_new(&claim, MAIL, Caller::Epoch).await.unwrap();
-    store.get(&claim, Caller::Upload).await.unwrap();
+    let look = async || {
+        later().await;
+        store.claimant(ShardNo(1), Epoch(1), Caller::Upload).await
+    };
+    store.belongs_to(ours);
+    let bytes = Bytes::from(claim_of(ours));
+    store.put_new(&claim, bytes, Caller::Epoch).await.unwrap();
+    assert_eq!(look().await.unwrap(), Some(ours));
     fs::rename(at("cold"), at("elsewhere")).unwrap();
     fs::create_dir(at("cold")).unwrap();
     // The second time they meet what the first ones left.
     for _ in 0..2 {
         assert_eq!(put().await, [away(), away()]);
         assert!(at("cold").join(KEY.to_string()).exists());
+        assert_eq!(look().await.unwrap(), None);
     }
     fs::rename(at("cold"), at("below")).unwrap();
     fs::rename(at("elsewhere"), at("cold")).unwrap();
-    // Which was away meanwhile: it is asked again a second later.
-    let later = || tokio::time::sleep(Duration::from_secs(2));
-    later().await;
     assert_eq!(put().await, [Ok(Put::Created), Ok(Put::Created)]);
 
-    // A copy is the store as well, another store is not.
-    fs::rename(at("cold"), at("elsewhere")).unwrap();
+    // A directory that is emptied is the same, and no store.
     let place = at("cold").join(claim.to_string());
-    fs::create_dir_all(place.parent().unwrap()).unwrap();
-    fs::write(&place, "another COLDPOST").unwrap();
+    fs::remove_file(&place).unwrap();
     assert_eq!(put().await, [away(), away()]);
-    fs::write(&place, MAIL).unwrap();
-    later().await;
-    assert!(put().await.iter().all(Result::is_ok));
+    fs::write(&place, claim_of(others)).unwrap();
+    assert_eq!(look().await.unwrap(), Some(others));
+    assert_eq!(put().await, [away(), away()]);
+    // A copy is the store as well.
+    fs::rename(at("cold"), at("elsewhere")).unwrap();
+    fs::create_dir_all(place.parent().unwrap()).unwrap();
+    fs::write(&place, claim_of(ours)).unwrap();
+    assert_eq!(put().await, [Ok(Put::Created), Ok(Put::Created)]);
 }
 
 /// A store that takes every put, whatever is there.

@@ -40,6 +40,7 @@ async fn a_message_that_was_copied_without_end_takes_few_bytes_in_its_block() {
             message,
             from: (ObjectId::segment(Epoch(1), Position(1)), 0),
             size: 0,
+            written: 0,
             stored: 0,
         });
         Ok(true)

@@ -1,76 +1,109 @@
-//! Whether a directory is still the one in which the store is: where a file system was unmounted there is another one, which takes what is put.
+//! Whether a directory is the one in which the store is: where a file system was unmounted there is another one, which takes what is put.
+//!
+//! Promises: once a claim of this store was found there, nothing that is put counts while none is; nothing counts in another store's. A directory
+//! without any claim may be a mirror that is still to be filled. Never: writes.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::is_staged;
-use crate::cold::key::CLAIMS;
+use crate::address::StoreId;
+use crate::cold::key::{CLAIMS, PROBES};
+use crate::object::{HEADER_MAX, ObjectHeader};
 
-/// Bytes of a claim that are compared.
-const CLAIM_MAX: u64 = 4096;
-
-/// Device and inode: what is mounted at a path has others than the directory below it.
-pub(super) type Inode = (u64, u64);
-
-/// A directory, and the claim of an epoch by which it is known again when it is replaced by a copy, or mounted anew.
-#[derive(Clone, Debug)]
-pub(super) struct Known {
-    place: Inode,
-    claim: PathBuf,
-    bytes: Vec<u8>,
+/// Whose directory it is, as far as that is known.
+#[derive(Debug, Default)]
+pub(super) struct Owner {
+    store: OnceLock<StoreId>,
+    was_found: AtomicBool,
 }
 
-impl Known {
-    /// The directory `root`, in which `claim` is.
-    pub(super) fn by(root: &Path, claim: PathBuf) -> io::Result<Known> {
-        let place = inode(root)?;
-        let mut bytes = Vec::new();
-        File::open(&claim)?
-            .take(CLAIM_MAX)
-            .read_to_end(&mut bytes)?;
-        Ok(Known {
-            place,
-            claim,
-            bytes,
-        })
+impl Owner {
+    /// From here on what is put belongs to this store.
+    pub(super) fn set(&self, store: StoreId) {
+        // It is the same each time.
+        let _ = self.store.set(store);
     }
 
-    /// What is at `root` now, if it is what is known; where nothing is known yet, a claim in it makes it so.
-    pub(super) fn look_again(root: &Path, known: Option<Known>) -> io::Result<Option<Known>> {
-        let Some(known) = known else {
-            return any_claim(root)
-                .map(|claim| Known::by(root, claim))
-                .transpose();
+    /// Remembers that the store is at `root`, if it is.
+    pub(super) fn note(&self, root: &Path) {
+        if let Some(store) = self.store.get()
+            && whose(root, *store) == Whose::Ours
+        {
+            self.was_found.store(true, Ordering::Release);
+        }
+    }
+
+    /// What was put just now is where the store is.
+    ///
+    /// # Errors
+    /// `NotFound`: it is in the directory below a file system that was unmounted, or in another store.
+    pub(super) fn has(&self, root: &Path, name: &str) -> io::Result<()> {
+        let Some(store) = self.store.get().filter(|_| !is_before_claims(name)) else {
+            return Ok(());
         };
-        if inode(root)? == known.place {
-            return Ok(Some(known));
-        }
-        match Known::by(root, known.claim) {
-            Ok(now) if now.bytes == known.bytes => Ok(Some(now)),
-            _ => {
-                let words =
-                    "the store is not in this directory any more: is its file system unmounted?";
-                Err(io::Error::new(io::ErrorKind::NotFound, words))
+        let gone = |words| Err(io::Error::new(io::ErrorKind::NotFound, words));
+        match whose(root, *store) {
+            Whose::Ours => self.was_found.store(true, Ordering::Release),
+            Whose::Others => return gone("the directory belongs to another store"),
+            Whose::Nobodys if self.was_found.load(Ordering::Acquire) => {
+                return gone(
+                    "the store is not in this directory any more: is its file system unmounted?",
+                );
             }
+            Whose::Nobodys => {}
         }
+        // It may have gone below, and the file system be back.
+        fs::metadata(root.join(name)).map(drop)
     }
 }
 
-/// Whether it is the claim of an epoch: what says whose a store is.
+/// Claims make a directory a store, and probes try whether it can be one.
+fn is_before_claims(name: &str) -> bool {
+    is_claim(name) || name.starts_with(PROBES)
+}
+
+/// Whether it is the claim of an epoch.
 pub(super) fn is_claim(name: &str) -> bool {
     name.starts_with(CLAIMS)
 }
 
-pub(super) fn inode(root: &Path) -> io::Result<Inode> {
-    fs::metadata(root).map(|meta| (meta.dev(), meta.ino()))
+#[derive(Debug, PartialEq, Eq)]
+enum Whose {
+    Ours,
+    Others,
+    Nobodys,
 }
 
-/// The claim of some epoch, where there is one.
-fn any_claim(root: &Path) -> Option<PathBuf> {
-    let shards = fs::read_dir(root.join(CLAIMS)).ok()?.flatten();
-    let claims = shards.filter_map(|shard| fs::read_dir(shard.path()).ok());
-    let mut claims = claims.flat_map(|claims| claims.flatten().map(|claim| claim.path()));
-    claims.find(|claim| !is_staged(&claim.to_string_lossy()))
+/// By the first claim of `store`, or else by any.
+fn whose(root: &Path, store: StoreId) -> Whose {
+    let mut whose = Whose::Nobodys;
+    for claim in claims(root) {
+        match claimant(&claim) {
+            Some(found) if found == store => return Whose::Ours,
+            Some(_) => whose = Whose::Others,
+            None => {}
+        }
+    }
+    whose
+}
+
+fn claims(root: &Path) -> impl Iterator<Item = PathBuf> {
+    let shards = fs::read_dir(root.join(CLAIMS)).into_iter().flatten();
+    let claims = shards.flatten().filter_map(|s| fs::read_dir(s.path()).ok());
+    let claims = claims.flat_map(|claims| claims.flatten().map(|claim| claim.path()));
+    claims.filter(|claim| !is_staged(&claim.to_string_lossy()))
+}
+
+/// None where it cannot be read, or is damaged.
+fn claimant(claim: &Path) -> Option<StoreId> {
+    let mut bytes = Vec::new();
+    let most = u64::try_from(HEADER_MAX).ok()?;
+    let file = File::open(claim).ok()?;
+    file.take(most).read_to_end(&mut bytes).ok()?;
+    let header = ObjectHeader::decode(&bytes, "a claim").ok()?;
+    Some(header.0.store)
 }
