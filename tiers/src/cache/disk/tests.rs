@@ -89,6 +89,9 @@ fn a_cache_that_is_switched_off_leaves_nothing_of_ours() {
     let dir = TempDir::new().unwrap();
     let cache = open(&dir);
     keep(&cache, 1, b"erased");
+    // What looks through the directory after the start removes what it does not know.
+    let is_through = || Arc::strong_count(&cache) == 1;
+    wait::until("a look at all of it", Duration::from_secs(60), is_through);
     fs::write(dir.path().join("cache/not ours"), b"?").unwrap();
     DiskCache::clear(&dir.path().join("cache"));
     assert_eq!(names(&dir), ["not ours"]);
