@@ -27,6 +27,7 @@ pub(super) struct Item {
     pub(super) message: MessageId,
     /// Object and offset of its address.
     pub(super) from: (ObjectId, u64),
+    /// Bytes of the message.
     pub(super) size: u64,
     /// Bytes of it that are written anew at most: all but attachments that stand apart already.
     pub(super) written: u64,

@@ -38,7 +38,7 @@ impl Run<'_> {
         Ok(row.map(|row| (path, row)))
     }
 
-    /// How much the run writes at most, about: mail as it came, and blobs of packs as they are stored.
+    /// How much the run writes at most, about: mail as it came, without attachments that stand apart already, and blobs of packs as they are stored.
     pub(super) fn will_write(&mut self, objects: &[ObjectId], items: &[Item]) -> Result<()> {
         let state = self.shard.hot.read()?;
         let mut bytes = items.iter().map(|item| item.written).sum::<u64>();

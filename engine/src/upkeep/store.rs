@@ -55,23 +55,17 @@ async fn look_whether_each_has_it(engine: &Engine, progress: &Progress, found: V
             Err(e) => tracing::debug!("the mirror is looked at later: {e}"),
         }
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(tick() * 1_200);
+        pause = (pause * 2).min(tick() * 60);
     }
 }
 
-/// One of two stores that does not have this one: it was added and not filled yet, or a directory is not mounted. What is put goes there all the same.
+/// One of two stores that does not have this one: it was added and not filled yet, or a directory is not mounted.
 async fn without_this_store(engine: &Engine) -> Result<Option<String>> {
     for (copy, caller) in cold::copies(&engine.inner.cold, Caller::Start) {
         for shard in &engine.inner.shards {
-            let lacks = match cold::lacks(&copy, cold::lineage(shard), caller).await {
-                Ok(lacks) => lacks,
-                // It answers, and not with a claim.
-                Err(e) if copy.answers() => Some(e),
-                Err(e) => return Err(e),
-            };
-            if let Some(lacks) = lacks {
+            if let Some(lacks) = cold::lacks(&copy, cold::lineage(shard), caller).await? {
                 return Ok(Some(format!(
-                    "{lacks}, and takes what is put all the same: is its file system mounted? `coldpost verify --bucket --repair` fills a mirror that was added"
+                    "{lacks}: what is put meanwhile may be in the other store alone. Check [cold] url and mirror, and whether a directory is mounted; `coldpost verify --bucket --repair` fills a mirror that was added"
                 )));
             }
         }

@@ -66,6 +66,16 @@ impl Directory {
             .map_err(away)
     }
 
+    /// A claim was read, or put.
+    async fn note(&self) -> Result<(), Failure> {
+        let (root, owner) = (self.root.clone(), Arc::clone(&self.owner));
+        let note = move || {
+            owner.note(&root);
+            Ok(())
+        };
+        pool::run(note).await.map_err(away)
+    }
+
     /// What was put just now counts where the store is.
     async fn counts(&self, name: &str) -> Result<(), Failure> {
         let (root, owner, name) = (self.root.clone(), Arc::clone(&self.owner), name.to_owned());
@@ -117,6 +127,9 @@ impl Backend for Directory {
             }
             if matches!(put, Ok(()) | Err(Failure::Exists)) {
                 self.counts(name).await?;
+            }
+            if put.is_ok() && is_claim(name) {
+                self.note().await?;
             }
             put
         }
@@ -205,12 +218,7 @@ impl Backend for Directory {
         async move {
             let body = self.files.read(name, range).await?;
             if is_claim(name) {
-                let (root, owner) = (self.root.clone(), Arc::clone(&self.owner));
-                let note = move || {
-                    owner.note(&root);
-                    Ok(())
-                };
-                pool::run(note).await.map_err(away)?;
+                self.note().await?;
             }
             Ok(body)
         }

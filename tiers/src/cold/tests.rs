@@ -260,28 +260,31 @@ async fn on_one_file_system_a_segment_is_moved_and_on_two_it_is_copied_without_m
     );
 }
 
+const CLAIM: Key = Key::Epoch {
+    shard: ShardNo(1),
+    epoch: Epoch(1),
+};
+const BLOCK: Key = Key::Block {
+    shard: ShardNo(1),
+    id: [7; 16],
+};
+const OURS: StoreId = StoreId([1; 16]);
+
+fn claim_of(store: StoreId) -> Bytes {
+    let object = ObjectId {
+        kind: ObjectKind::EpochClaim,
+        id: [0; 16],
+    };
+    let name = CLAIM.to_string();
+    Bytes::from(ObjectHeader::other(store, ShardNo(1), Epoch(1), object, name).encode())
+}
+
 /// The claim had been looked at, and what was put went into the directory below.
 #[tokio::test(start_paused = true)]
 async fn what_is_put_where_the_store_was_unmounted_a_moment_ago_is_not_stored() {
     let scratch = TempDir::new().unwrap();
     let (store, _) = store(&scratch);
     let at = |name: &str| scratch.path().join(name);
-    let claim = Key::Epoch {
-        shard: ShardNo(1),
-        epoch: Epoch(1),
-    };
-    let block = Key::Block {
-        shard: ShardNo(1),
-        id: [7; 16],
-    };
-    let claim_of = |store| {
-        let object = ObjectId {
-            kind: ObjectKind::EpochClaim,
-            id: [0; 16],
-        };
-        ObjectHeader::other(store, ShardNo(1), Epoch(1), object, claim.to_string()).encode()
-    };
-    let (ours, others) = (StoreId([1; 16]), StoreId([2; 16]));
     let (path, digest) = file(&scratch, &MAIL);
     let store = &store;
     // Away for a moment, after what was put before.
@@ -290,18 +293,18 @@ async fn what_is_put_where_the_store_was_unmounted_a_moment_ago_is_not_stored() 
         later().await;
         let linked = store.put_file(&KEY, &path, digest, Caller::Upload).await;
         later().await;
-        let written = store.put_new(&block, MAIL, Caller::Compact).await;
+        let written = store.put_new(&BLOCK, MAIL, Caller::Compact).await;
         [linked, written].map(|put| put.map_err(|e| e.kind().clone()))
     };
+    let others = StoreId([2; 16]);
     let away = || Err(Kind::Unavailable);
     let look = async || {
         later().await;
         store.claimant(ShardNo(1), Epoch(1), Caller::Upload).await
     };
-    store.belongs_to(ours);
-    let bytes = Bytes::from(claim_of(ours));
-    store.put_new(&claim, bytes, Caller::Epoch).await.unwrap();
-    assert_eq!(look().await.unwrap(), Some(ours));
+    store.belongs_to(OURS);
+    let claim = claim_of(OURS);
+    store.put_new(&CLAIM, claim, Caller::Epoch).await.unwrap();
     fs::rename(at("cold"), at("elsewhere")).unwrap();
     fs::create_dir(at("cold")).unwrap();
     // The second time they meet what the first ones left.
@@ -315,7 +318,7 @@ async fn what_is_put_where_the_store_was_unmounted_a_moment_ago_is_not_stored() 
     assert_eq!(put().await, [Ok(Put::Created), Ok(Put::Created)]);
 
     // A directory that is emptied is the same, and no store.
-    let place = at("cold").join(claim.to_string());
+    let place = at("cold").join(CLAIM.to_string());
     fs::remove_file(&place).unwrap();
     assert_eq!(put().await, [away(), away()]);
     fs::write(&place, claim_of(others)).unwrap();
@@ -324,8 +327,35 @@ async fn what_is_put_where_the_store_was_unmounted_a_moment_ago_is_not_stored() 
     // A copy is the store as well.
     fs::rename(at("cold"), at("elsewhere")).unwrap();
     fs::create_dir_all(place.parent().unwrap()).unwrap();
-    fs::write(&place, claim_of(ours)).unwrap();
+    fs::write(&place, claim_of(OURS)).unwrap();
     assert_eq!(put().await, [Ok(Put::Created), Ok(Put::Created)]);
+}
+
+#[tokio::test]
+async fn after_a_start_the_first_put_counts_where_the_claim_was_read_or_where_there_never_was_one()
+{
+    let scratch = TempDir::new().unwrap();
+    let cold = scratch.path().join("cold");
+    let place = cold.join(CLAIM.to_string());
+    fs::create_dir_all(place.parent().unwrap()).unwrap();
+    fs::write(&place, claim_of(OURS)).unwrap();
+    let settings = ColdSettings {
+        url: format!("file://{}", cold.display()),
+        ..ColdSettings::default()
+    };
+    let store = ColdStore::open(&settings).unwrap();
+    store.belongs_to(OURS);
+    let claimant = store.claimant(ShardNo(1), Epoch(1), Caller::Upload).await;
+    assert_eq!(claimant.unwrap(), Some(OURS));
+    fs::remove_dir_all(&cold).unwrap();
+    fs::create_dir(&cold).unwrap();
+    let put = store.put_new(&BLOCK, MAIL, Caller::Compact).await;
+    assert_eq!(*put.unwrap_err().kind(), Kind::Unavailable);
+    // A mirror that was added has none yet.
+    let store = ColdStore::open(&settings).unwrap();
+    store.belongs_to(OURS);
+    let put = store.put_new(&BLOCK, MAIL, Caller::Compact).await;
+    assert_eq!(put.unwrap(), Put::AlreadyThere);
 }
 
 /// A store that takes every put, whatever is there.
