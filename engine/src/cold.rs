@@ -35,18 +35,9 @@ pub fn policy(settings: &ColdSettings, role: Role) -> Result<Vec<Statement>> {
 /// # Errors
 /// `Unavailable` when it does not, or does not answer.
 pub(crate) async fn holds(cold: &ColdStore, shard: &Shard, caller: Caller) -> Result<()> {
-    match lacks(cold, lineage(shard), caller).await? {
+    match lacks(cold, shard.lineage(), caller).await? {
         Some(lacks) => Err(lacks),
         None => Ok(()),
-    }
-}
-
-/// As what it stands in the store.
-pub(crate) fn lineage(shard: &Shard) -> Lineage {
-    Lineage {
-        store: shard.store,
-        shard: shard.no,
-        epoch: shard.epoch,
     }
 }
 

@@ -33,6 +33,7 @@ use std::sync::mpsc;
 pub(crate) use submit::{Submission, random_id};
 
 use coldpost_tiers::disk::Disk;
+use coldpost_tiers::segment::Lineage;
 use tokio::sync::Semaphore;
 
 use crate::error::{Error, Kind, Result};
@@ -80,6 +81,15 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
+    /// As what it stands in the store.
+    pub(crate) fn lineage(&self) -> Lineage {
+        Lineage {
+            store: self.store,
+            shard: self.no,
+            epoch: self.epoch,
+        }
+    }
+
     /// The last position applied.
     pub(crate) fn applied(&self) -> Position {
         Position(self.applied.load(Ordering::Acquire))

@@ -63,7 +63,7 @@ async fn look_whether_each_has_it(engine: &Engine, progress: &Progress, found: V
 async fn without_this_store(engine: &Engine) -> Result<Option<String>> {
     for (copy, caller) in cold::copies(&engine.inner.cold, Caller::Start) {
         for shard in &engine.inner.shards {
-            if let Some(lacks) = cold::lacks(&copy, cold::lineage(shard), caller).await? {
+            if let Some(lacks) = cold::lacks(&copy, shard.lineage(), caller).await? {
                 return Ok(Some(format!(
                     "{lacks}: what is put meanwhile may be in the other store alone. Check [cold] url and mirror, and whether a directory is mounted; `coldpost verify --bucket --repair` fills a mirror that was added"
                 )));

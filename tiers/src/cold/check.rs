@@ -9,7 +9,7 @@ use super::backend::{Backend, Failure};
 use super::key::Key;
 use super::question::{Answer, Question};
 use super::request::{Caller, Verb, collect};
-use super::store::ColdStore;
+use super::store::{ColdStore, is_local};
 use super::{key, rules};
 use crate::error::{Error, Kind, Result};
 
@@ -75,7 +75,7 @@ impl ColdStore {
     /// As [`ColdStore::examine`].
     pub async fn examine_buckets(&self, now_s: fn() -> i64) -> Result<Vec<Finding>> {
         let mut copies = self.each_copy();
-        copies.retain(|copy| !copy.url().starts_with("file://"));
+        copies.retain(|copy| !is_local(copy.url()));
         examine_each(&copies, now_s).await
     }
 

@@ -88,8 +88,12 @@ pub(super) struct Inner {
 impl ColdSettings {
     /// Whether it is a directory.
     pub fn is_local(&self) -> bool {
-        self.url.starts_with("file://")
+        is_local(&self.url)
     }
+}
+
+pub(super) fn is_local(url: &str) -> bool {
+    url.starts_with("file://")
 }
 
 impl ColdStore {

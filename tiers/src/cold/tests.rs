@@ -260,7 +260,7 @@ async fn on_one_file_system_a_segment_is_moved_and_on_two_it_is_copied_without_m
     );
 }
 
-const CLAIM: Key = Key::Epoch {
+pub(super) const CLAIM: Key = Key::Epoch {
     shard: ShardNo(1),
     epoch: Epoch(1),
 };
@@ -268,9 +268,9 @@ const BLOCK: Key = Key::Block {
     shard: ShardNo(1),
     id: [7; 16],
 };
-const OURS: StoreId = StoreId([1; 16]);
+pub(super) const OURS: StoreId = StoreId([1; 16]);
 
-fn claim_of(store: StoreId) -> Bytes {
+pub(super) fn claim_of(store: StoreId) -> Bytes {
     let object = ObjectId {
         kind: ObjectKind::EpochClaim,
         id: [0; 16],

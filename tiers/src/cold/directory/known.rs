@@ -107,3 +107,40 @@ fn claimant(claim: &Path) -> Option<StoreId> {
     let header = ObjectHeader::decode(&bytes, "a claim").ok()?;
     Some(header.0.store)
 }
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::cold::tests::{CLAIM, OURS, claim_of};
+
+    const OBJECT: &str = "segments/0001/00000001/0000000000000001";
+
+    /// The file system was back when somebody looked.
+    #[test]
+    fn what_went_below_does_not_count_where_the_store_is_again() {
+        let scratch = TempDir::new().unwrap();
+        let root = scratch.path();
+        let write = |name: &str, bytes: &[u8]| {
+            let path = root.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        };
+        let owner = Owner::default();
+        assert!(owner.has(root, OBJECT).is_ok(), "nobody said whose it is");
+        owner.set(OURS);
+        write(&CLAIM.to_string(), &claim_of(OURS));
+        assert!(owner.has(root, OBJECT).is_err());
+        write(OBJECT, b"a sealed COLDPOST");
+        assert!(owner.has(root, OBJECT).is_ok());
+
+        // Half a claim, as a kill leaves it, is none; nor is one that cannot be read.
+        fs::remove_dir_all(root.join("epochs")).unwrap();
+        write(&format!("{CLAIM}#1"), &claim_of(OURS));
+        assert!(owner.has(root, OBJECT).is_err());
+        write(&CLAIM.to_string(), b"?");
+        assert!(owner.has(root, OBJECT).is_err());
+        assert!(owner.has(root, &CLAIM.to_string()).is_ok(), "it mends that");
+    }
+}
