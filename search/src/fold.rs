@@ -1,4 +1,4 @@
-//! The one folding for text and needle: i;unicode-casemap (RFC 5051), and collapsing of white space.
+//! The one folding for text and needle: i;unicode-casemap (RFC 5051), and collapsing of white space, as which a NUL counts.
 //!
 //! Promises: folding is idempotent and folds each character by itself, so a text contains what it contained before; ASCII stays one
 //! byte a character. Never: looks at language or locale.
@@ -15,17 +15,29 @@ const HANGUL_SYLLABLES: std::ops::RangeInclusive<char> = '\u{ac00}'..='\u{d7a3}'
 /// `text` folded (RFC 5051, 2.1): every character in its simple titlecase, decomposed as far as possible.
 pub fn fold(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_ascii() {
-            folded.push(character.to_ascii_uppercase());
-        } else {
-            fold_character(character, &mut folded);
-        }
-    }
+    fold_into(&mut folded, text);
     folded
 }
 
-/// Every run of white space (Unicode White_Space, line ends among it) as one space.
+/// [`fold`] behind what is there.
+pub fn fold_into(folded: &mut String, text: &str) {
+    let mut rest = text;
+    while !rest.is_empty() {
+        let ascii = rest.bytes().position(|byte| !byte.is_ascii());
+        let (ascii, other) = rest.split_at(ascii.unwrap_or(rest.len()));
+        let start = folded.len();
+        folded.push_str(ascii);
+        folded[start..].make_ascii_uppercase();
+        let end = other.bytes().position(|byte| byte.is_ascii());
+        let (foreign, after) = other.split_at(end.unwrap_or(other.len()));
+        for character in foreign.chars() {
+            fold_character(character, folded);
+        }
+        rest = after;
+    }
+}
+
+/// Every run of white space (Unicode White_Space, line ends among it, and NUL) as one space.
 pub fn collapse(text: &str) -> String {
     let mut collapsed = String::with_capacity(text.len());
     collapse_onto(&mut collapsed, text);
@@ -35,14 +47,33 @@ pub fn collapse(text: &str) -> String {
 /// [`collapse`] for text that comes in pieces: `collapsed` is what came before, or the end of it.
 pub fn collapse_onto(collapsed: &mut String, text: &str) {
     let mut is_in_run = collapsed.ends_with(' ');
+    if text.is_ascii() {
+        // Words are copied, not characters.
+        for word in text.split_inclusive(is_ascii_space) {
+            let letters = word.trim_end_matches(is_ascii_space);
+            collapsed.push_str(letters);
+            is_in_run &= letters.is_empty();
+            if letters.len() < word.len() && !is_in_run {
+                collapsed.push(' ');
+                is_in_run = true;
+            }
+        }
+        return;
+    }
     for character in text.chars() {
-        if !character.is_whitespace() {
+        let is_space = character.is_whitespace() || character == '\0';
+        if !is_space {
             collapsed.push(character);
         } else if !is_in_run {
             collapsed.push(' ');
         }
-        is_in_run = character.is_whitespace();
+        is_in_run = is_space;
     }
+}
+
+/// What `char::is_whitespace` takes of ASCII, and NUL.
+fn is_ascii_space(character: char) -> bool {
+    matches!(character, '\0' | '\t'..='\r' | ' ')
 }
 
 /// Folds, then collapses: text and needle as the text store has them.
@@ -59,8 +90,7 @@ fn ascii_fold_collapsed(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
     let mut is_in_run = false;
     for byte in text.bytes() {
-        // What `char::is_whitespace` takes of ASCII.
-        let is_space = matches!(byte, b'\t'..=b'\r' | b' ');
+        let is_space = is_ascii_space(char::from(byte));
         if !is_space {
             folded.push(char::from(byte.to_ascii_uppercase()));
         } else if !is_in_run {

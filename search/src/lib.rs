@@ -1,3 +1,8 @@
 //! The journal as text. Knows text and ids; neither IMAP nor rows.
 
+mod error;
 pub mod fold;
+pub mod limits;
+pub mod text;
+
+pub use error::{Error, Result};

@@ -1,0 +1,197 @@
+//! Which runs become one, and how.
+//!
+//! Promises: what is merged lies side by side; a byte is rewritten at most once for each size class; what is not alive is left out.
+
+use zstd::bulk::Decompressor;
+
+use crate::error::{Error, Result};
+use crate::limits::{MERGE_CLASS, MERGE_LARGEST, MERGE_RUNS, MERGE_SMALLEST, RUNS_MAX};
+
+use super::frame::{self, Listed, Of, Unpacked};
+use super::index::Part;
+use super::{BEHIND, Key, Kind, Piece, Run, RunWriter, TextId};
+
+/// Which runs, of so many bytes in the order of their positions, are merged next: those from the first number to before the second.
+///
+/// Runs of a class and smaller ones that lie side by side are merged when they are together as large as one of the next class; of the lowest class also
+/// when they are many. Where sizes come in such an order that too many stay, the cheapest neighbours are merged.
+pub fn choose(bytes: &[u64]) -> Option<(usize, usize)> {
+    for of in 0..class(MERGE_LARGEST) {
+        let mut start = 0;
+        while start < bytes.len() {
+            let window = bytes[start..].iter().take_while(|&&run| class(run) <= of);
+            let (count, sum) = window.fold((0, 0_u64), |(count, sum), run| {
+                (count + 1, sum.saturating_add(*run))
+            });
+            let are_many = of == 0 && count >= MERGE_RUNS;
+            if count > 1 && (class(sum) > of || are_many) {
+                return Some((start, start + count));
+            }
+            start += count + 1;
+        }
+    }
+    if bytes.len() <= RUNS_MAX {
+        return None;
+    }
+    let sum = |start: &usize| bytes[*start..start + MERGE_RUNS].iter().sum::<u64>();
+    let cheapest = (0..=bytes.len() - MERGE_RUNS).min_by_key(sum)?;
+    Some((cheapest, cheapest + MERGE_RUNS))
+}
+
+fn class(bytes: u64) -> u32 {
+    let mut class = 0;
+    let mut bound = MERGE_SMALLEST;
+    while bytes >= bound && class < u32::BITS {
+        bound = bound.saturating_mul(MERGE_CLASS);
+        class += 1;
+    }
+    class
+}
+
+/// Writes the texts of runs, given in the order of their positions, that are alive; `tell` says after each account whether to go on.
+///
+/// # Errors
+/// `Corrupt`, with the number of the run that is; `Io`; `Late` when it is not to go on.
+pub fn merge(
+    runs: &[Run],
+    writer: &mut RunWriter<'_>,
+    is_alive: &mut dyn FnMut(Key) -> std::result::Result<bool, Error>,
+    go_on: &mut dyn FnMut() -> bool,
+) -> std::result::Result<(), (Option<usize>, Error)> {
+    let accounts = runs.iter().flat_map(Run::accounts);
+    let mut accounts: Vec<u64> = accounts.collect();
+    accounts.sort_unstable();
+    accounts.dedup();
+    for account in accounts {
+        for (number, run) in runs.iter().enumerate() {
+            let blame = |e: Error| (e.is_corrupt().then_some(number), e);
+            texts(run, account, &mut |id, kind, piece| {
+                if is_alive(Key { account, id })? {
+                    writer.add(account, id, kind, piece)?;
+                }
+                Ok(())
+            })
+            .map_err(blame)?;
+            if !go_on() {
+                return Err((None, Error::Late));
+            }
+        }
+    }
+    Ok(())
+}
+
+type Each<'e> = &'e mut dyn FnMut(TextId, Kind, Piece<'_>) -> Result<()>;
+
+/// Gives the texts of an account: of each message its body and then its header.
+fn texts(run: &Run, account: u64, each: Each<'_>) -> Result<()> {
+    let Some(of_account) = run.index.of(account) else {
+        return Ok(());
+    };
+    let [bodies, headers] = &of_account.parts;
+    let mut bodies = Texts::new(run, run.of(account, Kind::Body), bodies)?;
+    let mut headers = Texts::new(run, run.of(account, Kind::Header), headers)?;
+    while let Some(id) = bodies.next_id()? {
+        bodies.give(id, each)?;
+        headers.give(id, each)?;
+    }
+    Ok(())
+}
+
+/// The texts of one kind, one after the other.
+struct Texts<'r> {
+    run: &'r Run,
+    of: Of,
+    part: &'r Part,
+    unpacker: Decompressor<'static>,
+    /// The next frame.
+    next: usize,
+    here: Option<Unpacked>,
+    /// The next text of it, and where it begins.
+    at: (usize, usize),
+}
+
+impl<'r> Texts<'r> {
+    fn new(run: &'r Run, of: Of, part: &'r Part) -> Result<Texts<'r>> {
+        Ok(Texts {
+            run,
+            of,
+            part,
+            unpacker: Decompressor::new().map_err(Error::io("zstd"))?,
+            next: 0,
+            here: None,
+            at: (0, 0),
+        })
+    }
+
+    /// The message of the next text.
+    fn next_id(&mut self) -> Result<Option<TextId>> {
+        loop {
+            let listed = self.here.as_ref().and_then(|here| here.list.get(self.at.0));
+            if let Some(listed) = listed {
+                return Ok(Some(listed.id));
+            }
+            let Some(place) = self.part.frames.get(self.next) else {
+                return Ok(None);
+            };
+            let bytes = self.run.read(place)?;
+            let stored = frame::read(&bytes, self.of, place.raw, place.offset)?;
+            self.here = Some(stored.unpack(&mut self.unpacker)?);
+            self.at = (0, 0);
+            self.next += 1;
+        }
+    }
+
+    /// Gives all pieces of a message, if it is the next.
+    fn give(&mut self, id: TextId, each: Each<'_>) -> Result<()> {
+        while self.next_id()? == Some(id) {
+            let Some(here) = &self.here else {
+                return Ok(());
+            };
+            let (number, start) = self.at;
+            let Some(Listed { bytes, piece, .. }) = here.list.get(number).copied() else {
+                return Ok(());
+            };
+            let text = here.text.get(start..start + bytes).unwrap_or_default();
+            self.at = (number + 1, start + bytes + BEHIND.len_utf8());
+            let piece = Piece {
+                text,
+                repeats: piece.map_or(0, |piece| piece.repeats),
+                number: piece.map(|piece| piece.number),
+            };
+            each(id, self.of.kind, piece)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Merges as long as there is something to merge.
+    fn settle(runs: &mut Vec<u64>) -> u64 {
+        let mut rewritten = 0;
+        while let Some((start, end)) = choose(runs) {
+            let sum: u64 = runs[start..end].iter().sum();
+            rewritten += sum;
+            runs.splice(start..end, [sum]);
+        }
+        rewritten
+    }
+
+    proptest! {
+        #[test]
+        fn runs_stay_few_and_bytes_are_rewritten_seldom(sizes in prop::collection::vec(prop_oneof![1_000_u64..9_000, 3_000_000_u64..5_000_000], 1..600)) {
+            let (mut runs, mut rewritten, mut sum) = (Vec::new(), 0, 0);
+            for size in sizes {
+                runs.push(size);
+                sum += size;
+                rewritten += settle(&mut runs);
+                prop_assert!(runs.len() <= RUNS_MAX, "{runs:?}");
+            }
+            prop_assert!(rewritten <= 8 * sum + 100 * MERGE_SMALLEST, "{rewritten} for {sum}");
+        }
+    }
+}
