@@ -28,6 +28,7 @@ mod present;
 mod search;
 mod shard;
 mod start;
+pub(crate) mod text;
 mod turns;
 mod upkeep;
 

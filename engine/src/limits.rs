@@ -58,6 +58,8 @@ pub const SORT_KEY_MAX: usize = 512;
 pub const SEARCH_TEXT_MAX: usize = 8 * 1024;
 /// Bytes of an encoded description: what is left of a row for its address, ids and dates is 8 KiB.
 pub const DESCRIPTION_MAX: usize = ROW_MAX - 8 * 1024;
+/// Bytes of values of attributes that are kept while HTML is read; where there are more it is read twice.
+pub const HTML_VALUES_MAX: usize = 256 * 1024;
 /// Bytes of a piece of decoded text handed to a search.
 pub const TEXT_PIECE_MAX: usize = 1024 * 1024;
 
@@ -165,6 +167,32 @@ pub const SNAPSHOT_MEMORY: usize = 2 * coldpost_tiers::limits::SNAPSHOT_RANGE_ST
 pub const SEARCH_LARGE: usize = SEARCH_MEMORY / 8;
 /// Bytes of folded header fields that searches remember.
 pub const HEADER_TEXTS_MEMORY: usize = 8 * 1024 * 1024;
+/// Searches that look through texts at the same time.
+pub const SEARCH_SCANS_MAX: usize = 2;
+/// Bytes of mail that is not indexed which one search reads.
+pub const SEARCH_UNINDEXED_BYTES: u64 = 64 * 1024 * 1024;
+/// Messages that are not indexed beyond which none is read.
+pub const SEARCH_UNINDEXED_MAX: usize = 100_000;
+/// Seconds that a search waits for the index where too much is not indexed.
+pub const SEARCH_UNINDEXED_WAIT_SECONDS: u64 = 20;
+/// Bytes of text that wait for a file, of each shard.
+pub const TEXT_WAITING_MAX: usize = 4 * 1024 * 1024;
+/// Seconds after which text that waits is written, however little it is.
+pub const TEXT_WAITING_SECONDS: u64 = 60;
+/// Milliseconds for which the indexing of what comes in waits for more; until then a search reads it itself.
+pub const TEXT_BATCH_MS: u64 = 100;
+/// Seconds between two looks whether something of the index is to be made again, merged or dropped.
+pub const TEXT_LOOK_SECONDS: u64 = 10;
+/// Seconds after which a message that could not be read is tried again.
+pub const TEXT_AGAIN_SECONDS: u64 = 600;
+/// Messages whose text is made again together.
+pub const TEXT_REBUILD_MESSAGES: usize = 20_000;
+/// Bytes of mail whose text is made again together.
+pub const TEXT_REBUILD_BYTES: u64 = 256 * 1024 * 1024;
+/// Stretches of messages without text that are remembered one by one.
+pub const TEXT_LOST_MAX: usize = 10_000;
+/// Messages that a merge looks up in one state of the hot tier.
+pub const TEXT_STATE_LOOKS: usize = 20_000;
 /// Texts that one search may look for in bodies.
 pub const SEARCH_TEXTS_MAX: usize = 100;
 /// Seconds that one search may take.

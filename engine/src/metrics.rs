@@ -53,6 +53,18 @@ static DURABLE_SECONDS: LazyLock<Histogram> = LazyLock::new(|| {
 });
 static APPLIED: LazyLock<IntCounter> =
     LazyLock::new(|| counter("coldpost_applied_entries_total", "Journal entries applied."));
+static TEXT_WRITTEN: LazyLock<IntCounter> = LazyLock::new(|| {
+    counter(
+        "coldpost_text_written_bytes_total",
+        "Bytes of files of the text store that were written, by merges too.",
+    )
+});
+static TEXT_SET_ASIDE: LazyLock<IntCounter> = LazyLock::new(|| {
+    counter(
+        "coldpost_text_set_aside_total",
+        "Files of the text store that were damaged.",
+    )
+});
 static HOT_REOPENED: LazyLock<IntCounter> = LazyLock::new(|| {
     counter(
         "coldpost_hot_reopened_total",
@@ -159,4 +171,14 @@ pub(crate) fn compacted(messages: u64, bytes: u64) {
 pub(crate) fn deleted(objects: u64, bytes: u64) {
     DELETED.inc_by(objects);
     DELETED_BYTES.inc_by(bytes);
+}
+
+/// So many bytes of text were written.
+pub(crate) fn text_written(bytes: u64) {
+    TEXT_WRITTEN.inc_by(bytes);
+}
+
+/// A file of the text store was damaged.
+pub(crate) fn text_set_aside() {
+    TEXT_SET_ASIDE.inc();
 }

@@ -1,18 +1,18 @@
-//! SEARCH on a view: rows decide what they can, bodies are read for the rest. Exact, or an error: never a silent subset.
+//! SEARCH on a view: rows decide what they can, texts the rest. Exact, or an error: never a silent subset.
 
+mod by_texts;
 mod needles;
 mod reading;
 
-use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use coldpost_tiers::cache::texts::TextKey;
 
 use crate::error::{Error, Kind, Result};
-use crate::limits::{SEARCH_LARGE, SEARCH_MEMORY, SEARCH_SECONDS_MAX};
+use crate::limits::{SEARCH_LARGE, SEARCH_MEMORY, SEARCH_SCANS_MAX, SEARCH_SECONDS_MAX};
 use crate::mail::{SearchField, Stored, decode, main_field};
 use crate::open::Engine;
-use crate::query::{Candidate, Query, Verdict, decide, plan, settle};
+use crate::query::{Candidate, Query, Verdict, evaluate, plan};
 use crate::uidset::UidSet;
 use crate::view::{Entry, MailboxView, Message};
 pub(crate) use needles::FoldedFields;
@@ -31,6 +31,8 @@ pub(crate) struct SearchMemory {
     bytes: tokio::sync::Semaphore,
     /// One large message at a time, so that nobody's small ones wait behind two.
     large: tokio::sync::Semaphore,
+    /// Searches that look through texts at the same time.
+    scans: tokio::sync::Semaphore,
 }
 
 impl Default for SearchMemory {
@@ -38,7 +40,27 @@ impl Default for SearchMemory {
         SearchMemory {
             bytes: tokio::sync::Semaphore::new(SEARCH_MEMORY),
             large: tokio::sync::Semaphore::new(1),
+            scans: tokio::sync::Semaphore::new(SEARCH_SCANS_MAX),
         }
+    }
+}
+
+impl SearchMemory {
+    /// The place of a message of so many bytes, once there is one.
+    ///
+    /// # Errors
+    /// `Closed`
+    pub(crate) async fn share(&self, size: u64) -> Result<impl Sized + use<'_>> {
+        let closed = |_| Error::new(Kind::Closed, "the store is shutting down");
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        let alone = if size > SEARCH_LARGE {
+            Some(self.large.acquire().await.map_err(closed)?)
+        } else {
+            None
+        };
+        let share = u32::try_from(size.min(SEARCH_MEMORY)).unwrap_or(u32::MAX);
+        let share = self.bytes.acquire_many(share).await.map_err(closed)?;
+        Ok((alone, share))
     }
 }
 
@@ -48,6 +70,18 @@ struct Work {
     needles: Needles,
     deadline: Instant,
 }
+
+/// What is known of messages so far.
+#[derive(Default)]
+struct Found {
+    /// UIDs of those that match.
+    uids: Vec<u32>,
+    /// Those of which only texts can tell.
+    open: Vec<Entry>,
+}
+
+/// Says whether a message has the text that a key asks for, where that is known.
+type Hit<'h> = &'h (dyn Fn(&Query, &Entry) -> Option<bool> + Sync);
 
 impl Engine {
     /// UIDs of the view that match, exactly.
@@ -61,32 +95,36 @@ impl Engine {
             query,
             deadline: Instant::now() + Duration::from_secs(SEARCH_SECONDS_MAX),
         };
-        let mut found = UidSet::new();
+        let mut found = Found::default();
         let mut rest = UidSet::from_ranges([(1, u32::MAX)]);
         let mut turn = Instant::now();
         loop {
             let entries = view.entries(&rest, STRIDE)?;
-            let Some(last) = entries.last().map(|e| e.uid) else {
-                return Ok(found);
-            };
+            let last = entries.last().map(|e| e.uid);
             for batch in entries.chunks(ROWS) {
-                self.search_batch(view, &work, batch, &mut found, &mut turn)
+                self.by_rows(view, &work, batch, &|_, _| None, &mut found, &mut turn)
                     .await?;
             }
-            let Some(next) = last.checked_add(1) else {
-                return Ok(found);
+            let Some(next) = last.and_then(|last| last.checked_add(1)) else {
+                break;
             };
             rest = UidSet::from_ranges([(next, u32::MAX)]);
         }
+        if !found.open.is_empty() {
+            self.by_texts(view, &work, &mut found, &mut turn).await?;
+            found.uids.sort_unstable();
+        }
+        Ok(found.uids.into_iter().collect())
     }
 
-    /// Adds the UIDs of those entries that match.
-    async fn search_batch(
+    /// Adds those entries that match; those of which only texts can tell stay open.
+    async fn by_rows(
         &self,
         view: &MailboxView,
         work: &Work,
         batch: &[Entry],
-        found: &mut UidSet,
+        hit: Hit<'_>,
+        found: &mut Found,
         turn: &mut Instant,
     ) -> Result<()> {
         let fields: Vec<FoldedFields<'_>> = batch
@@ -101,73 +139,37 @@ impl Engine {
                 FoldedFields::cached(&self.inner.header_texts, key)
             })
             .collect();
-        let candidate = |(entry, fields)| Candidate {
-            entry,
-            keywords: view.keywords(),
-            recent: view.recent().contains(entry.uid),
-            row: None,
-            message: None,
-            fields,
+        let candidates = batch.iter().zip(&fields);
+        let candidates = candidates.map(|(entry, fields)| candidate(view, entry, fields));
+        let weigh = |candidate: &Candidate<'_>| {
+            let hit = |query: &Query| hit(query, candidate.entry);
+            evaluate(&work.query, candidate, &hit)
         };
-        let both = || batch.iter().zip(&fields);
-        let verdicts: Vec<Verdict> = both()
-            .map(|both| decide(&work.query, &candidate(both)))
-            .collect();
+        let candidates: Vec<Candidate<'_>> = candidates.collect();
+        let verdicts: Vec<Verdict> = candidates.iter().map(weigh).collect();
         let mut reading = Reading::of(batch, &verdicts);
-        for ((entry, fields), verdict) in both().zip(verdicts) {
-            let known = match verdict {
+        for (candidate, verdict) in candidates.iter().zip(verdicts) {
+            let mut known = match verdict {
                 Verdict::NeedsRow => Some(reading.row(self, view)?),
-                Verdict::NeedsPlace | Verdict::NeedsText => {
-                    Some(reading.message(self, view).await?)
-                }
-                _ => None,
+                Verdict::NeedsPlace => Some(reading.message(self, view)?),
+                Verdict::Yes | Verdict::No | Verdict::NeedsText => None,
             };
-            let yes = match known {
-                None => verdict == Verdict::Yes,
-                Some(known) => {
-                    let candidate = candidate((entry, fields));
-                    self.matches(view, work, candidate, known).await?
+            let mut verdict = verdict;
+            while let Some(read) = known.take() {
+                verdict = weigh(&read.beside(candidate));
+                let is_row = matches!(read, Known::Row(_));
+                if is_row && verdict == Verdict::NeedsPlace {
+                    known = Some(Known::Message(self.message_of(view, candidate.entry)?));
                 }
-            };
-            if yes {
-                found.push(entry.uid);
             }
-            let now = Instant::now();
-            if now > work.deadline {
-                return Err(too_long());
+            match verdict {
+                Verdict::Yes => found.uids.push(candidate.entry.uid),
+                Verdict::No => {}
+                _ => found.open.push(candidate.entry.clone()),
             }
-            if now.duration_since(*turn) > TURN {
-                tokio::task::yield_now().await;
-                *turn = Instant::now();
-            }
+            take_turn(work, turn).await?;
         }
         Ok(())
-    }
-
-    async fn matches(
-        &self,
-        view: &MailboxView,
-        work: &Work,
-        candidate: Candidate<'_>,
-        mut known: Known,
-    ) -> Result<bool> {
-        loop {
-            let (row, message) = match &known {
-                Known::Row(row) => (row, None),
-                Known::Message(message) => (&message.row, Some(&**message)),
-            };
-            let candidate = Candidate {
-                row: Some(row),
-                message,
-                ..candidate
-            };
-            let verdict = decide(&work.query, &candidate);
-            match (verdict, message) {
-                (Verdict::Yes | Verdict::No, _) => return Ok(verdict == Verdict::Yes),
-                (_, Some(message)) => return self.ask_text(work, &candidate, message).await,
-                (_, None) => known = Known::Message(self.message_of(view, candidate.entry)?),
-            }
-        }
     }
 
     fn message_of(&self, view: &MailboxView, entry: &Entry) -> Result<Box<Message>> {
@@ -176,48 +178,34 @@ impl Engine {
             .pop()
             .map_or_else(|| Err(gone()), |m| m.map(Box::new))
     }
+}
 
-    /// Reads the message and settles what rows could not.
-    async fn ask_text(
-        &self,
-        work: &Work,
-        candidate: &Candidate<'_>,
-        message: &Message,
-    ) -> Result<bool> {
-        let memory = &self.inner.search_memory;
-        let closed = |_| Error::new(Kind::Closed, "the store is shutting down");
-        let size = usize::try_from(message.size).unwrap_or(usize::MAX);
-        let _alone = if size > SEARCH_LARGE {
-            Some(memory.large.acquire().await.map_err(closed)?)
-        } else {
-            None
-        };
-        let share = u32::try_from(size.min(SEARCH_MEMORY)).unwrap_or(u32::MAX);
-        let _share = memory.bytes.acquire_many(share).await.map_err(closed)?;
-        let raw = self.bytes(message, 0..message.size).await?;
-        // Whatever is wrong with its row is said here, and no answer is guessed from what is left of it.
-        let parts = &message.row.whole_parts()?;
-        tokio::task::block_in_place(|| {
-            let hits = work.needles.find(&raw, parts, work.deadline)?;
-            let end = parts.first().map_or(0, |root| root.body);
-            let end = usize::try_from(end).unwrap_or(usize::MAX).min(raw.len());
-            let header = raw.get(..end).unwrap_or_default();
-            let of_header = FoldedFields::default();
-            let late = Cell::new(false);
-            let answer = settle(&work.query, candidate, &|query| match query {
-                Query::Header(name, needle) => {
-                    late.set(late.get() || Instant::now() > work.deadline);
-                    !late.get() && of_header.has_in(header, name, needle)
-                }
-                other => hits.answer(other),
-            });
-            if late.get() {
-                Err(too_long())
-            } else {
-                Ok(answer)
-            }
-        })
+fn candidate<'a>(
+    view: &'a MailboxView,
+    entry: &'a Entry,
+    fields: &'a FoldedFields<'a>,
+) -> Candidate<'a> {
+    Candidate {
+        entry,
+        keywords: view.keywords(),
+        recent: view.recent().contains(entry.uid),
+        row: None,
+        message: None,
+        fields,
     }
+}
+
+/// Lets others run now and then.
+async fn take_turn(work: &Work, turn: &mut Instant) -> Result<()> {
+    let now = Instant::now();
+    if now > work.deadline {
+        return Err(too_long());
+    }
+    if now.duration_since(*turn) > TURN {
+        tokio::task::yield_now().await;
+        *turn = Instant::now();
+    }
+    Ok(())
 }
 
 fn too_long() -> Error {

@@ -150,7 +150,7 @@ fn sections_lie_inside(message: &[u8], description: &Description) {
 }
 
 fn text_is_bounded(message: &[u8], description: &Description) {
-    for scope in [Scope::Body, Scope::Text, Scope::Header] {
+    for scope in [Scope::Body, Scope::Header] {
         let ended = texts(message, &description.parts, scope, &mut |piece| {
             assert!(
                 piece.text.len() <= TEXT_PIECE_MAX,

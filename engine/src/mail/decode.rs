@@ -19,6 +19,8 @@ const CHUNK: usize = 256 * 1024;
 const WHOLE_BYTES: usize = 1024 * 1024;
 /// Bytes of a Date field that are looked at.
 const DATE_BYTES: usize = 1024;
+/// Bytes of a field that is looked through for names.
+const NAMES_BYTES: usize = 16 * 1024;
 /// Broken encoded words that are tolerated in a value; one with more stays as it is.
 const BROKEN_WORDS_MAX: usize = 16;
 
@@ -79,6 +81,21 @@ pub(crate) fn unfolded(value: &[u8]) -> String {
         whole.push_str(line.trim());
     }
     whole.trim().to_owned()
+}
+
+/// Names of a file in the value of Content-Type or Content-Disposition that are encoded or cut as RFC 2231 has it.
+pub(crate) fn encoded_names(value: &[u8]) -> Vec<String> {
+    if value.len() > NAMES_BYTES || !value.contains(&b'*') {
+        return Vec::new();
+    }
+    let mut line = value.to_vec();
+    line.push(b'\n');
+    let HeaderValue::ContentType(content) = MessageStream::new(&line).parse_content_type() else {
+        return Vec::new();
+    };
+    let names = ["filename", "name"].into_iter();
+    let names = names.filter_map(|name| content.attribute(name));
+    names.map(str::to_owned).collect()
 }
 
 /// A Date field as seconds since 1970 in UTC, and the day as written as days since 1970-01-01.

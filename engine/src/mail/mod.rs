@@ -10,6 +10,7 @@ pub mod decode;
 pub mod describe;
 mod envelope;
 mod header;
+mod html;
 pub mod main_field;
 mod nstring;
 pub(crate) mod pack;

@@ -1,7 +1,8 @@
-//! The decoded text of a message for SEARCH (RFC 3501, 6.4.4): headers and text parts, nested messages included.
+//! The decoded texts of a message for SEARCH (RFC 3501, 6.4.4): header fields and text parts, nested messages included (`docs/search.md`, "What counts
+//! as text").
 //!
-//! Promises: pieces of at most `TEXT_PIECE_MAX` bytes, which joined give the text; memory for one piece. HTML is handed over as its
-//! decoded source. Never: folds; the search does.
+//! Promises: pieces of at most `TEXT_PIECE_MAX` bytes, which joined give the texts; memory for one piece and what `html` keeps. Whoever indexes and whoever
+//! reads a message itself gets the same. Never: folds; the search does.
 
 use std::ops::ControlFlow;
 
@@ -9,6 +10,7 @@ use crate::limits::TEXT_PIECE_MAX;
 use crate::mail::content::Content;
 use crate::mail::decode;
 use crate::mail::header;
+use crate::mail::html::{Html, Wanted};
 use crate::mail::part::{Part, PartKind};
 
 /// What of a message is searched.
@@ -16,8 +18,6 @@ use crate::mail::part::{Part, PartKind};
 pub enum Scope {
     /// BODY: all but the header of the message itself.
     Body,
-    /// TEXT: all.
-    Text,
     /// What TEXT has and BODY has not: the header of the message itself.
     Header,
 }
@@ -34,16 +34,17 @@ pub struct Piece<'t> {
 /// Who takes the pieces, until it breaks.
 type Each<'e> = &'e mut dyn FnMut(Piece<'_>) -> ControlFlow<()>;
 
-/// Hands over the decoded texts of a whole message in pieces, until `each` breaks: headers (one text each, fields on lines of
-/// their own) and bodies of text parts, in the order of the parts.
+/// Hands over the decoded texts of a whole message in pieces, until `each` breaks: header fields and bodies of text parts, in the order of the parts.
 pub fn texts(message: &[u8], parts: &[Part], scope: Scope, each: Each<'_>) -> ControlFlow<()> {
     for (index, part) in parts.iter().enumerate() {
         let header = slice(message, part.header, part.body);
-        if index > 0 || scope != Scope::Body {
-            header_text(header, each)?;
-        }
-        if scope == Scope::Header {
-            break;
+        match scope {
+            Scope::Header => return header_texts(header, each),
+            Scope::Body if index > 0 => {
+                header_texts(header, each)?;
+                names(header, each)?;
+            }
+            Scope::Body => {}
         }
         // A multipart without parts is all text that there is.
         let has_parts = parts
@@ -60,36 +61,45 @@ pub fn texts(message: &[u8], parts: &[Part], scope: Scope, each: Each<'_>) -> Co
     ControlFlow::Continue(())
 }
 
-/// The same for one leaf, for callers that read a message part by part: its raw header and its raw body.
-pub fn part_texts(raw_header: &[u8], raw_body: &[u8], each: Each<'_>) -> ControlFlow<()> {
-    header_text(raw_header, each)?;
-    body_text(raw_body, &Content::read(raw_header, true), each)
-}
-
-fn header_text(raw_header: &[u8], each: Each<'_>) -> ControlFlow<()> {
-    let mut pieces = Pieces::new(each);
+/// Each field is a text, with its name; a line without one too.
+fn header_texts(raw_header: &[u8], each: Each<'_>) -> ControlFlow<()> {
     for field in header::fields(raw_header) {
+        let mut pieces = Pieces::new(each);
         if !field.name.is_empty() {
             pieces.add(&String::from_utf8_lossy(field.name));
             pieces.add(": ");
         }
         pieces.add(&decode::value_text(field.value));
-        pieces.add("\n");
-        if pieces.has_ended {
-            return ControlFlow::Break(());
-        }
+        pieces.finish()?;
     }
-    pieces.finish()
+    ControlFlow::Continue(())
+}
+
+/// Names of attachments that are encoded so that the text of their field does not show them (RFC 2231).
+fn names(raw_header: &[u8], each: Each<'_>) -> ControlFlow<()> {
+    let fields = header::fields(raw_header);
+    let fields = fields.filter(|field| field.is("Content-Disposition") || field.is("Content-Type"));
+    for name in fields.flat_map(|field| decode::encoded_names(field.value)) {
+        let mut pieces = Pieces::new(each);
+        pieces.add(&name);
+        pieces.finish()?;
+    }
+    ControlFlow::Continue(())
 }
 
 fn body_text(raw: &[u8], content: &Content, each: Each<'_>) -> ControlFlow<()> {
-    let is_searched = content.media.as_ref().is_none_or(|media| {
-        media.is("text", "*")
-            || media.is("message", "*")
-            || media.is("multipart", "*")
-            || media.subtype.is_empty()
-    });
-    if !is_searched {
+    let is = |kind, subtype| {
+        let media = content.media.as_ref();
+        media.is_some_and(|media| media.is(kind, subtype))
+    };
+    if is("text", "html") || is("application", "xhtml+xml") {
+        return html_text(raw, content, each);
+    }
+    let is_other = content
+        .media
+        .as_ref()
+        .is_none_or(|media| media.subtype.is_empty());
+    if !is_other && !is("text", "*") && !is("message", "*") && !is("multipart", "*") {
         return ControlFlow::Continue(());
     }
     let mut pieces = Pieces::new(each);
@@ -98,6 +108,53 @@ fn body_text(raw: &[u8], content: &Content, each: Each<'_>) -> ControlFlow<()> {
         !pieces.has_ended
     });
     pieces.finish()
+}
+
+/// What a reader sees, then where it leads. Where there are more addresses than are kept meanwhile, the source is read once more for them.
+fn html_text(raw: &[u8], content: &Content, each: Each<'_>) -> ControlFlow<()> {
+    let mut values = Vec::new();
+    let mut are_all = true;
+    let mut pieces = Pieces::new(each);
+    read_html(raw, content, Wanted::Text, &mut |html| {
+        html.text(|text| pieces.add(text));
+        are_all &= html.values(&mut values);
+        !pieces.has_ended
+    });
+    pieces.finish()?;
+    let mut give = |value: &str| {
+        let mut pieces = Pieces::new(each);
+        pieces.add(value);
+        pieces.finish()
+    };
+    if are_all {
+        return values.iter().try_for_each(|value| give(value));
+    }
+    drop(values);
+    let mut flow = ControlFlow::Continue(());
+    read_html(raw, content, Wanted::Values, &mut |html| {
+        let mut some = Vec::new();
+        html.values(&mut some);
+        flow = some.iter().try_for_each(|value| give(value));
+        flow.is_continue()
+    });
+    flow
+}
+
+fn read_html(
+    raw: &[u8],
+    content: &Content,
+    wanted: Wanted,
+    each: &mut dyn FnMut(&mut Html) -> bool,
+) {
+    let mut html = Html::new(wanted);
+    let goes_on = decode::body(raw, content, &mut |text| {
+        html.read(text);
+        each(&mut html)
+    });
+    if goes_on {
+        html.end();
+        each(&mut html);
+    }
 }
 
 /// Collects text and hands it over in pieces.

@@ -3,7 +3,7 @@
 use coldpost_search::fold::fold_collapsed;
 
 use super::ast::{DateField, Query, SizeBound};
-use crate::mail::{SearchField, Stored};
+use crate::mail::{SearchField, Stored, main_field};
 use crate::search::{FoldedFields, header_in_row};
 use crate::view::{Entry, Message};
 
@@ -88,7 +88,8 @@ pub fn settle(query: &Query, candidate: &Candidate<'_>, hit: &dyn Fn(&Query) -> 
     evaluate(query, candidate, &|q| Some(hit(q))) == Yes
 }
 
-fn evaluate(query: &Query, c: &Candidate<'_>, hit: &dyn Fn(&Query) -> Option<bool>) -> Verdict {
+/// Decides as far as `candidate` allows; `hit` answers what only text can tell, where it knows.
+pub fn evaluate(query: &Query, c: &Candidate<'_>, hit: &dyn Fn(&Query) -> Option<bool>) -> Verdict {
     match query {
         Query::All => Yes,
         Query::And(list) => all(list.iter().map(|q| evaluate(q, c, hit))),
@@ -113,6 +114,7 @@ fn evaluate(query: &Query, c: &Candidate<'_>, hit: &dyn Fn(&Query) -> Option<boo
             let day = i32::try_from(c.entry.save_date.div_euclid(86_400)).unwrap_or(i32::MAX);
             verdict(within(day, *from, *until))
         }
+        Query::Header(name, _) if !main_field::is_main(name) => ask(query, hit),
         Query::Header(..)
         | Query::Days {
             field: DateField::Sent,

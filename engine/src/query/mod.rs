@@ -4,4 +4,4 @@ mod ast;
 mod eval;
 
 pub use ast::{DateField, Query, SizeBound};
-pub use eval::{Candidate, Verdict, decide, plan, settle};
+pub use eval::{Candidate, Verdict, decide, evaluate, plan, settle};

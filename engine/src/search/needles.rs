@@ -3,11 +3,13 @@
 //! Promises: every text is decoded and folded once a message, however much is looked for; a needle of any length is found wherever it
 //! stands; the clock is looked at for each needle and piece.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use coldpost_search::fold::{collapse_onto, contains, fold, fold_collapsed};
+use coldpost_search::text::{Ask, Kind as TextKind, TextId};
 use coldpost_tiers::cache::texts::{TextKey, TextsCache};
 
 use super::too_long;
@@ -19,10 +21,18 @@ use crate::mail::{SearchField, decode};
 use crate::query::Query;
 
 /// The folded texts that a planned query looks for in bodies, each once, in order.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Needles {
     body: Vec<String>,
     text: Vec<String>,
+    /// Names, and what is looked for in the values of such fields.
+    fields: Vec<(String, String)>,
+}
+
+/// Which messages have which, as the text store says: in the order of [`Needles::asks`].
+pub(super) struct StoreHits {
+    needles: Needles,
+    sets: Vec<BTreeSet<TextId>>,
 }
 
 /// Which of them a message has.
@@ -42,8 +52,11 @@ impl Needles {
             list.sort_unstable();
             list.dedup();
         }
-        if needles.body.len() + needles.text.len() > SEARCH_TEXTS_MAX {
-            let text = format!("a search looks for at most {SEARCH_TEXTS_MAX} texts in bodies");
+        needles.fields.sort_unstable();
+        needles.fields.dedup();
+        let count = needles.body.len() + needles.text.len() + needles.fields.len();
+        if count > SEARCH_TEXTS_MAX {
+            let text = format!("a search looks for at most {SEARCH_TEXTS_MAX} different texts");
             return Err(Error::new(Kind::Limit, text));
         }
         Ok(needles)
@@ -55,7 +68,33 @@ impl Needles {
             Query::Not(inner) => self.collect(inner),
             Query::Body(needle) => self.body.push(needle.clone()),
             Query::Text(needle) => self.text.push(needle.clone()),
+            Query::Header(name, needle) => self.fields.push((fold(name), needle.clone())),
             _ => {}
+        }
+    }
+
+    /// What the text store is asked: for each text of bodies, of bodies and header, of fields.
+    pub(super) fn asks(&self) -> Vec<Ask> {
+        let body = self
+            .body
+            .iter()
+            .map(|needle| Ask::any(TextKind::Body, needle));
+        let text = self
+            .text
+            .iter()
+            .flat_map(|needle| TextKind::ALL.map(|kind| Ask::any(kind, needle)));
+        let fields = self
+            .fields
+            .iter()
+            .map(|(name, needle)| Ask::field(name, needle));
+        body.chain(text).chain(fields).collect()
+    }
+
+    /// What it answered.
+    pub(super) fn hits(&self, sets: Vec<BTreeSet<TextId>>) -> StoreHits {
+        StoreHits {
+            needles: self.clone(),
+            sets,
         }
     }
 
@@ -88,6 +127,28 @@ impl Hits<'_> {
         };
         let at = needles.binary_search(needle);
         at.is_ok_and(|at| hits.get(at) == Some(&true))
+    }
+}
+
+impl StoreHits {
+    /// Whether a message has what a key asks for.
+    pub(super) fn answer(&self, query: &Query, id: TextId) -> bool {
+        let Needles { body, text, fields } = &self.needles;
+        let has = |number: usize| self.sets.get(number).is_some_and(|set| set.contains(&id));
+        match query {
+            Query::Body(needle) | Query::Text(needle) if needle.is_empty() => true,
+            Query::Body(needle) => body.binary_search(needle).is_ok_and(has),
+            Query::Text(needle) => text.binary_search(needle).is_ok_and(|at| {
+                let at = body.len() + 2 * at;
+                has(at) || has(at + 1)
+            }),
+            Query::Header(name, needle) => {
+                let wanted = (fold(name), needle.clone());
+                let at = fields.binary_search(&wanted);
+                at.is_ok_and(|at| has(body.len() + 2 * text.len() + at))
+            }
+            _ => false,
+        }
     }
 }
 
@@ -304,7 +365,7 @@ mod tests {
                 text("four"),
             ],
         );
-        assert_eq!(found, [false, false, true, true]);
+        assert_eq!(found, [false, false, false, true]);
     }
 
     #[test]

@@ -7,13 +7,28 @@ use std::collections::VecDeque;
 use crate::error::{Error, Kind, Result};
 use crate::mail::Stored;
 use crate::open::Engine;
-use crate::query::Verdict;
-use crate::view::{Entry, MailboxView, Message, Reach, message};
+use crate::query::{Candidate, Verdict};
+use crate::view::{Entry, MailboxView, Message, message};
 
 /// What was read of a message.
 pub(super) enum Known {
     Row(Stored),
     Message(Box<Message>),
+}
+
+impl Known {
+    /// What is known of a message, this included.
+    pub(super) fn beside<'k>(&'k self, candidate: &Candidate<'k>) -> Candidate<'k> {
+        let (row, message) = match self {
+            Known::Row(row) => (row, None),
+            Known::Message(message) => (&message.row, Some(&**message)),
+        };
+        Candidate {
+            row: Some(row),
+            message,
+            ..*candidate
+        }
+    }
 }
 
 /// Entries of which something is wanted, and what was read of the next ones.
@@ -27,8 +42,6 @@ pub(super) struct Reading {
     rows: Queue<Stored>,
     /// Of which more than the row is needed.
     messages: Queue<Message>,
-    /// Whether their bytes come along.
-    reach: Reach,
 }
 
 impl Reading {
@@ -36,11 +49,7 @@ impl Reading {
     pub(super) fn of(batch: &[Entry], verdicts: &[Verdict]) -> Reading {
         Reading {
             rows: Queue::of(batch, verdicts, &[Verdict::NeedsRow]),
-            messages: Queue::of(batch, verdicts, &[Verdict::NeedsPlace, Verdict::NeedsText]),
-            reach: match verdicts.contains(&Verdict::NeedsText) {
-                true => Reach::Whole,
-                false => Reach::Nothing,
-            },
+            messages: Queue::of(batch, verdicts, &[Verdict::NeedsPlace]),
         }
     }
 
@@ -63,15 +72,11 @@ impl Reading {
     ///
     /// # Errors
     /// As [`Reading::row`].
-    pub(super) async fn message(&mut self, engine: &Engine, view: &MailboxView) -> Result<Known> {
+    pub(super) fn message(&mut self, engine: &Engine, view: &MailboxView) -> Result<Known> {
         if self.messages.here.is_empty() {
             let left = self.messages.left.make_contiguous();
             let read = engine.messages(view.account(), left)?.into_iter();
-            let mut read: Vec<_> = read.collect::<Result<_>>()?;
-            if self.reach > Reach::Nothing {
-                read = engine.read_ahead(read, self.reach).await;
-            }
-            self.messages.take(read);
+            self.messages.take(read.collect::<Result<_>>()?);
         }
         let next = self.messages.here.pop_front();
         next.map(Box::new).map(Known::Message).ok_or_else(gone)

@@ -38,6 +38,7 @@ use tokio::sync::Semaphore;
 
 use crate::error::{Error, Kind, Result};
 use crate::ids::{Epoch, Position, ShardNo, StoreId};
+use crate::text::TextStore;
 use crate::view::{BrokenBodies, SharedChanges};
 use registry::Registry;
 
@@ -55,6 +56,8 @@ pub(crate) struct Shard {
     pub(crate) disk: Arc<dyn Disk>,
     /// What readers read.
     pub hot: Arc<HotCell>,
+    /// The text of its messages.
+    pub(crate) text: Arc<TextStore>,
     /// Sessions, watchers, \Recent.
     pub registry: Registry,
     /// What sessions need not work out again.

@@ -24,6 +24,7 @@ use crate::ids::Position;
 use crate::journal::Journal;
 use crate::journal::embedded::{Embedded, EmbeddedSettings, local_segments};
 use crate::limits::QUEUE_ENTRIES_MAX;
+use crate::text::TextStore;
 use crate::upkeep::Notice;
 
 /// What a shard is opened with.
@@ -116,7 +117,15 @@ pub(crate) fn open(settings: OpenShard) -> Result<Opened> {
         });
     }
     let (submit, queue) = mpsc::channel();
+    let applied = fold.applied.position;
+    let text = TextStore::open(
+        Arc::clone(&settings.disk),
+        &settings.dir,
+        settings.lineage,
+        applied,
+    )?;
     let shard = Arc::new(Shard {
+        text: Arc::new(text),
         no: settings.lineage.shard,
         store: settings.lineage.store,
         epoch: settings.lineage.epoch,

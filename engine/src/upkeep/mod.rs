@@ -7,6 +7,7 @@ mod compact;
 mod cut;
 mod delete;
 mod evict;
+mod index;
 mod ship;
 mod snapshot;
 mod store;
@@ -108,6 +109,8 @@ pub(crate) enum Wait {
     Snapshot(ShardNo),
     Compaction(ShardNo),
     Deletion,
+    Index,
+    IndexFiles,
 }
 
 /// Since when something waits, and why now.
@@ -124,6 +127,8 @@ impl fmt::Display for Wait {
             Wait::Snapshot(shard) => write!(f, "the snapshot of shard {}", shard.0),
             Wait::Compaction(shard) => write!(f, "the compaction of shard {}", shard.0),
             Wait::Deletion => write!(f, "the deletion of what nobody needs"),
+            Wait::Index => write!(f, "the indexing of mail"),
+            Wait::IndexFiles => write!(f, "the care for the index of mail"),
         }
     }
 }
@@ -238,6 +243,7 @@ impl Upkeep {
         let (to_snapshot, snapshot_queue) = mpsc::unbounded_channel();
         let (to_evict, evict_queue) = mpsc::unbounded_channel();
         let (to_compact, compact_queue) = mpsc::unbounded_channel();
+        let (to_index, index_queue) = mpsc::unbounded_channel();
         if is_unknown {
             tasks.spawn(confirm(engine.clone(), claims, Arc::clone(&progress)));
         }
@@ -246,10 +252,12 @@ impl Upkeep {
         tasks.spawn(collect::run(engine.clone(), collect_queue));
         tasks.spawn(cut::run(engine.clone(), cut_queue));
         tasks.spawn(evict::run(engine.clone(), told(), evict_queue));
+        tasks.spawn(index::follow(engine.clone(), told(), index_queue));
         if upkeeping == Upkeeping::All {
             tasks.spawn(snapshot::run(engine.clone(), told(), snapshot_queue));
             tasks.spawn(delete::run(engine.clone(), Arc::clone(&progress)));
             tasks.spawn(compact::run(engine.clone(), told(), compact_queue));
+            tasks.spawn(index::tidy(engine.clone(), told()));
         }
         tasks.spawn(async move {
             // The sender is kept, so that the channel stays open while upkeep lives.
@@ -265,6 +273,7 @@ impl Upkeep {
                     Notice::Stored => &to_evict,
                     Notice::Held { .. } => {
                         drop(to_snapshot.send(notice.clone()));
+                        drop(to_index.send(notice.clone()));
                         &to_cut
                     }
                 };
@@ -364,6 +373,7 @@ impl Upkeep {
         health.figures.extend(
             figures.map(|(name, n)| (name.to_owned(), n.load(Ordering::Relaxed).to_string())),
         );
+        health.figures.extend(index::figures(engine));
         let name = "objects in which compaction left mail that it could not move";
         health.figures.push((name.to_owned(), left.to_string()));
         let left = left::why(left);

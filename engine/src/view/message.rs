@@ -101,6 +101,20 @@ pub(crate) fn read_rows(
     rows.map(|row| Stored::read(row?)).collect()
 }
 
+/// Octets of messages together; one without a row has none.
+///
+/// # Errors
+/// `Corrupt`; `Unavailable` after an I/O error.
+pub(crate) fn sizes(state: &Snapshot, account: AccountRef, ids: &[MessageId]) -> Result<u64> {
+    let keys = keys(account, ids);
+    let mut bytes = 0_u64;
+    state.look_all(TableName::Places, &keys, |at, value| {
+        bytes = bytes.saturating_add(Place::decode(&keys[at], value)?.size);
+        Ok(())
+    })?;
+    Ok(bytes)
+}
+
 fn without_row() -> Error {
     let text = "an entry names a message that has no row: run coldpost verify";
     Error::new(Kind::Corrupt, text)

@@ -72,6 +72,20 @@ impl Ask {
     }
 }
 
+impl Ask {
+    /// Whether texts of a message, all of them in `text` with a line feed between two, have it.
+    pub fn is_in(&self, text: &str) -> bool {
+        let Some(field) = &self.field else {
+            return self.needle.whole.find(text.as_bytes()).is_some();
+        };
+        let mut lines = text.split(BETWEEN);
+        lines.any(|line| {
+            let value = line.strip_prefix(field.text.as_str());
+            value.is_some_and(|value| self.needle.whole.find(value.as_bytes()).is_some())
+        })
+    }
+}
+
 /// Which messages somebody wants to know about.
 #[derive(Clone, Copy)]
 pub enum Wanted<'w> {

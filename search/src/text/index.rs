@@ -64,8 +64,6 @@ pub(super) struct Index {
     pub(super) rect: Rect,
     pub(super) made: Made,
     pub(super) accounts: Vec<OfAccount>,
-    /// Messages that could not be read.
-    pub(super) unread: Vec<(u64, TextId)>,
 }
 
 impl Index {
@@ -90,11 +88,6 @@ impl Index {
             for part in &of.parts {
                 put_part(&mut body, part);
             }
-        }
-        put_varint(&mut body, length(self.unread.len()));
-        for (account, id) in &self.unread {
-            body.extend_from_slice(&account.to_le_bytes());
-            put_id(&mut body, *id);
         }
         let bytes = u32::try_from(4 + body.len()).unwrap_or(u32::MAX);
         let mut out = INDEX_MAGIC.to_le_bytes().to_vec();
@@ -252,14 +245,9 @@ fn read_body(bytes: &mut Bytes<'_>) -> Option<Index> {
             parts: [read_part(bytes)?, read_part(bytes)?],
         });
     }
-    let mut unread = Vec::new();
-    for _ in 0..bytes.count()? {
-        unread.push((bytes.u64()?, bytes.id()?));
-    }
     bytes.is_empty().then_some(Index {
         rect,
         made,
         accounts,
-        unread,
     })
 }

@@ -1,6 +1,6 @@
 //! Which runs become one, and how.
 //!
-//! Promises: what is merged lies side by side; a byte is rewritten at most once for each size class; what is not alive is left out.
+//! Promises: a byte is rewritten about once for each size class; every message that is alive comes out once, in order, and nothing else.
 
 use zstd::bulk::Decompressor;
 
@@ -48,53 +48,93 @@ fn class(bytes: u64) -> u32 {
     class
 }
 
-/// Writes the texts of runs, given in the order of their positions, that are alive; `tell` says after each account whether to go on.
+/// Why a merge ended, and where one of the runs is to blame, its number.
+type Failed = (Option<usize>, Error);
+
+/// Writes the texts of runs that are alive, each message once; `go_on` is asked after each account of a run whether to.
 ///
 /// # Errors
 /// `Corrupt`, with the number of the run that is; `Io`; `Late` when it is not to go on.
 pub fn merge(
     runs: &[Run],
     writer: &mut RunWriter<'_>,
-    is_alive: &mut dyn FnMut(Key) -> std::result::Result<bool, Error>,
+    is_alive: &mut dyn FnMut(Key) -> Result<bool>,
     go_on: &mut dyn FnMut() -> bool,
-) -> std::result::Result<(), (Option<usize>, Error)> {
+) -> std::result::Result<(), Failed> {
     let accounts = runs.iter().flat_map(Run::accounts);
     let mut accounts: Vec<u64> = accounts.collect();
     accounts.sort_unstable();
     accounts.dedup();
     for account in accounts {
+        let mut messages = Vec::new();
         for (number, run) in runs.iter().enumerate() {
-            let blame = |e: Error| (e.is_corrupt().then_some(number), e);
-            texts(run, account, &mut |id, kind, piece| {
-                if is_alive(Key { account, id })? {
-                    writer.add(account, id, kind, piece)?;
-                }
-                Ok(())
-            })
-            .map_err(blame)?;
+            let blame = |e| (Some(number), e);
+            messages.extend(Messages::of(run, number, account).map_err(blame)?);
+        }
+        while let Some(id) = first(&mut messages)? {
             if !go_on() {
                 return Err((None, Error::Late));
+            }
+            let mut is_wanted = is_alive(Key { account, id }).map_err(|e| (None, e))?;
+            for of in &mut messages {
+                is_wanted &= !of.give(id, &mut |kind, piece| match is_wanted {
+                    true => writer.add(account, id, kind, piece),
+                    false => Ok(()),
+                })?;
             }
         }
     }
     Ok(())
 }
 
-type Each<'e> = &'e mut dyn FnMut(TextId, Kind, Piece<'_>) -> Result<()>;
-
-/// Gives the texts of an account: of each message its body and then its header.
-fn texts(run: &Run, account: u64, each: Each<'_>) -> Result<()> {
-    let Some(of_account) = run.index.of(account) else {
-        return Ok(());
-    };
-    let [bodies, headers] = &of_account.parts;
-    let mut bodies = Texts::new(run, run.of(account, Kind::Body), bodies)?;
-    let mut headers = Texts::new(run, run.of(account, Kind::Header), headers)?;
-    while let Some(id) = bodies.next_id()? {
-        bodies.give(id, each)?;
-        headers.give(id, each)?;
+/// The first message of several.
+fn first(messages: &mut [Messages<'_>]) -> std::result::Result<Option<TextId>, Failed> {
+    let mut first = None;
+    for of in messages {
+        if let Some(id) = of.next()? {
+            first = Some(first.map_or(id, |first: TextId| first.min(id)));
+        }
     }
-    Ok(())
+    Ok(first)
+}
+
+type Each<'e> = &'e mut dyn FnMut(Kind, Piece<'_>) -> Result<()>;
+
+/// What a run has of an account, message after message.
+struct Messages<'r> {
+    number: usize,
+    bodies: Texts<'r>,
+    headers: Texts<'r>,
+}
+
+impl<'r> Messages<'r> {
+    fn of(run: &'r Run, number: usize, account: u64) -> Result<Option<Messages<'r>>> {
+        let Some(of_account) = run.index.of(account) else {
+            return Ok(None);
+        };
+        let [bodies, headers] = &of_account.parts;
+        Ok(Some(Messages {
+            number,
+            bodies: Texts::new(run, run.of(account, Kind::Body), bodies)?,
+            headers: Texts::new(run, run.of(account, Kind::Header), headers)?,
+        }))
+    }
+
+    fn next(&mut self) -> std::result::Result<Option<TextId>, Failed> {
+        let number = self.number;
+        self.bodies.next_id().map_err(|e| (Some(number), e))
+    }
+
+    /// Gives the body and then the header of a message, if it is the next; whether it is.
+    fn give(&mut self, id: TextId, each: Each<'_>) -> std::result::Result<bool, Failed> {
+        if self.next()? != Some(id) {
+            return Ok(false);
+        }
+        let given = self.bodies.give(id, each);
+        let given = given.and_then(|()| self.headers.give(id, each));
+        given.map_err(|e| (e.is_corrupt().then_some(self.number), e))?;
+        Ok(true)
+    }
 }
 
 /// The texts of one kind, one after the other.
@@ -158,7 +198,7 @@ impl<'r> Texts<'r> {
                 repeats: piece.map_or(0, |piece| piece.repeats),
                 number: piece.map(|piece| piece.number),
             };
-            each(id, self.of.kind, piece)?;
+            each(self.of.kind, piece)?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 
 use super::frame::{self, Of};
 use super::index::{FrameAt, Index};
-use super::{Key, Kind, Made, Rect, TextId};
+use super::{Kind, Made, Rect, TextId};
 
 /// Where the bytes of a file are.
 pub trait Source: Send + Sync {
@@ -91,15 +91,6 @@ impl Run {
         let parts = self.index.accounts.iter().flat_map(|of| &of.parts);
         let frames = parts.flat_map(|part| &part.frames);
         frames.map(|frame| super::bytes::length(frame.raw)).sum()
-    }
-
-    /// Messages that could not be read when it was written, in order.
-    pub fn unread(&self) -> impl Iterator<Item = Key> + '_ {
-        let key = |(account, id): &(u64, TextId)| Key {
-            account: *account,
-            id: *id,
-        };
-        self.index.unread.iter().map(key)
     }
 
     /// Accounts that have text in it, ascending.

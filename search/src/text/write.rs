@@ -57,7 +57,6 @@ pub struct RunWriter<'o> {
     packer: Packer,
     account: u64,
     kinds: [Filling; 2],
-    unread: Vec<(u64, TextId)>,
     written: Vec<Written>,
 }
 
@@ -99,7 +98,6 @@ impl<'o> RunWriter<'o> {
             packer: Packer::new()?,
             account: 0,
             kinds: Default::default(),
-            unread: Vec::new(),
             written: Vec::new(),
         })
     }
@@ -140,11 +138,6 @@ impl<'o> RunWriter<'o> {
             Some(_) => self.end_frame(kind),
             None => Ok(()),
         }
-    }
-
-    /// Lists a message that could not be read: it has no text here.
-    pub fn unread(&mut self, account: u64, id: TextId) {
-        self.unread.push((account, id));
     }
 
     /// Ends the last file. A run without a text is a file too.
@@ -260,17 +253,10 @@ impl<'o> RunWriter<'o> {
             }
             file.put(&rows)?;
         }
-        self.unread.sort_unstable();
-        let is_here = |(account, id): &(u64, TextId)| {
-            high.is_none_or(|high| (*account, *id) < (high.account, high.id))
-        };
-        let later = self.unread.split_off(self.unread.partition_point(is_here));
-        let unread = std::mem::replace(&mut self.unread, later);
         let index = Index {
             rect,
             made: self.made,
             accounts: std::mem::take(&mut file.accounts),
-            unread,
         };
         file.put(&index.write(file.at, file.seed()))?;
         file.out.flush().map_err(Error::io("a file of text"))?;

@@ -5,7 +5,7 @@
 use std::ops::Bound::{self, Excluded, Included, Unbounded};
 use std::sync::OnceLock;
 
-use redb::{ReadOnlyTable, ReadTransaction};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTableMetadata};
 
 use super::guard::{Guard, Scan};
 use super::key::after_prefix;
@@ -53,6 +53,15 @@ impl Snapshot {
         let rows = self.table(table)?;
         let got = self.guard.value(table.name(), || rows.get(key))?;
         Ok(got.map(|v| v.value().to_vec()))
+    }
+
+    /// Rows of a table.
+    ///
+    /// # Errors
+    /// `Unavailable` after an I/O error, `Corrupt`.
+    pub fn count(&self, table: TableName) -> Result<u64> {
+        let rows = self.table(table)?;
+        self.guard.run(table.name(), || rows.len())
     }
 
     /// Gives the value at `key` to `look`, without a copy.

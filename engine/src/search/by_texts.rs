@@ -1,0 +1,196 @@
+//! What only texts can tell: from the text store, and from messages themselves of which it does not speak.
+//!
+//! Promises: a message is looked for in one of the two, as each says the same. Never: leaves one out.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use coldpost_search::text::TextId;
+
+use super::needles::StoreHits;
+use super::reading::gone;
+use super::{FoldedFields, Found, Work, candidate, take_turn, too_long};
+use crate::blocking;
+use crate::error::{Error, Kind, Result};
+use crate::limits::{SEARCH_UNINDEXED_BYTES, SEARCH_UNINDEXED_MAX, SEARCH_UNINDEXED_WAIT_SECONDS};
+use crate::open::Engine;
+use crate::query::{Candidate, Query, settle};
+use crate::text::{NotFound, TextStore, TextView, text_id};
+use crate::view::{Entry, MailboxView, Message, Reach, message};
+
+/// Messages that are read together.
+const TOGETHER: usize = 64;
+
+/// Open entries, by who tells about them.
+struct Parted {
+    texts: Arc<TextView>,
+    indexed: Vec<Entry>,
+    others: Vec<Entry>,
+}
+
+impl Parted {
+    fn new(texts: TextView, open: &[Entry]) -> Parted {
+        let open = open.iter().cloned();
+        let (indexed, others) = open.partition(|entry| texts.has(text_id(entry.message)));
+        Parted {
+            texts: Arc::new(texts),
+            indexed,
+            others,
+        }
+    }
+}
+
+impl Engine {
+    /// Adds those of the open entries that match.
+    pub(super) async fn by_texts(
+        &self,
+        view: &MailboxView,
+        work: &Work,
+        found: &mut Found,
+        turn: &mut Instant,
+    ) -> Result<()> {
+        let store = Arc::clone(&self.shard(view.account().shard)?.text);
+        let open = std::mem::take(&mut found.open);
+        // Each time that something turns out to be damaged, less is indexed.
+        let (parted, hits) = loop {
+            let parted = self.parted(view, work, &store, &open).await?;
+            if let Some(hits) = self.look(work, &store, &parted).await? {
+                break (parted, hits);
+            }
+        };
+        let hit = |query: &Query, entry: &Entry| Some(hits.answer(query, text_id(entry.message)));
+        for batch in parted.indexed.chunks(super::ROWS) {
+            self.by_rows(view, work, batch, &hit, found, turn).await?;
+        }
+        let mut left = parted.others.as_slice();
+        while !left.is_empty() {
+            let some = left.get(..TOGETHER).unwrap_or(left);
+            let read = self.messages(view.account(), some)?;
+            let read: Vec<Message> = read.into_iter().collect::<Result<_>>()?;
+            let read = self.read_ahead(read, Reach::Whole).await;
+            let (now, later) = left.split_at_checked(read.len().max(1)).ok_or_else(gone)?;
+            for (entry, message) in now.iter().zip(&read) {
+                let fields = FoldedFields::default();
+                let candidate = Candidate {
+                    row: Some(&message.row),
+                    message: Some(message),
+                    ..candidate(view, entry, &fields)
+                };
+                if self.ask_text(work, &candidate, message).await? {
+                    found.uids.push(entry.uid);
+                }
+                take_turn(work, turn).await?;
+            }
+            left = later;
+        }
+        Ok(())
+    }
+
+    /// Who tells about which entry; waits for the index where too much would have to be read.
+    async fn parted(
+        &self,
+        view: &MailboxView,
+        work: &Work,
+        store: &TextStore,
+        open: &[Entry],
+    ) -> Result<Parted> {
+        let wait = Duration::from_secs(SEARCH_UNINDEXED_WAIT_SECONDS);
+        let end = work.deadline.min(Instant::now() + wait);
+        loop {
+            let advanced = store.advanced.notified();
+            let parted = Parted::new(store.view(view.account().number), open);
+            let bytes = self.bytes_of(view, &parted.others)?;
+            if bytes <= SEARCH_UNINDEXED_BYTES {
+                return Ok(parted);
+            }
+            if tokio::time::timeout_at(end.into(), advanced).await.is_err() {
+                let text = format!(
+                    "the text of {} of these messages is not indexed yet{}: try again, or ask for fewer",
+                    parted.others.len(),
+                    store.progress()
+                );
+                return Err(Error::new(Kind::Unavailable, text));
+            }
+        }
+    }
+
+    /// Bytes of these messages; of many more than would be read.
+    fn bytes_of(&self, view: &MailboxView, entries: &[Entry]) -> Result<u64> {
+        if entries.len() > SEARCH_UNINDEXED_MAX {
+            return Ok(u64::MAX);
+        }
+        let state = self.shard(view.account().shard)?.hot.read()?;
+        let ids: Vec<_> = entries.iter().map(|entry| entry.message).collect();
+        message::sizes(&state, view.account(), &ids)
+    }
+
+    /// What the store says; `None` when that changed meanwhile.
+    async fn look(
+        &self,
+        work: &Work,
+        store: &Arc<TextStore>,
+        parted: &Parted,
+    ) -> Result<Option<StoreHits>> {
+        let asks = work.needles.asks();
+        let mut wanted: Vec<TextId> = parted.indexed.iter().map(|e| text_id(e.message)).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        if wanted.is_empty() || asks.is_empty() {
+            return Ok(Some(work.needles.hits(Vec::new())));
+        }
+        let closed = |_| Error::new(Kind::Closed, "the store is shutting down");
+        let _scan = self
+            .inner
+            .search_memory
+            .scans
+            .acquire()
+            .await
+            .map_err(closed)?;
+        let (store, texts, deadline) =
+            (Arc::clone(store), Arc::clone(&parted.texts), work.deadline);
+        let looking = move || {
+            let mut is_late = || Instant::now() > deadline;
+            Ok(store.find(&texts, &asks, &wanted, &mut is_late))
+        };
+        match blocking::run("looking through texts", looking).await? {
+            Ok(sets) => Ok(Some(work.needles.hits(sets))),
+            Err(NotFound::SetAside) => Ok(None),
+            Err(NotFound::Late) => Err(too_long()),
+            Err(NotFound::Failed(e)) => Err(e),
+        }
+    }
+
+    /// Reads the message and settles what rows could not.
+    async fn ask_text(
+        &self,
+        work: &Work,
+        candidate: &Candidate<'_>,
+        message: &Message,
+    ) -> Result<bool> {
+        let _share = self.inner.search_memory.share(message.size).await?;
+        let raw = self.bytes(message, 0..message.size).await?;
+        // Whatever is wrong with its row is said here, and no answer is guessed from what is left of it.
+        let parts = &message.row.whole_parts()?;
+        tokio::task::block_in_place(|| {
+            let hits = work.needles.find(&raw, parts, work.deadline)?;
+            let end = parts.first().map_or(0, |root| root.body);
+            let end = usize::try_from(end).unwrap_or(usize::MAX).min(raw.len());
+            let header = raw.get(..end).unwrap_or_default();
+            let of_header = FoldedFields::default();
+            let late = Cell::new(false);
+            let answer = settle(&work.query, candidate, &|query| match query {
+                Query::Header(name, needle) => {
+                    late.set(late.get() || Instant::now() > work.deadline);
+                    !late.get() && of_header.has_in(header, name, needle)
+                }
+                other => hits.answer(other),
+            });
+            if late.get() {
+                Err(too_long())
+            } else {
+                Ok(answer)
+            }
+        })
+    }
+}

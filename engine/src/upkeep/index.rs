@@ -1,0 +1,172 @@
+//! Keeps the text of messages: follows the journal, makes again what was lost, merges.
+//!
+//! Never: changes mail.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use coldpost_tiers::hot::TableName;
+use tokio::sync::mpsc;
+
+use super::{Notice, Progress, Wait, tick};
+use crate::blocking;
+use crate::clock;
+use crate::error::Result;
+use crate::limits::{TEXT_BATCH_MS, TEXT_LOOK_SECONDS, TEXT_WAITING_SECONDS};
+use crate::objects::erased;
+use crate::open::Engine;
+use crate::shard::Shard;
+use crate::text::{Follower, Rebuilder};
+
+/// Rows about accounts that are being deleted.
+const DELETING: &[u8] = &[3];
+
+/// Takes the text of what comes in.
+pub(super) async fn follow(
+    engine: Engine,
+    progress: Arc<Progress>,
+    mut queue: mpsc::UnboundedReceiver<Notice>,
+) {
+    let mut followers: Vec<Follower> = engine
+        .mail_shards()
+        .iter()
+        .map(|shard| Follower::new(&engine, shard))
+        .collect();
+    loop {
+        let work = move || {
+            let ended: Result<()> = followers.iter_mut().try_for_each(follow_one);
+            Ok((followers, ended))
+        };
+        let Ok((after, ended)) = blocking::run("taking text out of mail", work).await else {
+            return;
+        };
+        followers = after;
+        progress.tell(Wait::Index, &ended);
+        match tokio::time::timeout(tick() * 10, queue.recv()).await {
+            Ok(None) => return,
+            Ok(Some(_)) => {
+                // Those that come together are taken together; until then they are searched themselves.
+                tokio::time::sleep(Duration::from_millis(TEXT_BATCH_MS)).await;
+                while queue.try_recv().is_ok() {}
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+fn follow_one(follower: &mut Follower) -> Result<()> {
+    follower.follow()?;
+    follower.write_if_old(Duration::from_secs(TEXT_WAITING_SECONDS))
+}
+
+/// Makes again what was lost, and keeps files few.
+pub(super) async fn tidy(engine: Engine, progress: Arc<Progress>) {
+    let mut shards: Vec<Tidying> = engine
+        .mail_shards()
+        .iter()
+        .map(|shard| Tidying::new(&engine, shard))
+        .collect();
+    loop {
+        let of = engine.clone();
+        let work = move |_| {
+            let mut ended = Ok(());
+            for shard in &mut shards {
+                ended = ended.and(shard.all(&of));
+            }
+            Ok((shards, ended))
+        };
+        let running = match blocking::behind("index", work) {
+            Ok(running) => running,
+            Err(e) => {
+                tracing::error!("{e}");
+                return;
+            }
+        };
+        match running.end("indexing").await {
+            Ok((after, ended)) => {
+                shards = after;
+                progress.tell(Wait::IndexFiles, &ended);
+            }
+            Err(e) => {
+                tracing::error!("{e}");
+                return;
+            }
+        }
+        tokio::time::sleep(Duration::from_secs(TEXT_LOOK_SECONDS)).await;
+    }
+}
+
+/// The files of a shard, from look to look.
+struct Tidying {
+    shard: Arc<Shard>,
+    rebuilder: Rebuilder,
+    looked: BTreeMap<[u8; 16], std::time::Instant>,
+    /// The shard's time when an account was last erased, as far as its text is gone.
+    erased: Option<i64>,
+}
+
+impl Tidying {
+    fn new(engine: &Engine, shard: &Arc<Shard>) -> Tidying {
+        Tidying {
+            shard: Arc::clone(shard),
+            rebuilder: Rebuilder::new(engine, shard),
+            looked: BTreeMap::new(),
+            erased: None,
+        }
+    }
+
+    fn all(&mut self, engine: &Engine) -> Result<()> {
+        let shard = Arc::clone(&self.shard);
+        let mut go_on = || !shard.is_shut();
+        while go_on() && self.rebuilder.step()? {}
+        while go_on() && shard.text.merge_some(&shard, &mut go_on)? {}
+        let state = shard.hot.read()?;
+        let last = Some(erased(&state)?);
+        // Some of what was erased may be there still.
+        let is_over = state
+            .scan(TableName::Pending, DELETING, DELETING)?
+            .next()
+            .is_none();
+        drop(state);
+        if last != self.erased {
+            while go_on() && shard.text.drop_erased(&shard, &mut go_on)? {}
+            self.erased = last.filter(|_| is_over);
+        }
+        let age = engine.settings().segment_age / 2;
+        while go_on() {
+            let looked = (age, &mut self.looked);
+            if !shard
+                .text
+                .drop_dead(&shard, looked, clock::now_s(), &mut go_on)?
+            {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// For `status`.
+pub(super) fn figures(engine: &Engine) -> Vec<(String, String)> {
+    let mut figures = Vec::new();
+    for shard in engine.mail_shards() {
+        let standing = shard.text.standing();
+        let mut say = |name: &str, figure: String| {
+            figures.push((format!("text of shard {}: {name}", shard.no.0), figure));
+        };
+        let behind = shard.applied().0.saturating_sub(standing.covered);
+        say("entries behind the journal", behind.to_string());
+        say("files", standing.files.to_string());
+        say("bytes", standing.bytes.to_string());
+        say("bytes of folded text", standing.raw_bytes.to_string());
+        say("stretches to be made again", standing.lost.to_string());
+        if let Some(now) = standing.rebuilding {
+            say(
+                "messages read again",
+                format!("{} of about {}", now.done, now.total),
+            );
+        }
+    }
+    figures
+}
