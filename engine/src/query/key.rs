@@ -132,7 +132,7 @@ pub(super) fn nearest(word: &str) -> Option<&'static str> {
         return None;
     }
     let word = word.to_ascii_lowercase();
-    let word = word.trim_start_matches(['\\', '-']);
+    let word = word.trim_start_matches('\\');
     if named(word).is_some() {
         return KEYS.iter().map(|(key, _)| *key).find(|key| *key == word);
     }

@@ -197,7 +197,7 @@ impl<'t> Parser<'t> {
                 }
                 if !word.chars().all(in_word) {
                     let said = format!(
-                        "expected {what}; with this character in it, put it in quotes, where \\\\ is a backslash"
+                        "expected {what}; put one with a backslash or a control character in quotes, where a backslash is written \\\\"
                     );
                     return Err(Fault::new(place, said));
                 }
@@ -285,6 +285,12 @@ fn no_key(word: &str, place: Range<usize>) -> Fault {
     {
         let said = format!("expected a key; write {key} and what it takes with a blank between");
         return Fault::new(place, said);
+    }
+    if let Some(name) = word
+        .strip_prefix(['-', '!'])
+        .filter(|name| key::named(name).is_some())
+    {
+        return Fault::new(place, format!("expected a key; write not {name}"));
     }
     let short = word.chars().take(40).collect::<String>();
     let said = match key::nearest(word) {

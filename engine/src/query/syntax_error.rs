@@ -98,11 +98,7 @@ impl SyntaxError {
 
 /// So much of a line as is shown, and which of its characters are meant. What cannot be seen is shown as a blank, so that the caret stands right.
 fn window(line: &str, skipped: usize, wide: usize) -> (String, Range<usize>) {
-    let from = if skipped > BEFORE {
-        skipped - BEFORE
-    } else {
-        0
-    };
+    let from = skipped.saturating_sub(BEFORE);
     let visible = |c: char| {
         if c.is_control() || c.is_whitespace() {
             ' '
@@ -127,7 +123,10 @@ impl fmt::Display for SyntaxError {
             write!(f, "line {}, ", self.line)?;
         }
         writeln!(f, "byte {}: {}", self.column, self.said)?;
-        writeln!(f, "  {}", self.shown.trim_end())?;
+        match self.shown.trim_end() {
+            "" => writeln!(f)?,
+            shown => writeln!(f, "  {shown}")?,
+        }
         let (before, wide) = (self.caret.start, self.caret.len());
         write!(f, "  {:before$}{:^<wide$}", "", "")
     }

@@ -138,7 +138,7 @@ fn escape(text: &str) -> Result<(char, usize), usize> {
         't' => ('\t', 2),
         'u' => {
             let digits = text.get(2..).and_then(|rest| rest.strip_prefix('{'));
-            let digits = digits.and_then(|rest| Some(rest.get(..rest.find('}')?)?));
+            let digits = digits.and_then(|rest| rest.get(..rest.find('}')?));
             let digits = digits.filter(|digits| digits.len() <= 6).ok_or(2_usize)?;
             let all_hex = digits.bytes().all(|b| b.is_ascii_hexdigit());
             let code = u32::from_str_radix(digits, 16).ok().filter(|_| all_hex);

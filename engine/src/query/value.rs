@@ -24,7 +24,7 @@ const SPANS: [(u32, &str); 6] = [
 /// Units in which spans are printed: whoever reads of 730 days need not ask how long a year is.
 const PRINTED_SPANS: std::ops::RangeFrom<usize> = 2..;
 
-/// Octets of each unit of size, the largest first and powers of 1024 before those of 1000, with its other spelling.
+/// Octets of each unit of size, with its other spelling.
 const SIZES: [(u64, &str, &str); 8] = [
     (1 << 40, "TiB", "Ti"),
     (1 << 30, "GiB", "Gi"),
@@ -155,9 +155,11 @@ pub(super) fn size(word: &str) -> Value<u64> {
     all.ok_or_else(|| "a size is less than 2^64".to_owned())
 }
 
+/// In the unit of which there are the fewest.
 pub(super) fn print_size(out: &mut impl Write, octets: u64) -> fmt::Result {
     let fits = |(unit, ..): &&(u64, &str, &str)| octets > 0 && octets.is_multiple_of(*unit);
-    match SIZES.iter().find(fits) {
+    let whole = SIZES.iter().filter(fits);
+    match whole.max_by_key(|(unit, ..)| *unit) {
         Some((unit, name, _)) => write!(out, "{}{name}", octets / unit),
         None => write!(out, "{octets}"),
     }

@@ -35,7 +35,9 @@ fn the_cheapest_comes_first() {
             named("Subject"),
             not(Query::Recent),
         ]),
-        &expect![[r#"And([Not(Recent), Header("Subject", "X"), Size(Larger, 5), Header("Received", "X"), Body("A"), Text("E\u{301} B")])"#]],
+        &expect![[
+            r#"And([Not(Recent), Header("Subject", "X"), Size(Larger, 5), Header("Received", "X"), Body("A"), Text("E\u{301} B")])"#
+        ]],
     );
 }
 

@@ -99,7 +99,7 @@ smaller 1M smaller 1MB smaller 1mib smaller 64KiB smaller 100kb smaller 2G small
             before 365d since 36525d sentbefore 0s sentsince 25h
             older 7d younger 1h older 12h younger 61s
             larger 0 larger 1 larger 1KiB larger 1KB larger 1536 larger 1MB
-            smaller 1MB smaller 1MB smaller 1MiB smaller 64KiB smaller 100KB smaller 1953125KiB smaller 3TiB smaller 5
+            smaller 1MB smaller 1MB smaller 1MiB smaller 64KiB smaller 100KB smaller 2GB smaller 3TiB smaller 5
         "#]],
     );
 }
@@ -114,7 +114,15 @@ fn texts_are_quoted_on_one_line_whatever_is_in_them() {
          subject \"tab\there\"\n\
          subject \"and\" mailbox \"OR\"\n\
          (subject a)body\u{a0}b\u{3000}text c",
-        &expect![[r#""#]],
+        &expect![[r#"
+            subject "@example.org"
+            subject "größer;*%$'{}[]~:"
+            subject "a \"quoted\" word\\"
+            subject "\n\r\t\u{0}📧"
+            subject "tab\there"
+            subject "and" mailbox "OR"
+            subject "a" body "b" text "c"
+        "#]],
     );
 }
 

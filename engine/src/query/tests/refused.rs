@@ -34,11 +34,43 @@ invoice
 \Seen
 from:bob
 size=5M
+-seen
 "Rechnung 17"
 1:5
 $
 "#,
-        &expect![[r#""#]],
+        &expect![[r#"
+            byte 14: "flaged" is no key; did you mean flagged?
+              mailbox Junk flaged
+                           ^^^^^^
+            byte 1: "unread" is no key; did you mean unseen?
+              unread from bob
+              ^^^^^^
+            byte 1: "invoice" is no key; to look for a word write text before it
+              invoice
+              ^^^^^^^
+            byte 1: "\\Seen" is no key; did you mean seen?
+              \Seen
+              ^^^^^
+            byte 1: expected a key; write from and what it takes with a blank between
+              from:bob
+              ^^^^^^^^
+            byte 1: expected a key; write larger and what it takes with a blank between
+              size=5M
+              ^^^^^^^
+            byte 1: expected a key; write not seen
+              -seen
+              ^^^^^
+            byte 1: a text alone is no key; write what it is looked for in before it: text, body, subject, from …
+              "Rechnung 17"
+              ^^^^^^^^^^^^^
+            byte 1: expected a key; numbers of messages and $ are for IMAP sessions, UIDs stand behind uid
+              1:5
+              ^^^
+            byte 1: expected a key; numbers of messages and $ are for IMAP sessions, UIDs stand behind uid
+              $
+              ^
+        "#]],
     );
 }
 
@@ -46,7 +78,6 @@ $
 fn what_is_missing_is_named_where_it_would_stand() {
     check(
         r#"
-
 seen or
 seen and
 or seen flagged
@@ -60,8 +91,51 @@ subject or draft
 header x-spam
 from (bob)
 "#,
-        &expect![[r#""#]],
+        &expect![[r#"
+            byte 8: expected a key; all finds every message
+              seen or
+                     ^
+            byte 9: expected a key; all finds every message
+              seen and
+                      ^
+            byte 1: or stands between two keys, as in: seen or flagged
+              or seen flagged
+              ^^
+            byte 10: or stands between two keys, as in: seen or flagged
+              seen and or draft
+                       ^^
+            byte 4: expected a key; all finds every message
+              not
+                 ^
+            byte 1: this parenthesis is not closed
+              (seen
+              ^
+            byte 5: no parenthesis was opened for this one
+              seen)
+                  ^
+            byte 2: expected a key
+              ()
+               ^
+            byte 5: expected a text to look for
+              from
+                  ^
+            byte 9: expected a text to look for; if it is this word, put it in quotes
+              subject or draft
+                      ^^
+            byte 14: expected a text to look for
+              header x-spam
+                           ^
+            byte 6: expected a text to look for; put one with parentheses in quotes
+              from (bob)
+                   ^
+        "#]],
     );
+}
+
+#[test]
+fn nothing_is_no_query() {
+    let said = "byte 1: expected a key; all finds every message\n\n  ^";
+    assert_eq!(wrong(" ").to_string(), said);
 }
 
 #[test]
@@ -90,7 +164,71 @@ header a:b c
 mailbox ""
 emailid a.b
 "#,
-        &expect![[r#""#]],
+        &expect![[r#"
+            byte 8: expected a day or a span of time, such as 2026-11-27 or 7d
+              before yesterday
+                     ^^^^^^^^^
+            byte 8: there is no such day
+              before 2026-02-30
+                     ^^^^^^^^^^
+            byte 8: expected a day or a span of time, such as 2026-11-27 or 7d
+              before 7
+                     ^
+            byte 7: units of time are s, m (minutes), h, d, w and y (365 days), in small letters
+              since 3M
+                    ^^
+            byte 4: expected a day, such as 2026-11-27; a span stands behind before and since
+              on 7d
+                 ^^
+            byte 9: expected a day, such as 2026-11-27
+              savedon never
+                      ^^^^^
+            byte 7: expected a span of time, such as 7d or 12h, without quotes
+              older "7d"
+                    ^^^^
+            byte 7: a span is at most 36525 days
+              older 40000d
+                    ^^^^^^
+            byte 8: expected a size, such as 4096, 100KB or 1MiB
+              larger big
+                     ^^^
+            byte 12: write the unit directly behind the number, as in 100KB
+              larger 100 KB
+                         ^^
+            byte 8: a size is a whole number with K, M, G, T (powers of 1000), KiB, MiB, GiB, TiB (of 1024) or nothing behind it
+              larger 1.5M
+                     ^^^^
+            byte 8: a size is less than 2^64
+              larger 99999999999T
+                     ^^^^^^^^^^^^
+            byte 5: expected a set of UIDs without blanks, such as 1:5,9 or 100:* (1 to 4294967295)
+              uid 0
+                  ^
+            byte 5: expected a set of UIDs without blanks, such as 1:5,9 or 100:* (1 to 4294967295)
+              uid *
+                  ^
+            byte 5: expected a set of UIDs without blanks, such as 1:5,9 or 100:* (1 to 4294967295)
+              uid 1,,2
+                  ^^^^
+            byte 5: expected a set of UIDs without blanks, such as 1:5,9 or 100:* (1 to 4294967295)
+              uid 5:4294967296
+                  ^^^^^^^^^^^^
+            byte 8: expected a whole number below 2^64
+              modseq many
+                     ^^^^
+            byte 9: a keyword has ASCII letters, digits and signs, but none of ( ) { % * " \ ]
+              keyword a%b
+                      ^^^
+            byte 8: the name of a header field has ASCII letters, digits and signs, but no colon
+              header a:b c
+                     ^^^
+            byte 9: expected the name of a mailbox
+              mailbox ""
+                      ^^
+            byte 9: an object id has 1 to 255 letters, digits, _ and -
+              emailid a.b
+                      ^^^
+        "#]],
     );
 }
 
@@ -106,20 +244,49 @@ from "a"b
 from a"b
 from a\b
 "#,
-        &expect![[r#""#]],
+        &expect![[r#"
+            byte 6: this quote is not closed; a quote in a text is written \"
+              from "bob
+                   ^
+            byte 8: expected an escape: \" \\ \n \r \t or \u{hex digits}
+              from "a\x"
+                     ^^
+            byte 7: expected an escape: \" \\ \n \r \t or \u{hex digits}
+              from "\u{d800}"
+                    ^^^^^^^^
+            byte 7: expected an escape: \" \\ \n \r \t or \u{hex digits}
+              from "\u{1234567}"
+                    ^^
+            byte 9: expected a blank behind the quoted text; a quote in a text is written \"
+              from "a"b
+                      ^
+            byte 7: a quote in a word; put the whole text in quotes, or a blank before it
+              from a"b
+                    ^
+            byte 6: expected a text to look for; put one with a backslash or a control character in quotes, where a backslash is written \\
+              from a\b
+                   ^^^
+        "#]],
     );
 }
 
 #[test]
 fn the_line_is_shown_that_has_the_place_and_not_all_of_a_long_one() {
     let several = wrong("mailbox Junk\n  and\tsent 7d\nseen");
-    expect![[r#""#]].assert_eq(&several.to_string());
+    expect![[r#"
+        line 2, byte 7: "sent" is no key; did you mean senton?
+            and sent 7d
+                ^^^^"#]]
+    .assert_eq(&several.to_string());
     assert_eq!(
         (several.line(), several.column(), several.place()),
         (2, 7, 19..23)
     );
     let long = format!("{}größer{}", "seen ".repeat(100), " flagged".repeat(100));
-    expect![[r#""#]].assert_eq(&wrong(&long).to_string());
+    expect![[r#"
+        byte 501: "größer" is no key; to look for a word write text before it
+          …seen seen seen seen seen seen seen seen seen seen größer flagged flagged flagged flagged flagged fla…
+                                                             ^^^^^^"#]].assert_eq(&wrong(&long).to_string());
 }
 
 #[test]
