@@ -1,6 +1,7 @@
 //! What is refused, where, and in which words.
 
 use std::fmt::Write;
+use std::time::{Duration, Instant};
 
 use expect_test::{Expect, expect};
 use proptest::collection::vec;
@@ -139,7 +140,7 @@ fn nothing_is_no_query() {
 }
 
 #[test]
-fn values_say_how_they_are_written() {
+fn days_and_spans_say_how_they_are_written() {
     check(
         r#"
 before yesterday
@@ -150,19 +151,6 @@ on 7d
 savedon never
 older "7d"
 older 40000d
-larger big
-larger 100 KB
-larger 1.5M
-larger 99999999999T
-uid 0
-uid *
-uid 1,,2
-uid 5:4294967296
-modseq many
-keyword a%b
-header a:b c
-mailbox ""
-emailid a.b
 "#,
         &expect![[r#"
             byte 8: expected a day or a span of time, such as 2026-11-27 or 7d
@@ -189,6 +177,29 @@ emailid a.b
             byte 7: a span is at most 36525 days
               older 40000d
                     ^^^^^^
+        "#]],
+    );
+}
+
+#[test]
+fn numbers_and_names_say_how_they_are_written() {
+    check(
+        r#"
+larger big
+larger 100 KB
+larger 1.5M
+larger 99999999999T
+uid 0
+uid *
+uid 1,,2
+uid 5:4294967296
+modseq many
+keyword a%b
+header a:b c
+mailbox ""
+emailid a.b
+"#,
+        &expect![[r#"
             byte 8: expected a size, such as 4096, 100KB or 1MiB
               larger big
                      ^^^
@@ -315,6 +326,46 @@ fn many_negations_are_no_depth() {
     let text = "not ".repeat(QUERY_LENGTH_MAX / 4 - 1) + "seen";
     let printed = text.parse::<Expression>().unwrap().to_string();
     assert_eq!(printed, "not seen");
+}
+
+#[test]
+fn work_is_linear_in_the_text_whatever_it_repeats() {
+    let shapes = [
+        "(",
+        "not ",
+        "not (",
+        "\"",
+        "\\",
+        "\"\\",
+        "\\u{",
+        "from \"\\u{0}",
+        "(seen or ",
+        "uid 1,",
+        "1,1,",
+        "larger 1 ",
+        "from a or ",
+        "\"\" ",
+        "a:",
+        "sen ",
+        "é",
+        " ",
+        "mailbox *%*a ",
+        "header a \"\" ",
+        ")",
+        "all ",
+    ];
+    let begun = Instant::now();
+    for shape in shapes {
+        let text = shape.repeat(QUERY_LENGTH_MAX / shape.len());
+        for text in [format!("uid {text}"), format!("from \"{text}"), text] {
+            let end = text.floor_char_boundary(QUERY_LENGTH_MAX);
+            let read: Result<Expression, _> = text[..end].parse();
+            let shown = read.map_or_else(|wrong| wrong.to_string(), |read| read.to_string());
+            assert!(shown.len() <= QUERY_LENGTH_MAX, "{shape}");
+        }
+    }
+    // Some ten milliseconds; a square of the length would be minutes.
+    assert!(begun.elapsed() < Duration::from_secs(10));
 }
 
 proptest! {
