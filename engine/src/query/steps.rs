@@ -41,7 +41,7 @@ impl Expression {
     pub fn steps(&self) -> Steps {
         let mut steps = Vec::new();
         collect(&self.0, &mut steps);
-        // Sorting keeps the order of those that cost the same; texts are sorted, so that what is said twice lies together.
+        // By text within a source, so that what is said twice lies together.
         steps.sort_by(|a, b| (a.source, &a.key, a.share).cmp(&(b.source, &b.key, b.share)));
         steps.dedup();
         Steps(steps)
