@@ -37,6 +37,7 @@ pub mod apply;
 pub mod journal;
 pub mod mail;
 pub mod op;
+pub mod pattern;
 pub mod query;
 pub mod snapshot;
 pub mod verify;

@@ -134,6 +134,14 @@ pub const AHEAD_KEPT_MS: u64 = 5_000;
 pub const BLOB_PART_MIN: u64 = 16 * 1024;
 /// Parts of a message that leave it as blobs of their own; then the whole message does.
 pub const BLOB_PARTS_MAX: usize = 8;
+/// Bytes of a query in its text form, as written and as printed.
+pub const QUERY_LENGTH_MAX: usize = 16 * 1024;
+/// Levels of parentheses in the text form of a query.
+pub const QUERY_DEPTH_MAX: usize = 50;
+/// Keys of the text form of a query.
+pub const QUERY_KEYS_MAX: usize = 1_000;
+/// Seconds of the longest span in a query: a hundred years.
+pub const QUERY_SPAN_MAX: u32 = 36_525 * 86_400;
 /// Bytes of message bodies that all searches together hold.
 pub const SEARCH_MEMORY: usize = 52 * 1024 * 1024;
 /// Bytes that the bounds of the engine and of what is below it add up to, caches and message bytes in flight apart (those are settings). What is read ahead is there twice while it is unpacked.

@@ -31,6 +31,12 @@ pub(crate) fn imap_dialogues() -> Vec<Vec<u8>> {
     seeds
 }
 
+/// Queries in the text form, one a line.
+pub(crate) fn queries() -> Vec<Vec<u8>> {
+    let lines = include_str!("../seeds/query.txt").lines();
+    lines.map(|line| line.as_bytes().to_vec()).collect()
+}
+
 /// A client's line as the dialogues write it: `@MESSAGE` for a literal, `${name}` for a number, `\xNN` for an octet.
 fn client_line(what: &str) -> Vec<u8> {
     let mut out = Vec::new();

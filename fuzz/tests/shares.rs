@@ -77,13 +77,18 @@ fn imap_framing_gives_the_same_events_however_the_bytes_are_cut() {
 
 #[test]
 fn commands_and_searches_are_parsed_or_refused_in_one_line() {
-    let report = share(&query::TARGET, 1_000_000);
-    assert!(
-        query::queries() * 100 > report.inputs,
-        "{} of {} inputs are searches",
-        query::queries(),
-        report.inputs
-    );
+    let report = share(&query::TARGET, 2_000_000);
+    for (count, what) in [
+        (query::queries(), "searches of IMAP"),
+        (query::expressions(), "queries in the text form"),
+    ] {
+        println!("{count} {what}");
+        assert!(
+            count * 100 > report.inputs,
+            "{count} of {} inputs are {what}",
+            report.inputs
+        );
+    }
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub enum Query {
     All,
     /// All must hold; empty is ALL.
     And(Vec<Query>),
-    /// One of them must hold; empty matches nothing.
+    /// One of them must hold; empty matches nothing ([`Query::NOTHING`]).
     Or(Vec<Query>),
     /// NOT
     Not(Box<Query>),
@@ -54,6 +54,8 @@ pub enum Query {
     },
     /// INTERNALDATE is later than this, in seconds since 1970.
     DatedAfter(i64),
+    /// SAVEDATE is later than this, in seconds since 1970.
+    SavedAfter(i64),
     /// RFC822.SIZE against octets.
     Size(SizeBound, u64),
     /// A header field contains the text (HEADER, FROM, SUBJECT …); an empty text asks whether the field is there.
@@ -68,4 +70,9 @@ pub enum Query {
     EmailId(String),
     /// THREADID (RFC 8474).
     ThreadId(String),
+}
+
+impl Query {
+    /// Matches no message.
+    pub const NOTHING: Query = Query::Or(Vec::new());
 }

@@ -1,7 +1,5 @@
 //! Evaluates a query on what is at hand: the entry, then the row, and says when only the text can tell.
 
-use coldpost_search::fold::fold_collapsed;
-
 use super::ast::{DateField, Query, SizeBound};
 use crate::mail::{SearchField, Stored, main_field};
 use crate::search::{FoldedFields, header_in_row};
@@ -45,39 +43,6 @@ fn verdict(yes: bool) -> Verdict {
     if yes { Yes } else { No }
 }
 
-/// The query with the cheapest members of each list first (entries, then rows, then text) and its needles folded.
-pub fn plan(query: &Query) -> Query {
-    let sorted = |list: &[Query]| {
-        let mut list: Vec<Query> = list.iter().map(plan).collect();
-        list.sort_by_key(cost);
-        list
-    };
-    match query {
-        Query::And(list) => Query::And(sorted(list)),
-        Query::Or(list) => Query::Or(sorted(list)),
-        Query::Not(inner) => Query::Not(Box::new(plan(inner))),
-        Query::Header(name, needle) => Query::Header(name.clone(), fold_collapsed(needle)),
-        Query::Body(needle) => Query::Body(fold_collapsed(needle)),
-        Query::Text(needle) => Query::Text(fold_collapsed(needle)),
-        other => other.clone(),
-    }
-}
-
-fn cost(query: &Query) -> u8 {
-    match query {
-        Query::And(list) | Query::Or(list) => list.iter().map(cost).max().unwrap_or(0),
-        Query::Not(inner) => cost(inner),
-        Query::Text(_) | Query::Body(_) => 3,
-        Query::Header(..) => 2,
-        Query::Size(..) | Query::DatedAfter(_) | Query::EmailId(_) | Query::ThreadId(_) => 1,
-        Query::Days {
-            field: DateField::Internal | DateField::Sent,
-            ..
-        } => 1,
-        _ => 0,
-    }
-}
-
 /// Decides as far as `candidate` allows.
 pub fn decide(query: &Query, candidate: &Candidate<'_>) -> Verdict {
     evaluate(query, candidate, &|_| None)
@@ -106,6 +71,7 @@ pub fn evaluate(query: &Query, c: &Candidate<'_>, hit: &dyn Fn(&Query) -> Option
         }
         Query::Recent => verdict(c.recent),
         Query::ModSeq(least) => verdict(c.entry.modseq >= *least),
+        Query::SavedAfter(second) => verdict(c.entry.save_date > *second),
         Query::Days {
             field: DateField::Saved,
             from,
