@@ -51,6 +51,8 @@ const TABLE: &[(&str, When)] = &[
     ("BINARY", When::Authenticated),
     ("MULTIAPPEND", When::Authenticated),
     ("WITHIN", When::Authenticated),
+    ("SEARCHRES", When::Authenticated),
+    ("PARTIAL", When::Authenticated),
     ("APPENDLIMIT=", When::Authenticated),
 ];
 

@@ -143,6 +143,7 @@ mod tests {
             items: items.to_vec(),
             changed_since,
             vanished: false,
+            page: None,
         };
         FetchPlan::new(&fetch, read_only)
     }

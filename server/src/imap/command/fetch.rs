@@ -9,17 +9,18 @@ use coldpost_engine::uidset::UidSet;
 use coldpost_engine::view::{Entry, Message};
 use coldpost_engine::write;
 
-use crate::imap::ast::{Fetch, FetchItem, Numbers};
+use crate::imap::ast::{Fetch, FetchItem, Numbers, Page};
 use crate::imap::completion::{Completion, Outcome};
 use crate::imap::fetch_batch::{Batch, Batches};
 use crate::imap::fetch_octets::Octets;
 use crate::imap::fetch_plan::{FetchPlan, Item};
 use crate::imap::out::Out;
 use crate::imap::reply::{Code, FetchLine};
+use crate::imap::results::between;
 use crate::imap::resync;
-use crate::imap::selected::{Expunges, Selected, Unasked};
+use crate::imap::selected::{Expunges, Selected, Unasked, pieces};
 use crate::imap::session::Session;
-use crate::limits::IMAP_BODIES_AHEAD;
+use crate::limits::{IMAP_BODIES_AHEAD, IMAP_ENTRIES_BATCH};
 
 /// A message whose bodies were opened.
 struct Ready {
@@ -52,6 +53,10 @@ pub(super) async fn run(session: &mut Session, fetch: Fetch, out: &mut Out<'_>) 
     }
     let selected = session.selected()?;
     let uids = selected.resolve(&fetch.set, fetch.numbers)?;
+    let uids = match fetch.page {
+        Some(page) => page_of(selected, &fetch, page, &uids)?,
+        None => uids,
+    };
     let plan = FetchPlan::new(&fetch, selected.read_only);
     if let (true, Some(since)) = (fetch.vanished, fetch.changed_since) {
         // `*` is the last UID that there ever was: the last messages may be what vanished.
@@ -89,6 +94,27 @@ pub(super) async fn run(session: &mut Session, fetch: Fetch, out: &mut Out<'_>) 
             Code::Unavailable,
             format!("{bodies} bodies cannot be read now and were not sent"),
         ),
+    })
+}
+
+/// Those of `uids` that a page has (RFC 9394, 3.3): of the messages that would be answered, so what has not changed is not counted.
+fn page_of(selected: &Selected, fetch: &Fetch, page: Page, uids: &UidSet) -> Outcome<UidSet> {
+    let changed = match fetch.changed_since {
+        None => None,
+        Some(since) => {
+            let mut changed = UidSet::new();
+            for piece in pieces(uids, IMAP_ENTRIES_BATCH) {
+                let entries = selected.entries(&piece)?;
+                let later = entries.iter().filter(|entry| entry.modseq > since);
+                later.for_each(|entry| changed.push(entry.uid));
+            }
+            Some(changed)
+        }
+    };
+    let answered = changed.as_ref().unwrap_or(uids);
+    Ok(match page.places(answered.len()) {
+        Some((first, last)) => between(answered, first, last),
+        None => UidSet::new(),
     })
 }
 
