@@ -165,6 +165,17 @@ pub const SNAPSHOT_MEMORY: usize = 2 * coldpost_tiers::limits::SNAPSHOT_RANGE_ST
 pub const SEARCH_LARGE: usize = SEARCH_MEMORY / 8;
 /// Bytes of folded header fields that searches remember.
 pub const HEADER_TEXTS_MEMORY: usize = 8 * 1024 * 1024;
+/// Bytes of keys and threads that one sort holds while it is made, of what all searches together hold; keys that are kept count in `[hot] frames`.
+pub const ORDER_MEMORY: usize = 48 * 1024 * 1024;
+const _: () = assert!(ORDER_MEMORY <= SEARCH_MEMORY);
+/// Bytes that a key of a message is reckoned to take while it is read; where it takes more, it is read again with all of that memory.
+pub const ORDER_MESSAGE_BYTES: usize = 192;
+/// Characters of a preview (RFC 8970, 3).
+pub const PREVIEW_CHARACTERS_MAX: usize = 200;
+/// Bytes of a part, and of its header, that are read for a preview.
+pub const PREVIEW_BYTES_MAX: u64 = 64 * 1024;
+/// Parts that are looked at for a preview until one has a text.
+pub const PREVIEW_PARTS_MAX: usize = 16;
 /// Texts that one search may look for in bodies.
 pub const SEARCH_TEXTS_MAX: usize = 100;
 /// Seconds that one search may take.

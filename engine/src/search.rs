@@ -42,6 +42,18 @@ impl Default for SearchMemory {
     }
 }
 
+impl SearchMemory {
+    /// Waits for so many bytes of it, at most for all of it.
+    ///
+    /// # Errors
+    /// `Closed`
+    pub(crate) async fn share(&self, bytes: usize) -> Result<tokio::sync::SemaphorePermit<'_>> {
+        let share = u32::try_from(bytes.min(SEARCH_MEMORY)).unwrap_or(u32::MAX);
+        let closed = |_| Error::new(Kind::Closed, "the store is shutting down");
+        self.bytes.acquire_many(share).await.map_err(closed)
+    }
+}
+
 /// What all messages of a search share.
 struct Work {
     query: Query,
@@ -192,8 +204,7 @@ impl Engine {
         } else {
             None
         };
-        let share = u32::try_from(size.min(SEARCH_MEMORY)).unwrap_or(u32::MAX);
-        let _share = memory.bytes.acquire_many(share).await.map_err(closed)?;
+        let _share = memory.share(size).await?;
         let raw = self.bytes(message, 0..message.size).await?;
         // Whatever is wrong with its row is said here, and no answer is guessed from what is left of it.
         let parts = &message.row.whole_parts()?;
@@ -220,7 +231,7 @@ impl Engine {
     }
 }
 
-fn too_long() -> Error {
+pub(crate) fn too_long() -> Error {
     let text =
         format!("the search took longer than {SEARCH_SECONDS_MAX} s; ask for less at a time");
     Error::new(Kind::Limit, text)

@@ -101,6 +101,35 @@ pub(crate) fn read_rows(
     rows.map(|row| Stored::read(row?)).collect()
 }
 
+/// What a message was given when it came.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Given {
+    /// INTERNALDATE, seconds since 1970.
+    pub(crate) date: i64,
+    /// RFC822.SIZE, octets.
+    pub(crate) size: u64,
+}
+
+/// What the messages were given, each in the order of `ids`.
+///
+/// # Errors
+/// As [`read_rows`].
+pub(crate) fn read_given(
+    state: &Snapshot,
+    account: AccountRef,
+    ids: &[MessageId],
+) -> Result<Vec<Given>> {
+    let keys = keys(account, ids);
+    let mut given: Vec<Option<Given>> = vec![None; keys.len()];
+    state.look_all(TableName::Places, &keys, |at, value| {
+        let Place { date, size, .. } = Place::decode(&keys[at], value)?;
+        given[at] = Some(Given { date, size });
+        Ok(())
+    })?;
+    let all = given.into_iter();
+    all.map(|given| given.ok_or_else(without_row)).collect()
+}
+
 fn without_row() -> Error {
     let text = "an entry names a message that has no row: run coldpost verify";
     Error::new(Kind::Corrupt, text)

@@ -14,7 +14,7 @@ use coldpost_engine::mail::Section;
 use coldpost_engine::uidset::UidSet;
 use coldpost_engine::view::SpecialUse;
 
-pub use search::{Page, Search, SearchKey, SearchReturn};
+pub use search::{Multisearch, Page, Search, SearchKey, SearchReturn, Sort, Source, Thread};
 pub use set::{SeqNo, SequenceSet};
 
 /// A command line: its tag and what it asks.
@@ -91,6 +91,12 @@ pub enum CommandBody {
     Expunge(Option<SequenceSet>),
     /// SEARCH and UID SEARCH
     Search(Search),
+    /// SORT and UID SORT (RFC 5256)
+    Sort(Sort),
+    /// THREAD and UID THREAD (RFC 5256)
+    Thread(Thread),
+    /// ESEARCH (RFC 7377)
+    Multisearch(Multisearch),
     /// FETCH and UID FETCH
     Fetch(Fetch),
     /// STORE and UID STORE
@@ -323,6 +329,11 @@ pub enum FetchItem {
     ThreadId,
     /// SAVEDATE (RFC 8514)
     SaveDate,
+    /// PREVIEW (RFC 8970); LAZY: only if it is at hand.
+    Preview {
+        /// LAZY
+        lazy: bool,
+    },
 }
 
 /// A section that is fetched.

@@ -46,6 +46,17 @@ pub(crate) fn asks_numbers(keys: &[SearchKey]) -> bool {
     })
 }
 
+/// The same, or what was saved of them: what only the selected mailbox has.
+pub(crate) fn asks_numbers_or_saved(keys: &[SearchKey]) -> bool {
+    keys.iter().any(|key| match key {
+        SearchKey::Sequence(_) => true,
+        SearchKey::Uid(set) => set.has_saved(),
+        SearchKey::Not(key) => asks_numbers_or_saved(std::slice::from_ref(key)),
+        SearchKey::And(keys) | SearchKey::Or(keys) => asks_numbers_or_saved(keys),
+        _ => false,
+    })
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Charset {
     UsAscii,

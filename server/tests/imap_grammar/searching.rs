@@ -89,3 +89,81 @@ fn searching() {
         Search(Search { numbers: Sequence, returns: None, charset: None, keys: [All] })
     "#]]);
 }
+
+#[test]
+fn sorting_and_threading() {
+    check(&expect![[r#"
+        > a SORT (SUBJECT reverse DATE) UTF-8 SINCE 1-Feb-1970
+        Sort(Sort { by: [SortBy { key: Subject, reverse: false }, SortBy { key: Date, reverse: true }], search: Search { numbers: Sequence, returns: None, charset: Some("UTF-8"), keys: [Since(Internal, 31)] } })
+        > a UID SORT RETURN (COUNT) (REVERSE DISPLAYFROM ARRIVAL) us-ascii 1:*
+        Sort(Sort { by: [SortBy { key: DisplayFrom, reverse: true }, SortBy { key: Arrival, reverse: false }], search: Search { numbers: Uid, returns: Some(SearchReturn { min: false, max: false, all: false, count: true, save: false, partial: None }), charset: Some("us-ascii"), keys: [Sequence(SequenceSet([(Number(1), Star)]))] } })
+        > a SORT (CC DISPLAYTO FROM SIZE TO REVERSE CC) UTF-8 ALL
+        Sort(Sort { by: [SortBy { key: Cc, reverse: false }, SortBy { key: DisplayTo, reverse: false }, SortBy { key: From, reverse: false }, SortBy { key: Size, reverse: false }, SortBy { key: To, reverse: false }], search: Search { numbers: Sequence, returns: None, charset: Some("UTF-8"), keys: [All] } })
+        > a SORT RETURN () (DATE) "UTF-8" ALL
+        Sort(Sort { by: [SortBy { key: Date, reverse: false }], search: Search { numbers: Sequence, returns: Some(SearchReturn { min: false, max: false, all: true, count: false, save: false, partial: None }), charset: Some("UTF-8"), keys: [All] } })
+        > a SORT (REVERSE) UTF-8 ALL
+        a BAD expected a space and an argument at byte 16
+        > a SORT (REVERSE REVERSE DATE) UTF-8 ALL
+        a BAD unknown sort key REVERSE
+        > a SORT (COLOUR) UTF-8 ALL
+        a BAD unknown sort key COLOUR
+        > a SORT () UTF-8 ALL
+        a BAD a list here has at least one item
+        > a SORT DATE UTF-8 ALL
+        a BAD expected sort keys in parentheses at byte 8
+        > a SORT (DATE) UTF-8
+        a BAD the command ends too early: expected a space and an argument
+        > a SORT (DATE)
+        a BAD the command ends too early: expected a space and an argument
+        > a THREAD references UTF-8 1:5 SEEN
+        Thread(Thread { algorithm: References, search: Search { numbers: Sequence, returns: None, charset: Some("UTF-8"), keys: [Sequence(SequenceSet([(Number(1), Number(5))])), Flag(SystemFlags(1))] } })
+        > a UID THREAD ORDEREDSUBJECT US-ASCII ALL
+        Thread(Thread { algorithm: OrderedSubject, search: Search { numbers: Uid, returns: None, charset: Some("US-ASCII"), keys: [All] } })
+        > a THREAD REFS UTF-8 ALL
+        Thread(Thread { algorithm: Refs, search: Search { numbers: Sequence, returns: None, charset: Some("UTF-8"), keys: [All] } })
+        > a THREAD X UTF-8 ALL
+        a BAD unknown way to thread X
+        > a THREAD REFERENCES UTF-8
+        a BAD the command ends too early: expected a space and an argument
+        > a FETCH 1 PREVIEW
+        Fetch(Fetch { numbers: Sequence, set: SequenceSet([(Number(1), Number(1))]), items: [Preview { lazy: false }], changed_since: None, vanished: false, page: None })
+        > a FETCH 1 (PREVIEW (LAZY) UID)
+        Fetch(Fetch { numbers: Sequence, set: SequenceSet([(Number(1), Number(1))]), items: [Preview { lazy: true }, Uid], changed_since: None, vanished: false, page: None })
+        > a FETCH 1 PREVIEW (CHANGEDSINCE 5)
+        Fetch(Fetch { numbers: Sequence, set: SequenceSet([(Number(1), Number(1))]), items: [Preview { lazy: false }], changed_since: Some(5), vanished: false, page: None })
+        > a FETCH 1 (PREVIEW (SOON))
+        a BAD expected FETCH items at byte 11
+    "#]]);
+}
+
+#[test]
+fn searching_mailboxes() {
+    check(&expect![[r#"
+        > a ESEARCH UNSEEN
+        Multisearch(Multisearch { sources: None, search: Search { numbers: Uid, returns: None, charset: None, keys: [NotFlag(SystemFlags(1))] } })
+        > a ESEARCH IN (selected personal INBOXES subscribed) RETURN (MIN) CHARSET utf-8 ALL
+        Multisearch(Multisearch { sources: Some([Selected, Personal, Inboxes, Subscribed]), search: Search { numbers: Uid, returns: Some(SearchReturn { min: true, max: false, all: false, count: false, save: false, partial: None }), charset: Some("utf-8"), keys: [All] } })
+        > a ESEARCH IN (mailboxes inbox subtree (a "b c" &AOk-) subtree-one x) ALL
+        Multisearch(Multisearch { sources: Some([Mailboxes(["INBOX"]), Subtree(["a", "b c", "é"]), SubtreeOne(["x"])]), search: Search { numbers: Uid, returns: None, charset: None, keys: [All] } })
+        > a ESEARCH IN (mailboxes) ALL
+        a BAD expected a space and an argument at byte 24
+        > a ESEARCH IN (mailboxes ()) ALL
+        a BAD a list here has at least one item
+        > a ESEARCH IN () ALL
+        a BAD expected where to search at byte 15
+        > a ESEARCH IN ("selected") ALL
+        a BAD expected where to search at byte 15
+        > a ESEARCH IN (selected-delayed) ALL
+        a BAD SELECTED-DELAYED is for NOTIFY
+        > a ESEARCH IN (everywhere) ALL
+        a BAD unknown place to search EVERYWHERE
+        > a ESEARCH IN (personal (deep)) ALL
+        a BAD expected where to search at byte 24
+        > a ESEARCH IN (personal)
+        a BAD the command ends too early: expected a space and an argument
+        > a ESEARCH IN personal ALL
+        a BAD expected mailboxes in parentheses at byte 14
+        > a UID ESEARCH ALL
+        a BAD unknown command UID ESEARCH
+    "#]]);
+}

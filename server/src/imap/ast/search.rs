@@ -3,6 +3,7 @@
 use std::fmt;
 
 use coldpost_engine::ids::ModSeq;
+use coldpost_engine::order::{Algorithm, SortBy};
 
 use super::{Numbers, SequenceSet};
 
@@ -17,6 +18,52 @@ pub struct Search {
     pub charset: Option<String>,
     /// The keys, all of which must hold; at least one.
     pub keys: Vec<SearchKey>,
+}
+
+/// SORT (RFC 5256).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sort {
+    /// By what, each key once; at least one.
+    pub by: Vec<SortBy>,
+    /// What is sorted.
+    pub search: Search,
+}
+
+/// THREAD (RFC 5256).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Thread {
+    /// How.
+    pub algorithm: Algorithm,
+    /// What is threaded.
+    pub search: Search,
+}
+
+/// ESEARCH (RFC 7377).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Multisearch {
+    /// Where; `None`: the selected mailbox.
+    pub sources: Option<Vec<Source>>,
+    /// What; its numbers are UIDs.
+    pub search: Search,
+}
+
+/// `filter-mailboxes` (RFC 5465, 6, but for selected-delayed; RFC 7377, 2.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// selected
+    Selected,
+    /// inboxes: those to which mail is delivered.
+    Inboxes,
+    /// personal: all of the account.
+    Personal,
+    /// subscribed
+    Subscribed,
+    /// subtree: these and all below them.
+    Subtree(Vec<String>),
+    /// subtree-one: these and those directly below them.
+    SubtreeOne(Vec<String>),
+    /// mailboxes: these.
+    Mailboxes(Vec<String>),
 }
 
 /// RETURN options of SEARCH and SORT (RFC 4731, RFC 5182, RFC 5267, RFC 9394).

@@ -56,7 +56,7 @@ impl SequenceSet {
         let exists = uids.len();
         let numbers = self.resolve(exists);
         let is_there = exists > 0 && numbers.last().is_none_or(|last| last <= exists);
-        (is_there || !self.has_numbers())
+        (is_there || self.has_saved() && !self.has_numbers())
             .then(|| self.with_saved(members_at(&numbers, uids), uids, saved))
     }
 

@@ -6,7 +6,7 @@
 use coldpost_engine::Engine;
 use coldpost_engine::flags::{FlagAction, Flags, SystemFlags};
 use coldpost_engine::uidset::UidSet;
-use coldpost_engine::view::{Entry, Message};
+use coldpost_engine::view::{Entry, Message, Patience};
 use coldpost_engine::write;
 
 use crate::imap::ast::{Fetch, FetchItem, Numbers, Page};
@@ -30,6 +30,8 @@ struct Ready {
     octets: Vec<Octets>,
     /// BODY, which the row does not have as it is sent.
     body: Vec<u8>,
+    /// PREVIEW; none: not now.
+    preview: Option<String>,
     /// FLAGS stand in the answer though not asked for: \Seen was set.
     tells_flags: bool,
 }
@@ -163,6 +165,10 @@ async fn open(
         Some(message) if plan.has(&FetchItem::Body) => body_of(message, missing)?,
         _ => Vec::new(),
     };
+    let preview = match (&message, plan.previews) {
+        (Some(message), Some(patience)) => preview_of(session, message, patience, missing).await,
+        _ => None,
+    };
     let mut octets = Vec::new();
     let mut in_hand = 0;
     if let Some(message) = &message {
@@ -195,8 +201,30 @@ async fn open(
         message,
         octets,
         body,
+        preview,
         tells_flags: false,
     })
+}
+
+/// A preview that cannot be made now is NIL (RFC 8970, 3), and one that was waited for is missed.
+async fn preview_of(
+    session: &Session,
+    message: &Message,
+    patience: Patience,
+    missing: &mut Missing,
+) -> Option<String> {
+    match session.ctx.engine.preview(message, patience).await {
+        Ok(preview) => preview,
+        Err(error) => {
+            tracing::warn!(
+                message = message.email_id.text(),
+                error = &error as &dyn std::error::Error,
+                "a preview cannot be made now"
+            );
+            missing.bodies += u64::from(patience == Patience::Waits);
+            None
+        }
+    }
 }
 
 fn body_of(message: &Message, missing: &mut Missing) -> Option<Vec<u8>> {
@@ -329,6 +357,9 @@ async fn send_message(
                 let message = ready.message.as_ref();
                 match item {
                     FetchItem::Body => line.body(out.buffer(), &ready.body),
+                    FetchItem::Preview { .. } => {
+                        line.preview(out.buffer(), ready.preview.as_deref());
+                    }
                     _ => plain_item(
                         selected,
                         item,
@@ -355,7 +386,7 @@ async fn send_message(
     Ok(gone)
 }
 
-/// An item that needs no octets of the message, but for BODY. Those of the row are there whenever the plan asks for them.
+/// An item that needs no octets of the message, but for BODY and PREVIEW. Those of the row are there whenever the plan asks for them.
 fn plain_item(
     selected: &Selected,
     item: &FetchItem,

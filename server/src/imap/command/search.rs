@@ -2,6 +2,7 @@
 
 use coldpost_engine::ids::ModSeq;
 use coldpost_engine::uidset::UidSet;
+use coldpost_engine::view::MailboxView;
 
 use crate::imap::ast::{Numbers, Search, SearchReturn};
 use crate::imap::completion::{Completion, Failure, Outcome};
@@ -9,7 +10,7 @@ use crate::imap::out::Out;
 use crate::imap::reply::{self, Esearch, Status};
 use crate::imap::results::Results;
 use crate::imap::search_key;
-use crate::imap::selected::{Selected, pieces};
+use crate::imap::selected::pieces;
 use crate::imap::session::Session;
 use crate::limits::IMAP_ENTRIES_BATCH;
 
@@ -73,12 +74,11 @@ pub(super) async fn tell(
 ) -> Outcome<()> {
     let selected = session.selected()?;
     let by_modseq = search_key::asks_modseq(&search.keys);
-    let highest = |uids: &UidSet| match by_modseq {
-        true => highest_modseq(selected, uids),
-        false => Ok(None),
-    };
     let Some(returns) = search.returns else {
-        let modseq = highest(&found.set())?;
+        let modseq = match by_modseq {
+            true => highest_modseq(&selected.view, &found.set())?,
+            false => None,
+        };
         let buffer = out.buffer();
         match found.numbers(selected, search.numbers) {
             Results::Ascending(set) => reply::found(buffer, name, set.iter(), modseq),
@@ -86,9 +86,16 @@ pub(super) async fn tell(
         }
         return Ok(out.relieve().await?);
     };
-    let meant = found.meant_by(returns);
+    let needs_meant = returns.save || by_modseq;
+    let meant = match needs_meant {
+        true => found.meant_by(returns),
+        false => UidSet::new(),
+    };
     if !returns.only_saves() {
-        let modseq = highest(&meant)?;
+        let modseq = match by_modseq {
+            true => highest_modseq(&selected.view, &meant)?,
+            false => None,
+        };
         let numbers = found.numbers(selected, search.numbers);
         let answer = Esearch {
             numbers: search.numbers,
@@ -144,10 +151,12 @@ pub(super) fn after(
     outcome
 }
 
-pub(super) fn highest_modseq(selected: &Selected, uids: &UidSet) -> Outcome<Option<ModSeq>> {
+/// Of those of `uids` that are in the view.
+pub(super) fn highest_modseq(view: &MailboxView, uids: &UidSet) -> Outcome<Option<ModSeq>> {
     let mut highest = None;
     for piece in pieces(uids, IMAP_ENTRIES_BATCH) {
-        let entries = selected.entries(&piece)?;
+        let limit = usize::try_from(piece.len()).unwrap_or(usize::MAX);
+        let entries = view.entries(&piece, limit)?;
         highest = highest.max(entries.iter().map(|entry| entry.modseq).max());
     }
     Ok(highest)

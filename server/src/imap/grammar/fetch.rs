@@ -1,4 +1,4 @@
-//! FETCH: items and sections (RFC 3501, 6.4.5; RFC 3516, RFC 7162, RFC 8474, RFC 8514).
+//! FETCH: items and sections (RFC 3501, 6.4.5; RFC 3516, RFC 7162, RFC 8474, RFC 8514, RFC 8970, RFC 9394).
 
 use winnow::Parser;
 use winnow::ascii::Caseless;
@@ -95,8 +95,16 @@ fn fetch_att(input: &mut &[u8]) -> Parsed<FetchItem> {
         b"EMAILID" => FetchItem::EmailId,
         b"THREADID" => FetchItem::ThreadId,
         b"SAVEDATE" => FetchItem::SaveDate,
+        b"PREVIEW" => FetchItem::Preview {
+            lazy: opt(preview_lazy).parse_next(input)?.is_some(),
+        },
         _ => return Err(unfit()),
     })
+}
+
+/// `SP "(" preview-mod ")"`, `preview-mod = "LAZY"` (RFC 8970); what else stands in parentheses is a modifier of FETCH.
+fn preview_lazy(input: &mut &[u8]) -> Parsed<()> {
+    (b' ', b'(', keyword("LAZY"), b')').void().parse_next(input)
 }
 
 /// `section ["<" number "." nz-number ">"]`; a count of 0 is taken, as Dovecot does.

@@ -10,11 +10,12 @@ use coldpost_engine::query::DateField;
 use super::date::date;
 use super::error::{Parsed, Wrong, bad, expect};
 use super::flag::flag_keyword;
+use super::scope::source_opts;
 use super::set::sequence_set;
 use super::token::{
     ascii_astring, astring, atom, keyword, list, number64, nz_number, quoted, sp, spaced, word,
 };
-use crate::imap::ast::{CommandBody, Numbers, Page, Search, SearchKey, SearchReturn};
+use crate::imap::ast::{CommandBody, Multisearch, Numbers, Page, Search, SearchKey, SearchReturn};
 use crate::limits::{IMAP_DEPTH_MAX, IMAP_LIST_ITEMS_MAX, IMAP_SEARCH_KEYS_MAX};
 
 /// `search = "SEARCH" [search-return-opts] SP [CHARSET SP] search-key *(SP search-key)`, from behind its name.
@@ -22,19 +23,37 @@ pub(super) fn search(numbers: Numbers) -> impl FnMut(&mut &[u8]) -> Parsed<Comma
     move |input| {
         let returns = opt(preceded(b' ', search_return_opts)).parse_next(input)?;
         let charset = opt(charset).parse_next(input)?;
-        sp(input)?;
-        let mut left = IMAP_SEARCH_KEYS_MAX;
-        let keys = expect("a search key", |input: &mut &[u8]| {
-            keys(0, &mut left, input)
-        });
-        let keys = { keys }.parse_next(input)?;
         Ok(CommandBody::Search(Search {
             numbers,
             returns,
             charset,
-            keys,
+            keys: all_keys(input)?,
         }))
     }
+}
+
+/// `esearch = "ESEARCH" [SP esearch-source-opts] [SP search-return-opts] SP search-program` (RFC 7377), from behind its name.
+pub(super) fn multisearch(input: &mut &[u8]) -> Parsed<CommandBody> {
+    let sources = opt(preceded(b' ', source_opts)).parse_next(input)?;
+    let returns = opt(preceded(b' ', search_return_opts)).parse_next(input)?;
+    let charset = opt(charset).parse_next(input)?;
+    let search = Search {
+        numbers: Numbers::Uid,
+        returns,
+        charset,
+        keys: all_keys(input)?,
+    };
+    Ok(CommandBody::Multisearch(Multisearch { sources, search }))
+}
+
+/// `1*(SP search-key)`
+pub(super) fn all_keys(input: &mut &[u8]) -> Parsed<Vec<SearchKey>> {
+    sp(input)?;
+    let mut left = IMAP_SEARCH_KEYS_MAX;
+    let keys = expect("a search key", |input: &mut &[u8]| {
+        keys(0, &mut left, input)
+    });
+    { keys }.parse_next(input)
 }
 
 /// `search-return-opts = "RETURN" SP "(" [search-return-opt *(SP search-return-opt)] ")"` (RFC 4466, RFC 4731)

@@ -80,3 +80,31 @@ pub fn esearch(out: &mut Vec<u8>, answer: Esearch<'_>) {
     }
     out.extend_from_slice(b"\r\n");
 }
+
+/// `* THREAD`, before the first thread.
+pub fn thread_begins(out: &mut Vec<u8>, is_empty: bool) {
+    out.extend_from_slice(if is_empty { b"* THREAD" } else { b"* THREAD " });
+}
+
+/// A thread, or a branch of one behind a message, begins.
+pub fn branch_begins(out: &mut Vec<u8>, follows_message: bool) {
+    out.extend_from_slice(if follows_message { b" (" } else { b"(" });
+}
+
+/// A message of a thread.
+pub fn thread_member(out: &mut Vec<u8>, number: u32, follows_message: bool) {
+    if follows_message {
+        out.push(b' ');
+    }
+    decimal(out, number.into());
+}
+
+/// A thread or a branch ends.
+pub fn branch_ends(out: &mut Vec<u8>) {
+    out.push(b')');
+}
+
+/// The answer ends.
+pub fn thread_ends(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\r\n");
+}
