@@ -2,6 +2,8 @@
 
 #[path = "peers/messages.rs"]
 mod messages;
+#[path = "peers/ordered.rs"]
+mod ordered;
 #[path = "peers/servers.rs"]
 mod servers;
 #[path = "peers/synchronised.rs"]
@@ -137,6 +139,39 @@ fn the_mbsync_comparison_accepts_dovecot() {
     let dovecot = Dovecot::start(&Kind::Maildir);
     let mbsync = Mbsync::new(dovecot.imap_addr(), USER, PASSWORD);
     synchronised::both_ways(&mut dovecot.imap(USER), &mbsync);
+}
+
+#[test]
+fn sort_and_thread_are_those_of_dovecot() {
+    if !have(&[NPM, TAR, DOVECOT, ROOT]) {
+        return;
+    }
+    let daemon = Daemon::start(Options::new(BINARY));
+    let dovecot = Dovecot::start(&Kind::Maildir);
+    let (mut ours, mut theirs) = (daemon.imap(USER), dovecot.imap(USER));
+    let here = ordered::asked(&mut ours);
+    let there = ordered::asked(&mut theirs);
+    for ((key, mine), (_, other)) in here.sorted.iter().zip(&there.sorted) {
+        let moved = ordered::moved(mine, other);
+        println!("SORT {key}: {} of {} moved", moved.len(), mine.len());
+        for number in moved.iter().take(12) {
+            println!("{number}: {}", ordered::shown(&mut theirs, *number));
+        }
+    }
+    for ((name, mine), (_, other)) in here.threads.iter().zip(&there.threads) {
+        let (mine, other) = (ordered::single(mine), ordered::single(other));
+        let only = |these: &[&str], those: &[&str]| {
+            let only = these.iter().filter(|thread| !those.contains(thread));
+            only.map(|thread| (*thread).to_owned()).collect::<Vec<_>>()
+        };
+        println!("THREAD {name}: {} and {}", mine.len(), other.len());
+        println!("only here: {:#?}", only(&mine, &other));
+        println!("only there: {:#?}", only(&other, &mine));
+        println!("in the same order: {}", mine == other);
+        if mine != other {
+            println!("{}\n{}", mine.join(""), other.join(""));
+        }
+    }
 }
 
 fn imaplib(addr: std::net::SocketAddr, password: &str) {

@@ -24,6 +24,7 @@ mod mailboxes;
 mod metrics;
 mod objects;
 mod open;
+pub mod order;
 mod present;
 mod search;
 mod shard;

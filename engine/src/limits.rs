@@ -173,8 +173,23 @@ pub const SNAPSHOT_MEMORY: usize = 2 * coldpost_tiers::limits::SNAPSHOT_RANGE_ST
     + 6 * 1024 * 1024;
 /// A message over this many bytes is searched alone: smaller ones never wait behind two of them.
 pub const SEARCH_LARGE: usize = SEARCH_MEMORY / 8;
-/// Bytes of folded header fields that searches remember.
+/// Messages of which a search unpacks the rows one by one; of more it keeps the fields that it asked for.
+pub const FIELD_FEW_MESSAGES: usize = 32;
+/// Bytes of folded header fields that one search reads to keep them; of the messages behind them it unpacks rows.
+pub const FIELD_COLUMN_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of previews that are remembered.
 pub const HEADER_TEXTS_MEMORY: usize = 8 * 1024 * 1024;
+/// Bytes of keys and threads that one sort holds while it is made, of what all searches together hold; keys that are kept count in `[hot] frames`.
+pub const ORDER_MEMORY: usize = 48 * 1024 * 1024;
+const _: () = assert!(ORDER_MEMORY <= SEARCH_MEMORY);
+/// Bytes that a key of a message is reckoned to take while it is read; where it takes more, it is read again with all of that memory.
+pub const ORDER_MESSAGE_BYTES: usize = 192;
+/// Characters of a preview (RFC 8970, 3).
+pub const PREVIEW_CHARACTERS_MAX: usize = 200;
+/// Bytes of a part, and of its header, that are read for a preview.
+pub const PREVIEW_BYTES_MAX: u64 = 64 * 1024;
+/// Parts that are looked at for a preview until one has a text.
+pub const PREVIEW_PARTS_MAX: usize = 16;
 /// Searches that look through texts at the same time.
 pub const SEARCH_SCANS_MAX: usize = 2;
 /// Bytes of mail that is not indexed which one search reads.

@@ -56,7 +56,7 @@ pub(crate) struct Inner {
     pub(crate) opening: tokio::sync::Mutex<BTreeMap<ShardNo, HalfOpen>>,
     /// An account's change stopped between two steps: upkeep goes on with it.
     pub(crate) unfinished: tokio::sync::Notify,
-    /// Searches that read bodies hold a share of it.
+    /// Searches that read bodies hold a share of it, and who sorts and threads.
     pub(crate) search_memory: SearchMemory,
     /// Of header fields that were searched.
     pub(crate) header_texts: TextsCache,
@@ -96,6 +96,8 @@ impl Engine {
         }
         // It ends with its next message; what it wrote and did not confirm is deleted at the next start.
         drop(self.inner.turns.compacting.take().await);
+        drop(self.inner.turns.following.take().await);
+        drop(self.inner.turns.indexing.take().await);
         let threads = std::mem::take(
             &mut *self
                 .inner

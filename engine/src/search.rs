@@ -1,12 +1,11 @@
 //! SEARCH on a view: rows decide what they can, texts the rest. Exact, or an error: never a silent subset.
 
 mod by_texts;
+mod fields;
 mod needles;
 mod reading;
 
 use std::time::{Duration, Instant};
-
-use coldpost_tiers::cache::texts::TextKey;
 
 use crate::error::{Error, Kind, Result};
 use crate::limits::{SEARCH_LARGE, SEARCH_MEMORY, SEARCH_SCANS_MAX, SEARCH_SECONDS_MAX};
@@ -19,8 +18,10 @@ pub(crate) use needles::FoldedFields;
 use needles::Needles;
 use reading::{Known, Reading, gone};
 
-/// Entries read at a time.
-const STRIDE: usize = 256;
+/// Entries of a mailbox that are looked at together.
+const WINDOW: usize = 65_536;
+/// Of these, after how many others may run.
+const STRIDE: usize = 1_024;
 /// Rows read at a time.
 const ROWS: usize = 64;
 /// Longest work between two moments at which others may run.
@@ -46,11 +47,21 @@ impl Default for SearchMemory {
 }
 
 impl SearchMemory {
+    /// Waits for so many bytes of it, at most for all of it.
+    ///
+    /// # Errors
+    /// `Closed`
+    pub(crate) async fn share(&self, bytes: usize) -> Result<tokio::sync::SemaphorePermit<'_>> {
+        let share = u32::try_from(bytes.min(SEARCH_MEMORY)).unwrap_or(u32::MAX);
+        let closed = |_| Error::new(Kind::Closed, "the store is shutting down");
+        self.bytes.acquire_many(share).await.map_err(closed)
+    }
+
     /// The place of a message of so many bytes, once there is one.
     ///
     /// # Errors
     /// `Closed`
-    pub(crate) async fn share(&self, size: u64) -> Result<impl Sized + use<'_>> {
+    pub(crate) async fn message(&self, size: u64) -> Result<impl Sized + use<'_>> {
         let closed = |_| Error::new(Kind::Closed, "the store is shutting down");
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let alone = if size > SEARCH_LARGE {
@@ -58,9 +69,7 @@ impl SearchMemory {
         } else {
             None
         };
-        let share = u32::try_from(size.min(SEARCH_MEMORY)).unwrap_or(u32::MAX);
-        let share = self.bytes.acquire_many(share).await.map_err(closed)?;
-        Ok((alone, share))
+        Ok((alone, self.share(size).await?))
     }
 }
 
@@ -99,12 +108,10 @@ impl Engine {
         let mut rest = UidSet::from_ranges([(1, u32::MAX)]);
         let mut turn = Instant::now();
         loop {
-            let entries = view.entries(&rest, STRIDE)?;
+            let entries = view.entries(&rest, WINDOW)?;
             let last = entries.last().map(|e| e.uid);
-            for batch in entries.chunks(ROWS) {
-                self.by_rows(view, &work, batch, &|_, _| None, &mut found, &mut turn)
-                    .await?;
-            }
+            self.by_entries(view, &work, entries, &mut found, &mut turn)
+                .await?;
             let Some(next) = last.and_then(|last| last.checked_add(1)) else {
                 break;
             };
@@ -112,12 +119,48 @@ impl Engine {
         }
         if !found.open.is_empty() {
             self.by_texts(view, &work, &mut found, &mut turn).await?;
-            found.uids.sort_unstable();
         }
+        found.uids.sort_unstable();
         Ok(found.uids.into_iter().collect())
     }
 
-    /// Adds those entries that match; those of which only texts can tell stay open.
+    /// Adds those entries that match, by what they say themselves and then by fields of all of them together; those of which only texts can tell stay open.
+    async fn by_entries(
+        &self,
+        view: &MailboxView,
+        work: &Work,
+        entries: Vec<Entry>,
+        found: &mut Found,
+        turn: &mut Instant,
+    ) -> Result<()> {
+        let mut left = Vec::new();
+        for some in entries.chunks(STRIDE) {
+            for entry in some {
+                let fields = FoldedFields::default();
+                let candidate = candidate(view, entry, &fields);
+                match evaluate(&work.query, &candidate, &|_| None) {
+                    Verdict::Yes => found.uids.push(entry.uid),
+                    Verdict::No => {}
+                    Verdict::NeedsText => found.open.push(entry.clone()),
+                    Verdict::NeedsRow | Verdict::NeedsPlace => left.push(entry.clone()),
+                }
+            }
+            take_turn(work, turn).await?;
+        }
+        drop(entries);
+        if left.is_empty() {
+            return Ok(());
+        }
+        let uids: UidSet = left.iter().map(|entry| entry.uid).collect();
+        let fields = self.fields(view, &work.query, &uids, work.deadline).await?;
+        let hit = |query: &Query, entry: &Entry| fields.answer(query, entry.uid);
+        for batch in left.chunks(ROWS) {
+            self.by_rows(view, work, batch, &hit, found, turn).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds those entries that match, by their rows where `hit` does not tell; those of which only texts can tell stay open.
     async fn by_rows(
         &self,
         view: &MailboxView,
@@ -127,18 +170,7 @@ impl Engine {
         found: &mut Found,
         turn: &mut Instant,
     ) -> Result<()> {
-        let fields: Vec<FoldedFields<'_>> = batch
-            .iter()
-            .map(|entry| {
-                let key = TextKey {
-                    shard: view.account().shard,
-                    account: view.account().number,
-                    message: entry.message,
-                    field: 0,
-                };
-                FoldedFields::cached(&self.inner.header_texts, key)
-            })
-            .collect();
+        let fields: Vec<FoldedFields> = batch.iter().map(|_| FoldedFields::default()).collect();
         let candidates = batch.iter().zip(&fields);
         let candidates = candidates.map(|(entry, fields)| candidate(view, entry, fields));
         let weigh = |candidate: &Candidate<'_>| {
@@ -183,7 +215,7 @@ impl Engine {
 fn candidate<'a>(
     view: &'a MailboxView,
     entry: &'a Entry,
-    fields: &'a FoldedFields<'a>,
+    fields: &'a FoldedFields,
 ) -> Candidate<'a> {
     Candidate {
         entry,
@@ -208,7 +240,7 @@ async fn take_turn(work: &Work, turn: &mut Instant) -> Result<()> {
     Ok(())
 }
 
-fn too_long() -> Error {
+pub(crate) fn too_long() -> Error {
     let text =
         format!("the search took longer than {SEARCH_SECONDS_MAX} s; ask for less at a time");
     Error::new(Kind::Limit, text)
@@ -217,18 +249,16 @@ fn too_long() -> Error {
 /// Whether the main fields of a message decide about a header search, and how. The needle is folded. A damaged row decides nothing.
 pub(crate) fn header_in_row(
     row: &Stored,
-    fields: &FoldedFields<'_>,
+    fields: &FoldedFields,
     name: &str,
     needle: &str,
 ) -> Option<bool> {
     if !row.main_fields_complete() || !main_field::is_main(name) {
         return None;
     }
-    let has = match SearchField::named(name) {
-        Some(field) => fields.has_search_field(field, needle, || row.search_texts(field)),
-        None => fields.has(name, needle, || {
-            Ok(decode::header_text(row.main_fields(), name))
-        }),
-    };
+    let has = fields.has(name, needle, || match SearchField::named(name) {
+        Some(field) => row.search_texts(field),
+        None => Ok(decode::header_text(row.main_fields(), name)),
+    });
     has.ok()
 }

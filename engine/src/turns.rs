@@ -24,6 +24,10 @@ pub(crate) struct Turns {
     pub(crate) deleting: tokio::sync::Mutex<()>,
     /// Held by the compaction that is going on.
     pub(crate) compacting: Turn,
+    /// Held by who takes text out of what comes in.
+    pub(crate) following: Turn,
+    /// Held by who makes text again or merges its files.
+    pub(crate) indexing: Turn,
     /// Objects that compaction does not choose for a while, and since when.
     aside: Mutex<Aside>,
     /// Objects that hold mail which compaction could not move: at most `COMPACT_LEFT_MAX`.

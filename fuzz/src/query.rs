@@ -83,7 +83,7 @@ fn command(input: &[u8]) {
         Ok(command) => {
             if let CommandBody::Search(search) = command.body {
                 let uids = UidSet::from_ranges([(1, 3), (7, 7), (4_000_000_000, u32::MAX)]);
-                match search_key::query(&search, &uids, 1_790_000_000) {
+                match search_key::query(&search, &uids, &UidSet::new(), 1_790_000_000) {
                     Ok(query) => {
                         QUERIES.fetch_add(1, Ordering::Relaxed);
                         is_planned_once(&query);

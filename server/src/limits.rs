@@ -32,6 +32,10 @@ pub const IMAP_LIST_WILDCARDS_MAX: u32 = 128;
 pub const IMAP_LIST_STEPS: usize = 256 * 1024;
 /// Time that matching the names of one LIST or LSUB may take.
 pub const IMAP_LIST_TIME: Duration = Duration::from_secs(10);
+/// Mailboxes of one ESEARCH (RFC 7377).
+pub const IMAP_MULTISEARCH_MAILBOXES_MAX: usize = 10_000;
+/// Time that one ESEARCH of many mailboxes may take, beyond the last of them.
+pub const IMAP_MULTISEARCH_TIME: Duration = Duration::from_secs(120);
 /// Pairs of ID (RFC 2971, 3.3).
 pub const IMAP_ID_PAIRS_MAX: usize = 30;
 /// Flags of one list: all that a mailbox can have, and the system's.

@@ -1,5 +1,8 @@
 //! What the grammar makes of command lines, as tables: a line, and below it what it means or how it is refused.
 
+#[path = "imap_grammar/searching.rs"]
+mod searching;
+
 use coldpost_server::imap::grammar;
 use expect_test::{Expect, expect};
 
@@ -183,7 +186,7 @@ fn selecting() {
         > a SELECT x (QRESYNC (1 2 1:9 (1,3 5:9)))
         a BAD the sets of sequence numbers and UIDs have not the same length
         > a SELECT x (QRESYNC (1 2 1:*))
-        a BAD * is not allowed in this set
+        a BAD * and $ are not allowed in this set
         > a SELECT x ()
         a BAD a list here has at least one item
         > a SELECT x (FOO)
@@ -277,31 +280,31 @@ fn appending() {
 fn fetching() {
     check(&expect![[r#"
         > a FETCH 1 ALL
-        Fetch(Fetch { numbers: Sequence, set: SequenceSet([(Number(1), Number(1))]), items: [Flags, InternalDate, Rfc822Size, Envelope], changed_since: None, vanished: false })
+        Fetch(Fetch { numbers: Sequence, set: SequenceSet([(Number(1), Number(1))]), items: [Flags, InternalDate, Rfc822Size, Envelope], changed_since: None, vanished: false, page: None })
         > a FETCH 2:4,*,7:* full
-        Fetch(Fetch { numbers: Sequence, set: SequenceSet([(Number(2), Number(4)), (Star, Star), (Number(7), Star)]), items: [Flags, InternalDate, Rfc822Size, Envelope, Body], changed_since: None, vanished: false })
+        Fetch(Fetch { numbers: Sequence, set: SequenceSet([(Number(2), Number(4)), (Star, Star), (Number(7), Star)]), items: [Flags, InternalDate, Rfc822Size, Envelope, Body], changed_since: None, vanished: false, page: None })
         > a FETCH 1 FAST
-        Fetch(Fetch { numbers: Sequence, set: SequenceSet([(Number(1), Number(1))]), items: [Flags, InternalDate, Rfc822Size], changed_since: None, vanished: false })
+        Fetch(Fetch { numbers: Sequence, set: SequenceSet([(Number(1), Number(1))]), items: [Flags, InternalDate, Rfc822Size], changed_since: None, vanished: false, page: None })
         > a FETCH *:1 (uid flags internaldate envelope body bodystructure rfc822.size)
-        Fetch(Fetch { numbers: Sequence, set: SequenceSet([(Star, Number(1))]), items: [Uid, Flags, InternalDate, Envelope, Body, BodyStructure, Rfc822Size], changed_since: None, vanished: false })
+        Fetch(Fetch { numbers: Sequence, set: SequenceSet([(Star, Number(1))]), items: [Uid, Flags, InternalDate, Envelope, Body, BodyStructure, Rfc822Size], changed_since: None, vanished: false, page: None })
         > a FETCH 1 (RFC822 RFC822.HEADER RFC822.TEXT MODSEQ EMAILID THREADID SAVEDATE)
-        Fetch(Fetch { numbers: Sequence, set: SequenceSet([(Number(1), Number(1))]), items: [Rfc822, Rfc822Header, Rfc822Text, ModSeq, EmailId, ThreadId, SaveDate], changed_since: None, vanished: false })
+        Fetch(Fetch { numbers: Sequence, set: SequenceSet([(Number(1), Number(1))]), items: [Rfc822, Rfc822Header, Rfc822Text, ModSeq, EmailId, ThreadId, SaveDate], changed_since: None, vanished: false, page: None })
         > a FETCH 1 BODY[]
-        Fetch(Fetch { numbers: Sequence, set: SequenceSet([(Number(1), Number(1))]), items: [Section(FetchSection { section: Section { path: [], text: All }, peek: false, partial: None })], changed_since: None, vanished: false })
+        Fetch(Fetch { numbers: Sequence, set: SequenceSet([(Number(1), Number(1))]), items: [Section(FetchSection { section: Section { path: [], text: All }, peek: false, partial: None })], changed_since: None, vanished: false, page: None })
         > a FETCH 1 BODY.PEEK[]<0.2048>
-        Fetch(Fetch { numbers: Sequence, set: SequenceSet([(Number(1), Number(1))]), items: [Section(FetchSection { section: Section { path: [], text: All }, peek: true, partial: Some(Partial { origin: 0, count: 2048 }) })], changed_since: None, vanished: false })
+        Fetch(Fetch { numbers: Sequence, set: SequenceSet([(Number(1), Number(1))]), items: [Section(FetchSection { section: Section { path: [], text: All }, peek: true, partial: Some(Partial { origin: 0, count: 2048 }) })], changed_since: None, vanished: false, page: None })
         > a FETCH 1 BODY[1.2.3]
-        Fetch(Fetch { numbers: Sequence, set: SequenceSet([(Number(1), Number(1))]), items: [Section(FetchSection { section: Section { path: [1, 2, 3], text: All }, peek: false, partial: None })], changed_since: None, vanished: false })
+        Fetch(Fetch { numbers: Sequence, set: SequenceSet([(Number(1), Number(1))]), items: [Section(FetchSection { section: Section { path: [1, 2, 3], text: All }, peek: false, partial: None })], changed_since: None, vanished: false, page: None })
         > a FETCH 1 BODY[4.2.HEADER]
-        Fetch(Fetch { numbers: Sequence, set: SequenceSet([(Number(1), Number(1))]), items: [Section(FetchSection { section: Section { path: [4, 2], text: Header }, peek: false, partial: None })], changed_since: None, vanished: false })
+        Fetch(Fetch { numbers: Sequence, set: SequenceSet([(Number(1), Number(1))]), items: [Section(FetchSection { section: Section { path: [4, 2], text: Header }, peek: false, partial: None })], changed_since: None, vanished: false, page: None })
         > a FETCH 1 body[4.mime]<1.0>
-        Fetch(Fetch { numbers: Sequence, set: SequenceSet([(Number(1), Number(1))]), items: [Section(FetchSection { section: Section { path: [4], text: Mime }, peek: false, partial: Some(Partial { origin: 1, count: 0 }) })], changed_since: None, vanished: false })
+        Fetch(Fetch { numbers: Sequence, set: SequenceSet([(Number(1), Number(1))]), items: [Section(FetchSection { section: Section { path: [4], text: Mime }, peek: false, partial: Some(Partial { origin: 1, count: 0 }) })], changed_since: None, vanished: false, page: None })
         > a FETCH 1 BODY[TEXT]
-        Fetch(Fetch { numbers: Sequence, set: SequenceSet([(Number(1), Number(1))]), items: [Section(FetchSection { section: Section { path: [], text: Text }, peek: false, partial: None })], changed_since: None, vanished: false })
+        Fetch(Fetch { numbers: Sequence, set: SequenceSet([(Number(1), Number(1))]), items: [Section(FetchSection { section: Section { path: [], text: Text }, peek: false, partial: None })], changed_since: None, vanished: false, page: None })
         > a FETCH 1 (BODY[HEADER.FIELDS (DATE "from" {2}|to)] UID)
-        Fetch(Fetch { numbers: Sequence, set: SequenceSet([(Number(1), Number(1))]), items: [Section(FetchSection { section: Section { path: [], text: HeaderFields(["DATE", "from", "to"]) }, peek: false, partial: None }), Uid], changed_since: None, vanished: false })
+        Fetch(Fetch { numbers: Sequence, set: SequenceSet([(Number(1), Number(1))]), items: [Section(FetchSection { section: Section { path: [], text: HeaderFields(["DATE", "from", "to"]) }, peek: false, partial: None }), Uid], changed_since: None, vanished: false, page: None })
         > a FETCH 1 BODY[1.HEADER.FIELDS.NOT (a)]
-        Fetch(Fetch { numbers: Sequence, set: SequenceSet([(Number(1), Number(1))]), items: [Section(FetchSection { section: Section { path: [1], text: HeaderFieldsNot(["a"]) }, peek: false, partial: None })], changed_since: None, vanished: false })
+        Fetch(Fetch { numbers: Sequence, set: SequenceSet([(Number(1), Number(1))]), items: [Section(FetchSection { section: Section { path: [1], text: HeaderFieldsNot(["a"]) }, peek: false, partial: None })], changed_since: None, vanished: false, page: None })
         > a FETCH 1 BODY[HEADER.FIELDS ()]
         a BAD a list here has at least one item
         > a FETCH 1 BODY[MIME]
@@ -315,13 +318,23 @@ fn fetching() {
         > a FETCH 1 BODY[FOO]
         a BAD expected a section at byte 16
         > a FETCH 1 FLAGS (CHANGEDSINCE 12345)
-        Fetch(Fetch { numbers: Sequence, set: SequenceSet([(Number(1), Number(1))]), items: [Flags], changed_since: Some(12345), vanished: false })
+        Fetch(Fetch { numbers: Sequence, set: SequenceSet([(Number(1), Number(1))]), items: [Flags], changed_since: Some(12345), vanished: false, page: None })
         > a UID FETCH 1:* (FLAGS) (CHANGEDSINCE 0 VANISHED)
-        Fetch(Fetch { numbers: Uid, set: SequenceSet([(Number(1), Star)]), items: [Flags], changed_since: Some(0), vanished: true })
+        Fetch(Fetch { numbers: Uid, set: SequenceSet([(Number(1), Star)]), items: [Flags], changed_since: Some(0), vanished: true, page: None })
         > a FETCH 1 FLAGS (CHANGEDSINCE 1 VANISHED)
         a BAD VANISHED is for UID FETCH with CHANGEDSINCE
         > a UID FETCH 1 FLAGS (VANISHED)
         a BAD VANISHED is for UID FETCH with CHANGEDSINCE
+        > a UID FETCH 1:* FLAGS (PARTIAL -1:-100 CHANGEDSINCE 5)
+        Fetch(Fetch { numbers: Uid, set: SequenceSet([(Number(1), Star)]), items: [Flags], changed_since: Some(5), vanished: false, page: Some(Page { first: 1, last: 100, from_end: true }) })
+        > a FETCH 1:* FLAGS (PARTIAL 1:2)
+        a BAD PARTIAL is for UID FETCH
+        > a UID FETCH 1:* FLAGS (PARTIAL 1:2 PARTIAL 3:4)
+        a BAD PARTIAL can be asked for once
+        > a UID FETCH 1:* FLAGS (PARTIAL 1:*)
+        a BAD expected a range such as 1:100 or -1:-100 at byte 34
+        > a UID FETCH $ FLAGS
+        Fetch(Fetch { numbers: Uid, set: SequenceSet([(Saved, Saved)]), items: [Flags], changed_since: None, vanished: false, page: None })
         > a FETCH 1 FLAGS (FOO)
         a BAD unknown modifier FOO
         > a FETCH 0 FLAGS
@@ -329,7 +342,7 @@ fn fetching() {
         > a FETCH 4294967296 FLAGS
         a BAD a number here is less than 4294967296
         > a FETCH $ FLAGS
-        a BAD $ needs SEARCHRES, which is not supported
+        Fetch(Fetch { numbers: Sequence, set: SequenceSet([(Saved, Saved)]), items: [Flags], changed_since: None, vanished: false, page: None })
         > a FETCH 1, FLAGS
         a BAD expected a set of messages at byte 11
         > a FETCH 1 ()
@@ -341,7 +354,7 @@ fn fetching() {
         > a FETCH 1
         a BAD the command ends too early: expected a space and an argument
         > a FETCH 1 (FLAGS UID ) 
-        Fetch(Fetch { numbers: Sequence, set: SequenceSet([(Number(1), Number(1))]), items: [Flags, Uid], changed_since: None, vanished: false })
+        Fetch(Fetch { numbers: Sequence, set: SequenceSet([(Number(1), Number(1))]), items: [Flags, Uid], changed_since: None, vanished: false, page: None })
     "#]]);
 }
 
@@ -380,68 +393,6 @@ fn changing() {
         a BAD expected a set of messages at byte 8
         > a COPY 1
         a BAD the command ends too early: expected a space and an argument
-    "#]]);
-}
-
-#[test]
-fn searching() {
-    check(&expect![[r#"
-        > a SEARCH ALL
-        Search(Search { numbers: Sequence, returns: None, charset: None, keys: [All] })
-        > a UID SEARCH unseen 1:5,* UID 7:*
-        Search(Search { numbers: Uid, returns: None, charset: None, keys: [NotFlag(SystemFlags(1)), Sequence(SequenceSet([(Number(1), Number(5)), (Star, Star)])), Uid(SequenceSet([(Number(7), Star)]))] })
-        > a SEARCH RETURN () CHARSET utf-8 TEXT {4}|éé
-        Search(Search { numbers: Sequence, returns: Some(SearchReturn { min: false, max: false, all: true, count: false }), charset: Some("utf-8"), keys: [Text([195, 169, 195, 169])] })
-        > a SEARCH RETURN (MIN MAX COUNT ALL) ALL
-        Search(Search { numbers: Sequence, returns: Some(SearchReturn { min: true, max: true, all: true, count: true }), charset: None, keys: [All] })
-        > a SEARCH RETURN (SAVE) ALL
-        a BAD unknown return option SAVE
-        > a SEARCH NOT (SEEN OR FROM a TO "b c") DRAFT
-        Search(Search { numbers: Sequence, returns: None, charset: None, keys: [Not(And([Flag(SystemFlags(1)), Or([Header("FROM", [97]), Header("TO", [98, 32, 99])])])), Flag(SystemFlags(16))] })
-        > a SEARCH BCC a CC b SUBJECT c BODY d TEXT e HEADER X-Y ""
-        Search(Search { numbers: Sequence, returns: None, charset: None, keys: [Header("BCC", [97]), Header("CC", [98]), Header("SUBJECT", [99]), Body([100]), Text([101]), Header("X-Y", [])] })
-        > a SEARCH ANSWERED DELETED FLAGGED RECENT NEW OLD UNANSWERED UNDELETED UNDRAFT UNFLAGGED
-        Search(Search { numbers: Sequence, returns: None, charset: None, keys: [Flag(SystemFlags(2)), Flag(SystemFlags(8)), Flag(SystemFlags(4)), Recent, New, Old, NotFlag(SystemFlags(2)), NotFlag(SystemFlags(8)), NotFlag(SystemFlags(16)), NotFlag(SystemFlags(4))] })
-        > a SEARCH KEYWORD work UNKEYWORD $x
-        Search(Search { numbers: Sequence, returns: None, charset: None, keys: [Keyword("work"), NotKeyword("$x")] })
-        > a SEARCH BEFORE 1-Feb-1970 ON "31-Dec-1969" SINCE 01-Jan-1970 SENTBEFORE 2-Jan-1970 SENTON 3-Jan-1970 SENTSINCE 4-Jan-1970
-        Search(Search { numbers: Sequence, returns: None, charset: None, keys: [Before(Internal, 31), On(Internal, -1), Since(Internal, 0), Before(Sent, 1), On(Sent, 2), Since(Sent, 3)] })
-        > a SEARCH SAVEDBEFORE 2-Jan-1970 SAVEDON 3-Jan-1970 SAVEDSINCE 4-Jan-1970 SAVEDATESUPPORTED
-        Search(Search { numbers: Sequence, returns: None, charset: None, keys: [Before(Saved, 1), On(Saved, 2), Since(Saved, 3), SaveDateSupported] })
-        > a SEARCH LARGER 10 SMALLER 9223372036854775807
-        Search(Search { numbers: Sequence, returns: None, charset: None, keys: [Larger(10), Smaller(9223372036854775807)] })
-        > a SEARCH MODSEQ 620162338
-        Search(Search { numbers: Sequence, returns: None, charset: None, keys: [ModSeq(620162338)] })
-        > a SEARCH MODSEQ "/flags/\\draft" all 620162338 EMAILID M1 THREADID T1
-        Search(Search { numbers: Sequence, returns: None, charset: None, keys: [ModSeq(620162338), EmailId("M1"), ThreadId("T1")] })
-        > a SEARCH $
-        a BAD $ needs SEARCHRES, which is not supported
-        > a SEARCH FOO
-        a BAD unknown search key FOO
-        > a SEARCH
-        a BAD the command ends too early: expected a space and an argument
-        > a SEARCH NOT
-        a BAD the command ends too early: expected a space and an argument
-        > a SEARCH OR SEEN
-        a BAD the command ends too early: expected a space and an argument
-        > a SEARCH ()
-        a BAD expected a search key at byte 11
-        > a SEARCH (SEEN
-        a BAD the command ends too early: expected a search key
-        > a SEARCH ON 30-Feb-2000
-        a BAD there is no such day
-        > a SEARCH ON x
-        a BAD expected a date at byte 13
-        > a SEARCH LARGER 9223372036854775808
-        a BAD a number here is less than 9223372036854775808
-        > a SEARCH MODSEQ x
-        a BAD expected a modseq at byte 17
-        > a SEARCH SUBJECT é
-        a BAD expected a text at byte 18
-        > a SEARCH CHARSET x
-        a BAD the command ends too early: expected a space and an argument
-        > a SEARCH ALL 
-        Search(Search { numbers: Sequence, returns: None, charset: None, keys: [All] })
     "#]]);
 }
 

@@ -80,6 +80,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ),
     ("tantivy", &["search/src/words"]),
     ("mail_parser", &["engine/src/mail", "bench/src/mails"]),
+    ("html5ever", &["engine/src/mail"]),
     ("winnow", &["server/src"]),
     ("axum", &["server/src/http"]),
     ("clap", &["cli/src", "bench/src"]),

@@ -38,9 +38,22 @@ impl Address {
 
 /// Reads the address list that is the raw value of a field and adds it to `list`.
 pub(crate) fn read_list(value: &[u8], list: &mut Vec<Address>) {
+    read_some(value, list, ENVELOPE_ADDRESSES_MAX);
+}
+
+/// The first of the addresses that [`read_list`] gives.
+pub(crate) fn first(value: &[u8]) -> Option<Address> {
+    let mut list = Vec::new();
+    read_some(value, &mut list, 1);
+    list.into_iter().next()
+}
+
+/// Adds until there are `most`.
+fn read_some(value: &[u8], list: &mut Vec<Address>, most: usize) {
     let mut reader = Reader {
         cursor: Cursor::new(value),
         list,
+        most,
         draft: Address::default(),
         word: Vec::new(),
     };
@@ -52,6 +65,7 @@ pub(crate) fn read_list(value: &[u8], list: &mut Vec<Address>) {
 struct Reader<'v, 'l> {
     cursor: Cursor<'v>,
     list: &'l mut Vec<Address>,
+    most: usize,
     draft: Address,
     /// The local part read last, also when it turned out to be none.
     word: Vec<u8>,
@@ -60,7 +74,7 @@ struct Reader<'v, 'l> {
 impl Reader<'_, '_> {
     /// address-list = address *("," address)
     fn address_list(&mut self) {
-        while self.list.len() < ENVELOPE_ADDRESSES_MAX {
+        while self.list.len() < self.most {
             if !self.address() || !self.cursor.pass_if(b',') {
                 return;
             }
@@ -97,7 +111,7 @@ impl Reader<'_, '_> {
             ..Address::default()
         });
         if state == Ok(true) && self.cursor.peek() != Some(b';') {
-            while self.list.len() < ENVELOPE_ADDRESSES_MAX {
+            while self.list.len() < self.most {
                 // A broken mailbox does not end the group by itself.
                 let _ = self.mailbox();
                 if !self.cursor.pass_if(b',') {

@@ -16,9 +16,10 @@ use coldpost_tiers::codec::{Malformed, Reader, Writer};
 use crate::error::{Error, Kind, Result};
 use crate::limits::{PARTS_MAX, REFERENCES_MAX};
 use crate::mail::body_item;
-use crate::mail::describe::{Description, PARSER_VERSION, SearchField, SortKeys, sort_keys};
+use crate::mail::describe::{Description, PARSER_VERSION, SearchField, SortKeys};
 use crate::mail::envelope::Envelope;
 use crate::mail::part::{Part, PartKind};
+use crate::mail::sort_key::sort_keys;
 
 const MAIN_FIELDS_COMPLETE: u8 = 1;
 const BODY_IS_DERIVED: u8 = 2;

@@ -2,9 +2,7 @@
 
 use crate::limits::{
     DESCRIPTION_MAX, ENVELOPE_RECIPIENTS_MAX, HEADER_KEYS_MAX, MAIN_FIELDS_MAX, SEARCH_TEXT_MAX,
-    SORT_KEY_MAX,
 };
-use crate::mail::address::Address;
 use crate::mail::codec;
 use crate::mail::content::Content;
 use crate::mail::decode;
@@ -12,10 +10,8 @@ use crate::mail::envelope::Envelope;
 use crate::mail::header::{self, Field};
 use crate::mail::main_field;
 use crate::mail::part::{Part, PartKind};
+use crate::mail::sort_key::sort_keys;
 use crate::mail::structure;
-use crate::mail::subject;
-use crate::mail::text::floor_char_boundary;
-use crate::mail::thread;
 use crate::mail::tree::{self, Node};
 
 /// Version of the rules below; from the first release on it goes up when the same bytes would be described otherwise.
@@ -206,67 +202,6 @@ fn keep_main_fields(description: &mut Description, raw_header: &[u8], room: usiz
             description.main_fields_complete = false;
         }
     }
-}
-
-/// Sort and thread keys of a header.
-pub(super) fn sort_keys(raw_header: &[u8], envelope: &Envelope<'_>) -> SortKeys {
-    let raw_header = &raw_header[..raw_header.len().min(HEADER_KEYS_MAX)];
-    let find = |name: &str| {
-        header::fields(raw_header)
-            .find(|field| field.is(name))
-            .map(|field| field.value)
-    };
-    let date = find("Date").or(envelope.date).and_then(decode::date);
-    let full_subject = find("Subject")
-        .map(|value| short(decode::value_text(value)))
-        .unwrap_or_default();
-    let (subject, is_reply) = subject::base(&full_subject);
-    SortKeys {
-        date: date.map(|(moment, _)| moment),
-        sent_day: date.map(|(_, day)| day),
-        subject,
-        is_reply,
-        from: mailbox(&envelope.from),
-        to: mailbox(&envelope.to),
-        cc: mailbox(&envelope.cc),
-        display_from: display(&envelope.from),
-        display_to: display(&envelope.to),
-        message_id: find("Message-ID").map(thread::message_id).unwrap_or(0),
-        references: thread::references(find("References"), find("In-Reply-To")),
-    }
-}
-
-/// addr-mailbox of the first address.
-fn mailbox(list: &[Address]) -> String {
-    let mailbox = list
-        .first()
-        .and_then(|address| address.mailbox.as_deref())
-        .unwrap_or_default();
-    short(String::from_utf8_lossy(mailbox).into_owned())
-}
-
-/// The decoded display name of the first address, else mailbox@host (RFC 5957, 3).
-fn display(list: &[Address]) -> String {
-    let Some(first) = list.first() else {
-        return String::new();
-    };
-    let name = decode::value_text(first.name.as_deref().unwrap_or_default());
-    if !name.is_empty() {
-        return short(name);
-    }
-    let text = |part: &Option<Vec<u8>>| {
-        String::from_utf8_lossy(part.as_deref().unwrap_or_default()).into_owned()
-    };
-    match &first.host {
-        None => short(text(&first.mailbox)),
-        Some(_) => short(format!("{}@{}", text(&first.mailbox), text(&first.host))),
-    }
-}
-
-/// The first bytes of a sort key.
-fn short(mut key: String) -> String {
-    key.truncate(floor_char_boundary(&key, SORT_KEY_MAX));
-    key
 }
 
 /// Decoded texts of the search fields that are not the text of the raw field; all of a field that is there several times, or none.

@@ -64,6 +64,13 @@ pub fn is_main(name: &str) -> bool {
     is_main_bytes(name.as_bytes())
 }
 
+/// The number of a main field in their list: for as long as this process runs.
+pub(crate) fn number(name: &str) -> Option<u8> {
+    let name = name.to_ascii_lowercase();
+    let at = MAIN_FIELDS.binary_search(&name.as_str()).ok()?;
+    u8::try_from(at).ok()
+}
+
 /// The same for a name as it stands in a header.
 pub(crate) fn is_main_bytes(name: &[u8]) -> bool {
     const LONGEST: usize = 32;

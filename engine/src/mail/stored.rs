@@ -9,11 +9,12 @@ use coldpost_tiers::codec::{Malformed, Reader};
 
 use crate::error::{Error, Result};
 use crate::mail::codec::{
-    self, Head, Whole, damaged, each_part, read_parts, read_search_text, read_sort,
+    self, Head, Sort, Whole, damaged, each_part, read_parts, read_search_text, read_sort,
 };
 use crate::mail::decode;
-use crate::mail::describe::{Description, SearchField};
+use crate::mail::describe::{Description, SearchField, SortKeys};
 use crate::mail::part::Part;
+use crate::mail::sort_key::{Wanted, wanted_keys};
 
 /// A description in its row.
 #[derive(Clone, Debug)]
@@ -119,6 +120,19 @@ impl Stored {
             .and_then(|()| read_sort(&mut input, self.flags))
             .map(|sort| sort.sent_day())
             .map_err(|malformed| self.damaged(malformed))
+    }
+
+    /// Those of the sort keys that are wanted; the others may be there or not.
+    ///
+    /// # Errors
+    /// `Corrupt`
+    pub(crate) fn sort_keys(&self, wanted: Wanted) -> Result<SortKeys> {
+        let mut input = self.after_items();
+        let sort = each_part(&mut input, drop).and_then(|()| read_sort(&mut input, self.flags));
+        match sort.map_err(|malformed| self.damaged(malformed))? {
+            Sort::Kept(kept) => Ok(kept.into()),
+            Sort::Derived(_) => Ok(wanted_keys(self.main_fields(), wanted)),
+        }
     }
 
     /// As [`Description::search_texts`].

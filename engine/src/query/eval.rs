@@ -1,7 +1,7 @@
 //! Evaluates a query on what is at hand: the entry, then the row, and says when only the text can tell.
 
 use super::ast::{DateField, Query, SizeBound};
-use crate::mail::{SearchField, Stored, main_field};
+use crate::mail::{Stored, main_field};
 use crate::search::{FoldedFields, header_in_row};
 use crate::view::{Entry, Message};
 
@@ -19,7 +19,7 @@ pub struct Candidate<'a> {
     /// Row and place, once both were read.
     pub message: Option<&'a Message>,
     /// Its folded fields, once they were asked for.
-    pub(crate) fields: &'a FoldedFields<'a>,
+    pub(crate) fields: &'a FoldedFields,
 }
 
 /// What can be said.
@@ -81,12 +81,15 @@ pub fn evaluate(query: &Query, c: &Candidate<'_>, hit: &dyn Fn(&Query) -> Option
             verdict(within(day, *from, *until))
         }
         Query::Header(name, _) if !main_field::is_main(name) => ask(query, hit),
-        Query::Header(..)
-        | Query::Days {
+        Query::Header(..) => match c.row {
+            None => hit(query).map_or(NeedsRow, verdict),
+            Some(row) => of_row(query, row, c.fields).unwrap_or_else(|| ask(query, hit)),
+        },
+        Query::Days {
             field: DateField::Sent,
             ..
         } => match c.row {
-            None => known(query, c.fields).map_or(NeedsRow, verdict),
+            None => NeedsRow,
             Some(row) => of_row(query, row, c.fields).unwrap_or_else(|| ask(query, hit)),
         },
         Query::Body(_) | Query::Text(_) => ask(query, hit),
@@ -101,16 +104,8 @@ fn ask(query: &Query, hit: &dyn Fn(&Query) -> Option<bool>) -> Verdict {
     hit(query).map_or(NeedsText, verdict)
 }
 
-/// What is remembered of the row.
-fn known(query: &Query, fields: &FoldedFields<'_>) -> Option<bool> {
-    match query {
-        Query::Header(name, needle) => fields.known(SearchField::named(name)?, needle),
-        _ => None,
-    }
-}
-
 /// What the row says; `None` when only the text can tell. Of a damaged row too: whoever reads the text meets the damage and says so.
-fn of_row(query: &Query, row: &Stored, fields: &FoldedFields<'_>) -> Option<Verdict> {
+fn of_row(query: &Query, row: &Stored, fields: &FoldedFields) -> Option<Verdict> {
     match query {
         Query::Header(name, needle) => header_in_row(row, fields, name, needle).map(verdict),
         Query::Days { from, until, .. } => {

@@ -122,7 +122,11 @@ impl Engine {
         }
         let state = self.shard(view.account().shard)?.hot.read()?;
         let ids: Vec<_> = entries.iter().map(|entry| entry.message).collect();
-        message::sizes(&state, view.account(), &ids)
+        let given = message::read_given(&state, view.account(), &ids)?;
+        Ok(given
+            .iter()
+            .map(|given| given.size)
+            .fold(0, u64::saturating_add))
     }
 
     /// What the store says; `None` when that changed meanwhile.
@@ -168,7 +172,7 @@ impl Engine {
         candidate: &Candidate<'_>,
         message: &Message,
     ) -> Result<bool> {
-        let _share = self.inner.search_memory.share(message.size).await?;
+        let _share = self.inner.search_memory.message(message.size).await?;
         let raw = self.bytes(message, 0..message.size).await?;
         // Whatever is wrong with its row is said here, and no answer is guessed from what is left of it.
         let parts = &message.row.whole_parts()?;

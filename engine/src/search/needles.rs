@@ -10,14 +10,13 @@ use std::time::Instant;
 
 use coldpost_search::fold::{collapse_onto, contains, fold, fold_collapsed};
 use coldpost_search::text::{Ask, Kind as TextKind, TextId};
-use coldpost_tiers::cache::texts::{TextKey, TextsCache};
 
 use super::too_long;
 use crate::error::{Error, Kind, Result};
 use crate::limits::SEARCH_TEXTS_MAX;
+use crate::mail::decode;
 use crate::mail::part::Part;
 use crate::mail::text::{Piece, Scope, texts};
-use crate::mail::{SearchField, decode};
 use crate::query::Query;
 
 /// The folded texts that a planned query looks for in bodies, each once, in order.
@@ -219,11 +218,10 @@ impl Stream {
     }
 }
 
-/// Folded values of a message's fields, kept while one message is looked at; those that the row decides for longer, in a cache.
+/// Folded values of a message's fields, kept while the message is looked at.
 #[derive(Default)]
-pub(crate) struct FoldedFields<'c> {
+pub(crate) struct FoldedFields {
     kept: Mutex<Vec<Folded>>,
-    cache: Option<(&'c TextsCache, TextKey)>,
 }
 
 struct Folded {
@@ -231,39 +229,7 @@ struct Folded {
     values: Arc<[String]>,
 }
 
-impl<'c> FoldedFields<'c> {
-    /// Of a message whose texts may be in the cache under `key` with the number of a field.
-    pub(super) fn cached(cache: &'c TextsCache, key: TextKey) -> FoldedFields<'c> {
-        FoldedFields {
-            kept: Mutex::default(),
-            cache: Some((cache, key)),
-        }
-    }
-
-    /// Whether a search field has the folded `needle`, if its texts are in the cache.
-    pub(crate) fn known(&self, field: SearchField, needle: &str) -> Option<bool> {
-        let (cache, key) = self.cache.as_ref()?;
-        let values = cache.get(&of_field(key, field))?;
-        Some(values.iter().any(|value| contains(value, needle)))
-    }
-
-    /// As [`FoldedFields::has`] for a search field of a row that has all of it.
-    ///
-    /// # Errors
-    /// Those of `values`.
-    pub(crate) fn has_search_field(
-        &self,
-        field: SearchField,
-        needle: &str,
-        values: impl FnOnce() -> Result<Vec<String>>,
-    ) -> Result<bool> {
-        let values = self.values(field.name(), values)?;
-        if let Some((cache, key)) = &self.cache {
-            cache.keep(of_field(key, field), Arc::clone(&values));
-        }
-        Ok(values.iter().any(|value| contains(value, needle)))
-    }
-
+impl FoldedFields {
     /// Whether a field `name` has the folded `needle`; `values` are asked for once a name.
     ///
     /// # Errors
@@ -287,7 +253,7 @@ impl<'c> FoldedFields<'c> {
         if let Some(folded) = kept.iter().find(|f| f.name.eq_ignore_ascii_case(name)) {
             return Ok(Arc::clone(&folded.values));
         }
-        let values = values()?
+        let values: Arc<[String]> = values()?
             .iter()
             .map(|value| fold_collapsed(value))
             .collect();
@@ -303,13 +269,6 @@ impl<'c> FoldedFields<'c> {
         // A header at hand cannot fail.
         self.has(name, needle, || Ok(decode::header_text(header, name)))
             .unwrap_or(false)
-    }
-}
-
-fn of_field(key: &TextKey, field: SearchField) -> TextKey {
-    TextKey {
-        field: field as u8,
-        ..*key
     }
 }
 

@@ -77,10 +77,7 @@ pub(super) fn pause(wait: Duration) {
 /// `Corrupt` names the range; `Conflict` for another store's files; `Unavailable` when the disk refuses.
 pub(crate) fn open(settings: OpenShard) -> Result<Opened> {
     let journal_dir = settings.dir.join("journal");
-    for dir in [&settings.dir, &journal_dir, &settings.dir.join("blobs")] {
-        let made = settings.disk.create_dir(dir);
-        made.map_err(|e| coldpost_tiers::disk::failed("make", dir, e))?;
-    }
+    make_directories(&settings, &journal_dir)?;
     let begun = hot_tier(&settings)?;
     let promised = &begun.fold.applied;
     let opened = Embedded::open(EmbeddedSettings {
@@ -118,12 +115,8 @@ pub(crate) fn open(settings: OpenShard) -> Result<Opened> {
     }
     let (submit, queue) = mpsc::channel();
     let applied = fold.applied.position;
-    let text = TextStore::open(
-        Arc::clone(&settings.disk),
-        &settings.dir,
-        settings.lineage,
-        applied,
-    )?;
+    let (disk, dir) = (Arc::clone(&settings.disk), &settings.dir);
+    let text = TextStore::open(disk, dir, settings.lineage, applied)?;
     let shard = Arc::new(Shard {
         text: Arc::new(text),
         no: settings.lineage.shard,
@@ -148,6 +141,14 @@ pub(crate) fn open(settings: OpenShard) -> Result<Opened> {
     shard.hot_reopened(durable);
     let threads = start(&shard, settings, fold, Box::new(journal), queue)?;
     Ok(Opened { shard, threads })
+}
+
+fn make_directories(settings: &OpenShard, journal: &Path) -> Result<()> {
+    for dir in [&settings.dir, journal, &settings.dir.join("blobs")] {
+        let made = settings.disk.create_dir(dir);
+        made.map_err(|e| coldpost_tiers::disk::failed("make", dir, e))?;
+    }
+    Ok(())
 }
 
 fn start(

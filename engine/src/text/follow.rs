@@ -64,7 +64,7 @@ impl Follower {
         let shard = Arc::clone(&self.shard);
         loop {
             let (next, applied) = (shard.text.covered() + 1, shard.applied().0);
-            if next > applied {
+            if next > applied || shard.is_shut() {
                 return Ok(());
             }
             match self.read_some(next, applied) {
@@ -111,7 +111,7 @@ impl Follower {
             _ => reader.read_from(Position(next))?,
         };
         let mut expected = next;
-        while expected <= applied {
+        while expected <= applied && !self.shard.is_shut() {
             let Some(record) = reader.next_record()? else {
                 break;
             };
@@ -126,7 +126,7 @@ impl Follower {
                 break;
             }
         }
-        Ok(expected > next)
+        Ok(expected > next || self.shard.is_shut())
     }
 
     /// The local file that may hold an entry.
@@ -186,7 +186,7 @@ impl Follower {
         keys: &[Key],
     ) -> Result<MessageText> {
         let parts = parts_of(&message.row)?;
-        let memory = self.engine.inner.search_memory.share(message.size);
+        let memory = self.engine.inner.search_memory.message(message.size);
         let _share = self.handle.block_on(memory)?;
         let raw = match joined(message, body, id) {
             Some(raw) => raw?,

@@ -95,6 +95,9 @@ impl Rebuilder {
         let mut texts = BTreeMap::new();
         let mut unread = Vec::new();
         for some in items.chunks(TOGETHER) {
+            if self.shard.is_shut() {
+                return Err(Error::new(Kind::Closed, "the store is shutting down"));
+            }
             for (item, read) in some.iter().zip(self.read(some)?) {
                 match read {
                     Ok(text) => drop(texts.insert(item.key, Arc::new(text))),
@@ -221,7 +224,7 @@ impl Rebuilder {
 
     fn texts(&mut self, message: &crate::view::Message) -> Result<MessageText> {
         let parts = message.row.whole_parts()?;
-        let memory = self.engine.inner.search_memory.share(message.size);
+        let memory = self.engine.inner.search_memory.message(message.size);
         let _share = self.handle.block_on(memory)?;
         let raw = self.engine.bytes(message, 0..message.size);
         let raw = self.handle.block_on(raw)?;

@@ -1,5 +1,7 @@
 //! A search finds the same, whatever became of the files that it looks at.
 
+mod oracle;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

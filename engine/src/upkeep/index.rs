@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use coldpost_tiers::hot::TableName;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
-use super::{Notice, Progress, Wait, tick};
+use super::{Notice, Progress, Upkeeping, Wait, tick};
 use crate::blocking;
 use crate::clock;
 use crate::error::Result;
@@ -22,8 +23,23 @@ use crate::text::{Follower, Rebuilder};
 /// Rows about accounts that are being deleted.
 const DELETING: &[u8] = &[3];
 
+/// Begins both tasks, the second where there is time for it; gives where they are told that something came in.
+pub(super) fn start(
+    tasks: &mut JoinSet<()>,
+    engine: &Engine,
+    progress: &Arc<Progress>,
+    upkeeping: Upkeeping,
+) -> mpsc::UnboundedSender<Notice> {
+    let (told, queue) = mpsc::unbounded_channel();
+    tasks.spawn(follow(engine.clone(), Arc::clone(progress), queue));
+    if upkeeping == Upkeeping::All {
+        tasks.spawn(tidy(engine.clone(), Arc::clone(progress)));
+    }
+    told
+}
+
 /// Takes the text of what comes in.
-pub(super) async fn follow(
+async fn follow(
     engine: Engine,
     progress: Arc<Progress>,
     mut queue: mpsc::UnboundedReceiver<Notice>,
@@ -34,8 +50,11 @@ pub(super) async fn follow(
         .map(|shard| Follower::new(&engine, shard))
         .collect();
     loop {
+        // The thread has the turn: it may go on when this task is ended.
+        let turn = engine.inner.turns.following.take().await;
         let work = move || {
             let ended: Result<()> = followers.iter_mut().try_for_each(follow_one);
+            drop(turn);
             Ok((followers, ended))
         };
         let Ok((after, ended)) = blocking::run("taking text out of mail", work).await else {
@@ -61,7 +80,7 @@ fn follow_one(follower: &mut Follower) -> Result<()> {
 }
 
 /// Makes again what was lost, and keeps files few.
-pub(super) async fn tidy(engine: Engine, progress: Arc<Progress>) {
+async fn tidy(engine: Engine, progress: Arc<Progress>) {
     let mut shards: Vec<Tidying> = engine
         .mail_shards()
         .iter()
@@ -69,11 +88,13 @@ pub(super) async fn tidy(engine: Engine, progress: Arc<Progress>) {
         .collect();
     loop {
         let of = engine.clone();
+        let turn = engine.inner.turns.indexing.take().await;
         let work = move |_| {
             let mut ended = Ok(());
             for shard in &mut shards {
                 ended = ended.and(shard.all(&of));
             }
+            drop(turn);
             Ok((shards, ended))
         };
         let running = match blocking::behind("index", work) {

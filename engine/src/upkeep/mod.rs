@@ -243,7 +243,6 @@ impl Upkeep {
         let (to_snapshot, snapshot_queue) = mpsc::unbounded_channel();
         let (to_evict, evict_queue) = mpsc::unbounded_channel();
         let (to_compact, compact_queue) = mpsc::unbounded_channel();
-        let (to_index, index_queue) = mpsc::unbounded_channel();
         if is_unknown {
             tasks.spawn(confirm(engine.clone(), claims, Arc::clone(&progress)));
         }
@@ -252,12 +251,11 @@ impl Upkeep {
         tasks.spawn(collect::run(engine.clone(), collect_queue));
         tasks.spawn(cut::run(engine.clone(), cut_queue));
         tasks.spawn(evict::run(engine.clone(), told(), evict_queue));
-        tasks.spawn(index::follow(engine.clone(), told(), index_queue));
+        let to_index = index::start(&mut tasks, engine, &progress, upkeeping);
         if upkeeping == Upkeeping::All {
             tasks.spawn(snapshot::run(engine.clone(), told(), snapshot_queue));
             tasks.spawn(delete::run(engine.clone(), Arc::clone(&progress)));
             tasks.spawn(compact::run(engine.clone(), told(), compact_queue));
-            tasks.spawn(index::tidy(engine.clone(), told()));
         }
         tasks.spawn(async move {
             // The sender is kept, so that the channel stays open while upkeep lives.

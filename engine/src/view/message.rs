@@ -101,18 +101,33 @@ pub(crate) fn read_rows(
     rows.map(|row| Stored::read(row?)).collect()
 }
 
-/// Octets of messages together; one without a row has none.
+/// What a message was given when it came.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Given {
+    /// INTERNALDATE, seconds since 1970.
+    pub(crate) date: i64,
+    /// RFC822.SIZE, octets.
+    pub(crate) size: u64,
+}
+
+/// What the messages were given, each in the order of `ids`.
 ///
 /// # Errors
-/// `Corrupt`; `Unavailable` after an I/O error.
-pub(crate) fn sizes(state: &Snapshot, account: AccountRef, ids: &[MessageId]) -> Result<u64> {
+/// As [`read_rows`].
+pub(crate) fn read_given(
+    state: &Snapshot,
+    account: AccountRef,
+    ids: &[MessageId],
+) -> Result<Vec<Given>> {
     let keys = keys(account, ids);
-    let mut bytes = 0_u64;
+    let mut given: Vec<Option<Given>> = vec![None; keys.len()];
     state.look_all(TableName::Places, &keys, |at, value| {
-        bytes = bytes.saturating_add(Place::decode(&keys[at], value)?.size);
+        let Place { date, size, .. } = Place::decode(&keys[at], value)?;
+        given[at] = Some(Given { date, size });
         Ok(())
     })?;
-    Ok(bytes)
+    let all = given.into_iter();
+    all.map(|given| given.ok_or_else(without_row)).collect()
 }
 
 fn without_row() -> Error {

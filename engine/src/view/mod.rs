@@ -12,6 +12,7 @@ mod kinds;
 pub(crate) mod mailbox;
 pub(crate) mod message;
 mod place;
+mod preview;
 mod shared;
 mod vanished;
 
@@ -23,6 +24,7 @@ pub use kinds::{Changes, Entry, MailboxInfo, MailboxStatus, SpecialUse};
 pub use mailbox::MailboxView;
 pub use message::Message;
 pub(crate) use place::blob_offset;
+pub use preview::Patience;
 pub(crate) use shared::SharedChanges;
 pub use vanished::Vanished;
 

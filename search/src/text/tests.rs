@@ -1,3 +1,5 @@
+//! Files of text against a plain look through the texts, whole, merged and damaged.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -3,6 +3,7 @@
 //! Promises: mailbox names are UTF-8 (decoded from modified UTF-7) and INBOX is written `INBOX`; sets keep `*` unresolved, because
 //! what it stands for is the session's knowledge. Never: a trace of quoting, letter case or literals.
 
+mod search;
 mod set;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use coldpost_engine::mail::Section;
 use coldpost_engine::uidset::UidSet;
 use coldpost_engine::view::SpecialUse;
 
+pub use search::{Multisearch, Page, Search, SearchKey, SearchReturn, Sort, Source, Thread};
 pub use set::{SeqNo, SequenceSet};
 
 /// A command line: its tag and what it asks.
@@ -89,6 +91,12 @@ pub enum CommandBody {
     Expunge(Option<SequenceSet>),
     /// SEARCH and UID SEARCH
     Search(Search),
+    /// SORT and UID SORT (RFC 5256)
+    Sort(Sort),
+    /// THREAD and UID THREAD (RFC 5256)
+    Thread(Thread),
+    /// ESEARCH (RFC 7377)
+    Multisearch(Multisearch),
     /// FETCH and UID FETCH
     Fetch(Fetch),
     /// STORE and UID STORE
@@ -267,91 +275,6 @@ pub enum Numbers {
     Uid,
 }
 
-/// SEARCH (RFC 3501, 6.4.4; RFC 4731).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Search {
-    /// What the answer's numbers are.
-    pub numbers: Numbers,
-    /// RETURN options; `None`: an untagged SEARCH answers. `RETURN ()` is `ALL`.
-    pub returns: Option<SearchReturn>,
-    /// CHARSET as it came.
-    pub charset: Option<String>,
-    /// The keys, all of which must hold; at least one.
-    pub keys: Vec<SearchKey>,
-}
-
-/// RETURN options of SEARCH (RFC 4731).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SearchReturn {
-    /// MIN
-    pub min: bool,
-    /// MAX
-    pub max: bool,
-    /// ALL
-    pub all: bool,
-    /// COUNT
-    pub count: bool,
-}
-
-/// A search key. Texts are as they came, in the charset of the command; days are days since 1970-01-01.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SearchKey {
-    /// ALL
-    All,
-    /// ANSWERED DELETED DRAFT FLAGGED SEEN
-    Flag(coldpost_engine::flags::SystemFlags),
-    /// UNANSWERED UNDELETED UNDRAFT UNFLAGGED UNSEEN
-    NotFlag(coldpost_engine::flags::SystemFlags),
-    /// KEYWORD
-    Keyword(String),
-    /// UNKEYWORD
-    NotKeyword(String),
-    /// RECENT
-    Recent,
-    /// NEW: RECENT UNSEEN
-    New,
-    /// OLD: NOT RECENT
-    Old,
-    /// BEFORE, SENTBEFORE, SAVEDBEFORE
-    Before(coldpost_engine::query::DateField, i32),
-    /// ON, SENTON, SAVEDON
-    On(coldpost_engine::query::DateField, i32),
-    /// SINCE, SENTSINCE, SAVEDSINCE
-    Since(coldpost_engine::query::DateField, i32),
-    /// SAVEDATESUPPORTED (RFC 8514)
-    SaveDateSupported,
-    /// BCC CC FROM SUBJECT TO and HEADER: name of the field, text.
-    Header(String, Vec<u8>),
-    /// BODY
-    Body(Vec<u8>),
-    /// TEXT
-    Text(Vec<u8>),
-    /// OLDER, seconds (RFC 5032)
-    Older(u32),
-    /// YOUNGER, seconds (RFC 5032)
-    Younger(u32),
-    /// LARGER, octets
-    Larger(u64),
-    /// SMALLER, octets
-    Smaller(u64),
-    /// UID
-    Uid(SequenceSet),
-    /// A sequence set.
-    Sequence(SequenceSet),
-    /// MODSEQ (RFC 7162, 3.1.5), with or without the name of an entry, which changes nothing here.
-    ModSeq(ModSeq),
-    /// EMAILID (RFC 8474)
-    EmailId(String),
-    /// THREADID (RFC 8474)
-    ThreadId(String),
-    /// NOT
-    Not(Box<SearchKey>),
-    /// OR, and ORs in it: one of them must hold.
-    Or(Vec<SearchKey>),
-    /// Keys in parentheses, all of which must hold.
-    And(Vec<SearchKey>),
-}
-
 /// FETCH.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetch {
@@ -365,6 +288,8 @@ pub struct Fetch {
     pub changed_since: Option<ModSeq>,
     /// VANISHED (RFC 7162); only in UID FETCH with CHANGEDSINCE.
     pub vanished: bool,
+    /// PARTIAL (RFC 9394); only in UID FETCH.
+    pub page: Option<Page>,
 }
 
 /// An item of FETCH.
@@ -404,6 +329,11 @@ pub enum FetchItem {
     ThreadId,
     /// SAVEDATE (RFC 8514)
     SaveDate,
+    /// PREVIEW (RFC 8970); LAZY: only if it is at hand.
+    Preview {
+        /// LAZY
+        lazy: bool,
+    },
 }
 
 /// A section that is fetched.

@@ -51,6 +51,16 @@ const TABLE: &[(&str, When)] = &[
     ("BINARY", When::Authenticated),
     ("MULTIAPPEND", When::Authenticated),
     ("WITHIN", When::Authenticated),
+    ("SEARCHRES", When::Authenticated),
+    ("PARTIAL", When::Authenticated),
+    ("SORT", When::Authenticated),
+    ("SORT=DISPLAY", When::Authenticated),
+    ("ESORT", When::Authenticated),
+    ("THREAD=ORDEREDSUBJECT", When::Authenticated),
+    ("THREAD=REFERENCES", When::Authenticated),
+    ("THREAD=REFS", When::Authenticated),
+    ("PREVIEW", When::Authenticated),
+    ("MULTISEARCH", When::Authenticated),
     ("APPENDLIMIT=", When::Authenticated),
 ];
 

@@ -3,7 +3,7 @@
 //! Promises: what is wrong with a batch is said when its turn comes, and with a message costs no other one.
 
 use coldpost_engine::uidset::UidSet;
-use coldpost_engine::view::{Entry, Message, Reach};
+use coldpost_engine::view::{Entry, Message, Patience, Reach};
 use tokio::task::JoinHandle;
 
 use crate::imap::ast::Fetch;
@@ -54,7 +54,8 @@ impl<'f> Batches<'f, ()> {
             plan,
             changed_since: fetch.changed_since,
             pieces: pieces(uids, size),
-            reads_ahead: plan.reach > Reach::Nothing && uids.len() > 1,
+            reads_ahead: (plan.reach > Reach::Nothing || plan.previews == Some(Patience::Waits))
+                && uids.len() > 1,
             left: Vec::new(),
             next: None,
         }
@@ -112,9 +113,12 @@ impl<I: Iterator<Item = UidSet>> Batches<'_, I> {
             let rows = readable(read, &entries);
             let rows = if self.reads_ahead {
                 let (engine, reach) = (engine.clone(), self.plan.reach);
-                Rows::Coming(tokio::spawn(
-                    async move { engine.read_ahead(rows, reach).await },
-                ))
+                Rows::Coming(tokio::spawn(async move {
+                    match reach {
+                        Reach::Nothing => engine.read_ahead_for_previews(rows).await,
+                        reach => engine.read_ahead(rows, reach).await,
+                    }
+                }))
             } else {
                 Rows::Here(rows)
             };

@@ -1,7 +1,7 @@
 //! What a FETCH needs of each message, decided once before the first one is read.
 
 use coldpost_engine::mail::{Section, SectionText};
-use coldpost_engine::view::Reach;
+use coldpost_engine::view::{Patience, Reach};
 
 use crate::imap::ast::{Fetch, FetchItem, FetchSection, Numbers, Partial};
 
@@ -14,6 +14,8 @@ pub(crate) struct FetchPlan {
     pub(crate) rows: bool,
     /// How much of the messages' bytes is read.
     pub(crate) reach: Reach,
+    /// Whether previews are in it, and whether all of them are lazy.
+    pub(crate) previews: Option<Patience>,
     /// Whether \Seen is set on messages whose bodies are sent.
     pub(crate) sets_seen: bool,
 }
@@ -44,6 +46,13 @@ impl FetchPlan {
                 asked.push(item);
             }
         }
+        let eager = FetchItem::Preview { lazy: false };
+        let previews = match asked.contains(&eager) {
+            true => Some(Patience::Waits),
+            false => asked
+                .contains(&FetchItem::Preview { lazy: true })
+                .then_some(Patience::Lazy),
+        };
         let sets_seen = !read_only && asked.iter().any(reads_aloud);
         let items: Vec<Item> = asked.into_iter().map(Item::new).collect();
         let rows = items.iter().any(Item::needs_row);
@@ -52,6 +61,7 @@ impl FetchPlan {
             items,
             rows,
             reach: reach.unwrap_or(Reach::Nothing),
+            previews,
             sets_seen,
         }
     }
@@ -143,6 +153,7 @@ mod tests {
             items: items.to_vec(),
             changed_since,
             vanished: false,
+            page: None,
         };
         FetchPlan::new(&fetch, read_only)
     }

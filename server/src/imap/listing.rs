@@ -151,7 +151,7 @@ impl Pace {
     }
 
     /// Says that the next `steps` are to be made.
-    async fn spend(&mut self, steps: usize) -> Outcome<()> {
+    pub(crate) async fn spend(&mut self, steps: usize) -> Outcome<()> {
         self.spent += steps;
         if self.spent < IMAP_LIST_STEPS {
             return Ok(());

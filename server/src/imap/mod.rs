@@ -22,6 +22,7 @@ mod listing;
 mod metrics;
 mod out;
 mod pattern;
+mod results;
 mod resync;
 mod selected;
 mod serve;

@@ -11,15 +11,16 @@ use crate::imap::ast::{Search, SearchKey};
 use crate::imap::reply::{Code, Refusal};
 
 /// The query that all keys of `search` make together; `uids` are the UIDs of the picture, in which sequence numbers are ranks;
-/// `now` is the time in seconds since 1970.
+/// `saved` is what `$` stands for, `now` the time in seconds since 1970.
 ///
 /// # Errors
 /// `NO [BADCHARSET]` for a charset other than US-ASCII and UTF-8; BAD for text that is not in the charset. Without a tag.
 /// Sequence numbers of no message are no error here: they find nothing, as with Dovecot.
-pub fn query(search: &Search, uids: &UidSet, now: i64) -> Result<Query, Refusal> {
+pub fn query(search: &Search, uids: &UidSet, saved: &UidSet, now: i64) -> Result<Query, Refusal> {
     let context = Context {
         charset: Charset::named(search.charset.as_deref())?,
         uids,
+        saved,
         now,
     };
     context.all(&search.keys)
@@ -38,9 +39,20 @@ pub fn asks_modseq(keys: &[SearchKey]) -> bool {
 /// Whether a key has sequence numbers: they must not move while it is answered.
 pub(crate) fn asks_numbers(keys: &[SearchKey]) -> bool {
     keys.iter().any(|key| match key {
-        SearchKey::Sequence(_) => true,
+        SearchKey::Sequence(set) => set.has_numbers(),
         SearchKey::Not(key) => asks_numbers(std::slice::from_ref(key)),
         SearchKey::And(keys) | SearchKey::Or(keys) => asks_numbers(keys),
+        _ => false,
+    })
+}
+
+/// The same, or what was saved of them: what only the selected mailbox has.
+pub(crate) fn asks_numbers_or_saved(keys: &[SearchKey]) -> bool {
+    keys.iter().any(|key| match key {
+        SearchKey::Sequence(_) => true,
+        SearchKey::Uid(set) => set.has_saved(),
+        SearchKey::Not(key) => asks_numbers_or_saved(std::slice::from_ref(key)),
+        SearchKey::And(keys) | SearchKey::Or(keys) => asks_numbers_or_saved(keys),
         _ => false,
     })
 }
@@ -75,6 +87,7 @@ impl Charset {
 struct Context<'a> {
     charset: Charset,
     uids: &'a UidSet,
+    saved: &'a UidSet,
     now: i64,
 }
 
@@ -116,8 +129,8 @@ impl Context<'_> {
             SearchKey::Younger(seconds) => Query::DatedAfter(self.ago(*seconds).saturating_sub(1)),
             SearchKey::Larger(octets) => Query::Size(SizeBound::Larger, *octets),
             SearchKey::Smaller(octets) => Query::Size(SizeBound::Smaller, *octets),
-            SearchKey::Uid(set) => Query::Uids(set.among_uids(self.uids)),
-            SearchKey::Sequence(set) => Query::Uids(set.sequence_among_uids(self.uids)),
+            SearchKey::Uid(set) => Query::Uids(set.among_uids(self.uids, self.saved)),
+            SearchKey::Sequence(set) => Query::Uids(set.sequence_among_uids(self.uids, self.saved)),
             SearchKey::ModSeq(modseq) => Query::ModSeq(*modseq),
             SearchKey::EmailId(id) => Query::EmailId(id.clone()),
             SearchKey::ThreadId(id) => Query::ThreadId(id.clone()),
@@ -154,7 +167,8 @@ mod tests {
         let CommandBody::Search(search) = command.body else {
             panic!("SEARCH is a search");
         };
-        let text = match query(&search, &uids, 1_000_000) {
+        let saved = [20, 25].into_iter().collect();
+        let text = match query(&search, &uids, &saved, 1_000_000) {
             Ok(query) => format!("{query:?}"),
             Err(refusal) => format!("{:?} {:?} {}", refusal.status, refusal.code, refusal.text),
         };
@@ -177,6 +191,8 @@ mod tests {
         check("4,1:*", &expect!["Uids([(10, 10), (20, 21), (30, 30)])"]);
         check("4:9,1", &expect!["Uids([(10, 10), (30, 30)])"]);
         check("NOT 5", &expect!["Not(Uids([]))"]);
+        check("$", &expect!["Uids([(20, 20)])"]);
+        check("UID 30,$", &expect!["Uids([(20, 20), (30, 30)])"]);
         check("UID 15:*", &expect!["Uids([(20, 21), (30, 30)])"]);
         check("NOT UID 31:*", &expect!["Not(Uids([(30, 30)]))"]);
     }

@@ -50,6 +50,9 @@ pub(crate) struct Unasked {
 pub(crate) struct Selected {
     pub(crate) view: MailboxView,
     pub(crate) read_only: bool,
+    /// What the last search that was to save its result found (RFC 5182), as UIDs: those that are gone are not in the picture, and no UID
+    /// comes back.
+    pub(crate) saved: UidSet,
     /// The modseq that the client was told last is below those of what it saw since: expunges were held.
     behind: bool,
 }
@@ -60,6 +63,7 @@ impl Selected {
         Selected {
             view,
             read_only,
+            saved: UidSet::new(),
             behind: false,
         }
     }
@@ -86,10 +90,12 @@ impl Selected {
     /// BAD when a sequence number is not there (RFC 3501, 9: seq-number). UIDs that are not there are no error.
     pub(crate) fn resolve(&self, set: &SequenceSet, numbers: Numbers) -> Outcome<UidSet> {
         match numbers {
-            Numbers::Uid => Ok(set.among_uids(self.view.uids())),
-            Numbers::Sequence => set.sequence_to_uids(self.view.uids()).ok_or_else(|| {
-                Completion::bad("A sequence number is beyond the last message").into()
-            }),
+            Numbers::Uid => Ok(set.among_uids(self.view.uids(), &self.saved)),
+            Numbers::Sequence => set
+                .sequence_to_uids(self.view.uids(), &self.saved)
+                .ok_or_else(|| {
+                    Completion::bad("A sequence number is beyond the last message").into()
+                }),
         }
     }
 

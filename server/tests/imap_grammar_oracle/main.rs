@@ -97,6 +97,7 @@ fn about_messages(command: theirs::CommandBody<'_>) -> CommandBody {
                 FetchModifier::Vanished => None,
             }),
             vanished: modifiers.contains(&FetchModifier::Vanished),
+            page: None,
         }),
         Theirs::Store {
             sequence_set,

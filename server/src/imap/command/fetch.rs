@@ -6,20 +6,21 @@
 use coldpost_engine::Engine;
 use coldpost_engine::flags::{FlagAction, Flags, SystemFlags};
 use coldpost_engine::uidset::UidSet;
-use coldpost_engine::view::{Entry, Message};
+use coldpost_engine::view::{Entry, Message, Patience};
 use coldpost_engine::write;
 
-use crate::imap::ast::{Fetch, FetchItem, Numbers};
+use crate::imap::ast::{Fetch, FetchItem, Numbers, Page};
 use crate::imap::completion::{Completion, Outcome};
 use crate::imap::fetch_batch::{Batch, Batches};
 use crate::imap::fetch_octets::Octets;
 use crate::imap::fetch_plan::{FetchPlan, Item};
 use crate::imap::out::Out;
 use crate::imap::reply::{Code, FetchLine};
+use crate::imap::results::between;
 use crate::imap::resync;
-use crate::imap::selected::{Expunges, Selected, Unasked};
+use crate::imap::selected::{Expunges, Selected, Unasked, pieces};
 use crate::imap::session::Session;
-use crate::limits::IMAP_BODIES_AHEAD;
+use crate::limits::{IMAP_BODIES_AHEAD, IMAP_ENTRIES_BATCH};
 
 /// A message whose bodies were opened.
 struct Ready {
@@ -29,6 +30,8 @@ struct Ready {
     octets: Vec<Octets>,
     /// BODY, which the row does not have as it is sent.
     body: Vec<u8>,
+    /// PREVIEW; none: not now.
+    preview: Option<String>,
     /// FLAGS stand in the answer though not asked for: \Seen was set.
     tells_flags: bool,
 }
@@ -52,6 +55,10 @@ pub(super) async fn run(session: &mut Session, fetch: Fetch, out: &mut Out<'_>) 
     }
     let selected = session.selected()?;
     let uids = selected.resolve(&fetch.set, fetch.numbers)?;
+    let uids = match fetch.page {
+        Some(page) => page_of(selected, &fetch, page, &uids)?,
+        None => uids,
+    };
     let plan = FetchPlan::new(&fetch, selected.read_only);
     if let (true, Some(since)) = (fetch.vanished, fetch.changed_since) {
         // `*` is the last UID that there ever was: the last messages may be what vanished.
@@ -89,6 +96,27 @@ pub(super) async fn run(session: &mut Session, fetch: Fetch, out: &mut Out<'_>) 
             Code::Unavailable,
             format!("{bodies} bodies cannot be read now and were not sent"),
         ),
+    })
+}
+
+/// Those of `uids` that a page has (RFC 9394, 3.3): of the messages that would be answered, so what has not changed is not counted.
+fn page_of(selected: &Selected, fetch: &Fetch, page: Page, uids: &UidSet) -> Outcome<UidSet> {
+    let changed = match fetch.changed_since {
+        None => None,
+        Some(since) => {
+            let mut changed = UidSet::new();
+            for piece in pieces(uids, IMAP_ENTRIES_BATCH) {
+                let entries = selected.entries(&piece)?;
+                let later = entries.iter().filter(|entry| entry.modseq > since);
+                later.for_each(|entry| changed.push(entry.uid));
+            }
+            Some(changed)
+        }
+    };
+    let answered = changed.as_ref().unwrap_or(uids);
+    Ok(match page.places(answered.len()) {
+        Some((first, last)) => between(answered, first, last),
+        None => UidSet::new(),
     })
 }
 
@@ -137,6 +165,10 @@ async fn open(
         Some(message) if plan.has(&FetchItem::Body) => body_of(message, missing)?,
         _ => Vec::new(),
     };
+    let preview = match (&message, plan.previews) {
+        (Some(message), Some(patience)) => preview_of(session, message, patience, missing).await,
+        _ => None,
+    };
     let mut octets = Vec::new();
     let mut in_hand = 0;
     if let Some(message) = &message {
@@ -169,8 +201,30 @@ async fn open(
         message,
         octets,
         body,
+        preview,
         tells_flags: false,
     })
+}
+
+/// A preview that cannot be made now is NIL (RFC 8970, 3), and one that was waited for is missed.
+async fn preview_of(
+    session: &Session,
+    message: &Message,
+    patience: Patience,
+    missing: &mut Missing,
+) -> Option<String> {
+    match session.ctx.engine.preview(message, patience).await {
+        Ok(preview) => preview,
+        Err(error) => {
+            tracing::warn!(
+                message = message.email_id.text(),
+                error = &error as &dyn std::error::Error,
+                "a preview cannot be made now"
+            );
+            missing.bodies += u64::from(patience == Patience::Waits);
+            None
+        }
+    }
 }
 
 fn body_of(message: &Message, missing: &mut Missing) -> Option<Vec<u8>> {
@@ -303,6 +357,9 @@ async fn send_message(
                 let message = ready.message.as_ref();
                 match item {
                     FetchItem::Body => line.body(out.buffer(), &ready.body),
+                    FetchItem::Preview { .. } => {
+                        line.preview(out.buffer(), ready.preview.as_deref());
+                    }
                     _ => plain_item(
                         selected,
                         item,
@@ -329,7 +386,7 @@ async fn send_message(
     Ok(gone)
 }
 
-/// An item that needs no octets of the message, but for BODY. Those of the row are there whenever the plan asks for them.
+/// An item that needs no octets of the message, but for BODY and PREVIEW. Those of the row are there whenever the plan asks for them.
 fn plain_item(
     selected: &Selected,
     item: &FetchItem,

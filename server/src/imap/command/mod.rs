@@ -12,15 +12,17 @@ mod idle;
 mod list;
 mod login;
 mod mailbox;
+mod multisearch;
 mod search;
 mod select;
+mod sort;
 mod status;
 mod store;
 mod transfer;
 
 use coldpost_engine::ids::{AccountRef, MailboxId};
 
-use crate::imap::ast::{CommandBody, Numbers, SelectMode};
+use crate::imap::ast::{CommandBody, Numbers, Search, SelectMode};
 use crate::imap::completion::{Completion, Outcome};
 use crate::imap::input::Input;
 use crate::imap::out::Out;
@@ -73,6 +75,15 @@ pub(super) fn traits(command: &CommandBody) -> Traits {
         },
         Numbers::Sequence => plain(names[0], Mailbox),
     };
+    let searching = |names, search: &Search| Traits {
+        // Numbers in the keys of UID SEARCH must not move either (RFC 7162, 3.2.10.2).
+        expunges: if search.numbers == Numbers::Sequence || asks_numbers(&search.keys) {
+            Expunges::Held
+        } else {
+            Expunges::Told
+        },
+        ..numbered(names, search.numbers, true)
+    };
     match command {
         CommandBody::Capability => plain("CAPABILITY", Nothing),
         CommandBody::Noop => plain("NOOP", Nothing),
@@ -105,14 +116,12 @@ pub(super) fn traits(command: &CommandBody) -> Traits {
             numbers: Numbers::Uid,
             ..plain("UID EXPUNGE", Mailbox)
         },
-        CommandBody::Search(search) => Traits {
-            // Numbers in the keys of UID SEARCH must not move either (RFC 7162, 3.2.10.2).
-            expunges: if search.numbers == Numbers::Sequence || asks_numbers(&search.keys) {
-                Expunges::Held
-            } else {
-                Expunges::Told
-            },
-            ..numbered(["SEARCH", "UID SEARCH"], search.numbers, true)
+        CommandBody::Search(search) => searching(["SEARCH", "UID SEARCH"], search),
+        CommandBody::Sort(sort) => searching(["SORT", "UID SORT"], &sort.search),
+        CommandBody::Thread(thread) => searching(["THREAD", "UID THREAD"], &thread.search),
+        CommandBody::Multisearch(multi) => Traits {
+            needs: Login,
+            ..searching(["ESEARCH"; 2], &multi.search)
         },
         CommandBody::Fetch(fetch) => numbered(["FETCH", "UID FETCH"], fetch.numbers, true),
         CommandBody::Store(store) => numbered(["STORE", "UID STORE"], store.numbers, true),
@@ -175,6 +184,11 @@ pub(super) async fn run(
         CommandBody::Unselect => close::unselect(session),
         CommandBody::Expunge(set) => Box::pin(expunge::run(session, set, out)).await,
         CommandBody::Search(search) => Box::pin(search::run(session, tag, search, out)).await,
+        CommandBody::Sort(sort) => Box::pin(sort::sort(session, tag, sort, out)).await,
+        CommandBody::Thread(thread) => Box::pin(sort::thread(session, thread, out)).await,
+        CommandBody::Multisearch(multi) => {
+            Box::pin(multisearch::run(session, tag, multi, out)).await
+        }
         CommandBody::Fetch(fetch) => Box::pin(fetch::run(session, fetch, out)).await,
         CommandBody::Store(store) => Box::pin(store::run(session, store, out)).await,
         CommandBody::Copy(transfer) => Box::pin(transfer::copy(session, transfer)).await,

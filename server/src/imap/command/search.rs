@@ -1,14 +1,16 @@
-//! SEARCH and UID SEARCH (RFC 3501, 6.4.4; ESEARCH of RFC 4731; MODSEQ of RFC 7162, 3.1.5).
+//! SEARCH and UID SEARCH (RFC 3501, 6.4.4; ESEARCH of RFC 4731; SEARCHRES of RFC 5182; MODSEQ of RFC 7162, 3.1.5; PARTIAL of RFC 9394).
 
 use coldpost_engine::ids::ModSeq;
 use coldpost_engine::uidset::UidSet;
+use coldpost_engine::view::MailboxView;
 
-use crate::imap::ast::{Search, SearchReturn};
-use crate::imap::completion::{Completion, Outcome};
+use crate::imap::ast::{Numbers, Search, SearchReturn};
+use crate::imap::completion::{Completion, Failure, Outcome};
 use crate::imap::out::Out;
-use crate::imap::reply::{self, Esearch};
+use crate::imap::reply::{self, Esearch, Status};
+use crate::imap::results::Results;
 use crate::imap::search_key;
-use crate::imap::selected::{Selected, pieces};
+use crate::imap::selected::pieces;
 use crate::imap::session::Session;
 use crate::limits::IMAP_ENTRIES_BATCH;
 
@@ -18,110 +20,144 @@ pub(super) async fn run(
     search: Search,
     out: &mut Out<'_>,
 ) -> Outcome {
-    let by_modseq = search_key::asks_modseq(&search.keys);
-    if by_modseq {
-        session.enable_condstore(out.buffer());
-    }
-    let selected = session.selected()?;
-    let query = search_key::query(&search, selected.view.uids(), session.ctx.engine.now())
-        .map_err(Completion::from)?;
-    let found = session
-        .ctx
-        .engine
-        .search(&selected.view, &query)
-        .await?
-        .intersection(selected.view.uids());
-    let numbers = selected.numbers(&found, search.numbers);
-    match search.returns {
-        None => {
-            let modseq = if by_modseq {
-                highest_modseq(selected, &found)?
-            } else {
-                None
-            };
-            reply::search(out.buffer(), &numbers, modseq);
-        }
-        Some(returns) => {
-            let told = told_of(returns, &found);
-            let modseq = if by_modseq {
-                highest_modseq(selected, &told)?
-            } else {
-                None
-            };
-            let answer = Esearch {
-                tag,
-                numbers: search.numbers,
-                min: numbers.first().filter(|_| returns.min),
-                max: numbers.last().filter(|_| returns.max),
-                all: returns.all.then_some(&numbers),
-                count: returns.count.then_some(numbers.len()),
-                modseq,
-            };
-            reply::esearch(out.buffer(), &answer);
-        }
-    }
-    out.relieve().await?;
+    let outcome = find_and_tell(session, tag, &search, out).await;
+    after(session, search.returns, outcome)
+}
+
+async fn find_and_tell(
+    session: &mut Session,
+    tag: &str,
+    search: &Search,
+    out: &mut Out<'_>,
+) -> Outcome {
+    let found = find(session, search, out).await?;
+    tell(
+        session,
+        tag,
+        "SEARCH",
+        search,
+        &Results::Ascending(found),
+        out,
+    )
+    .await?;
     Ok(Completion::ok("Search completed"))
 }
 
-/// The messages that MODSEQ of an ESEARCH is about: with MIN and MAX alone those, else all (RFC 4731, 3.2).
-fn told_of(returns: SearchReturn, found: &UidSet) -> UidSet {
-    if returns.all || returns.count {
-        return found.clone();
+/// What the keys find in the selected mailbox.
+pub(super) async fn find(
+    session: &mut Session,
+    search: &Search,
+    out: &mut Out<'_>,
+) -> Outcome<UidSet> {
+    if search_key::asks_modseq(&search.keys) {
+        session.enable_condstore(out.buffer());
     }
-    let (min, max) = (
-        found.first().filter(|_| returns.min),
-        found.last().filter(|_| returns.max),
-    );
-    min.into_iter().chain(max).collect()
+    let engine = &session.ctx.engine;
+    let selected = session.selected()?;
+    let uids = selected.view.uids();
+    let query =
+        search_key::query(search, uids, &selected.saved, engine.now()).map_err(Completion::from)?;
+    Ok(engine
+        .search(&selected.view, &query)
+        .await?
+        .intersection(uids))
 }
 
-fn highest_modseq(selected: &Selected, uids: &UidSet) -> Outcome<Option<ModSeq>> {
+/// Tells what was found, and keeps what is to be saved.
+pub(super) async fn tell(
+    session: &mut Session,
+    tag: &str,
+    name: &str,
+    search: &Search,
+    found: &Results,
+    out: &mut Out<'_>,
+) -> Outcome<()> {
+    let selected = session.selected()?;
+    let by_modseq = search_key::asks_modseq(&search.keys);
+    let Some(returns) = search.returns else {
+        let modseq = match by_modseq {
+            true => highest_modseq(&selected.view, &found.set())?,
+            false => None,
+        };
+        let buffer = out.buffer();
+        match found.numbers(selected, search.numbers) {
+            Results::Ascending(set) => reply::found(buffer, name, set.iter(), modseq),
+            Results::Sorted(list) => reply::found(buffer, name, list.into_iter(), modseq),
+        }
+        return Ok(out.relieve().await?);
+    };
+    let needs_meant = returns.save || by_modseq;
+    let meant = match needs_meant {
+        true => found.meant_by(returns),
+        false => UidSet::new(),
+    };
+    if !returns.only_saves() {
+        let modseq = match by_modseq {
+            true => highest_modseq(&selected.view, &meant)?,
+            false => None,
+        };
+        let numbers = found.numbers(selected, search.numbers);
+        let answer = Esearch {
+            numbers: search.numbers,
+            modseq,
+            ..answer(tag, returns, &numbers)
+        };
+        reply::esearch(out.buffer(), answer);
+    }
+    if returns.save
+        && let Some(selected) = &mut session.selected
+    {
+        selected.saved = meant;
+    }
+    Ok(out.relieve().await?)
+}
+
+/// An answer of UIDs to what `returns` asks for, without MODSEQ.
+pub(super) fn answer<'a>(tag: &'a str, returns: SearchReturn, found: &Results) -> Esearch<'a> {
+    let page = |page| {
+        found
+            .page(page)
+            .map_or_else(String::new, |page| page.text())
+    };
+    Esearch {
+        tag,
+        mailbox: None,
+        numbers: Numbers::Uid,
+        min: found.first().filter(|_| returns.min),
+        max: found.last().filter(|_| returns.max),
+        all: returns.all.then(|| found.text()),
+        partial: returns.partial.map(|asked| (asked, page(asked))),
+        count: returns.count.then(|| found.len()),
+        modseq: None,
+    }
+}
+
+/// A search that was to save its result and is refused leaves none; one that cannot be understood leaves the last (RFC 5182, 2.1).
+pub(super) fn after(
+    session: &mut Session,
+    returns: Option<SearchReturn>,
+    outcome: Outcome,
+) -> Outcome {
+    let is_no = match &outcome {
+        Ok(completion) | Err(Failure::Refused(completion)) => completion.status == Status::No,
+        Err(Failure::Engine(_)) => true,
+        Err(_) => false,
+    };
+    if let (true, Some(selected)) = (is_no, &mut session.selected)
+        && returns.is_some_and(|returns| returns.save)
+    {
+        selected.saved = UidSet::new();
+    }
+    outcome
+}
+
+/// Of those of `uids` that are in the view.
+pub(super) fn highest_modseq(view: &MailboxView, uids: &UidSet) -> Outcome<Option<ModSeq>> {
     let mut highest = None;
     for piece in pieces(uids, IMAP_ENTRIES_BATCH) {
-        let entries = selected.entries(&piece)?;
+        let limit = usize::try_from(piece.len()).unwrap_or(usize::MAX);
+        let entries = view.entries(&piece, limit)?;
         highest = highest.max(entries.iter().map(|entry| entry.modseq).max());
     }
     Ok(highest)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn modseq_of_an_esearch_is_about_what_it_tells() {
-        let found: UidSet = [2, 5, 9].into_iter().collect();
-        let told = |returns: SearchReturn| told_of(returns, &found).text();
-        assert_eq!(
-            told(SearchReturn {
-                min: true,
-                ..SearchReturn::default()
-            }),
-            "2"
-        );
-        assert_eq!(
-            told(SearchReturn {
-                max: true,
-                ..SearchReturn::default()
-            }),
-            "9"
-        );
-        assert_eq!(
-            told(SearchReturn {
-                min: true,
-                max: true,
-                ..SearchReturn::default()
-            }),
-            "2,9"
-        );
-        assert_eq!(
-            told(SearchReturn {
-                min: true,
-                count: true,
-                ..SearchReturn::default()
-            }),
-            "2,5,9"
-        );
-    }
 }

@@ -1,4 +1,4 @@
-//! FETCH: items and sections (RFC 3501, 6.4.5; RFC 3516, RFC 7162, RFC 8474, RFC 8514).
+//! FETCH: items and sections (RFC 3501, 6.4.5; RFC 3516, RFC 7162, RFC 8474, RFC 8514, RFC 8970, RFC 9394).
 
 use winnow::Parser;
 use winnow::ascii::Caseless;
@@ -9,9 +9,10 @@ use coldpost_engine::ids::ModSeq;
 use coldpost_engine::mail::{Section, SectionText};
 
 use super::error::{Parsed, bad, expect, unfit};
+use super::search::partial_range;
 use super::set::sequence_set;
 use super::token::{ascii_astring, keyword, list1, number64, nz_number, sp, word};
-use crate::imap::ast::{CommandBody, Fetch, FetchItem, FetchSection, Numbers, Partial};
+use crate::imap::ast::{CommandBody, Fetch, FetchItem, FetchSection, Numbers, Page, Partial};
 use crate::limits::IMAP_LIST_ITEMS_MAX;
 
 /// `fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att / "(" … ")") [fetch-modifiers]`, from behind its name.
@@ -20,7 +21,14 @@ pub(super) fn fetch(numbers: Numbers) -> impl FnMut(&mut &[u8]) -> Parsed<Comman
         let (_, set, _) = (sp, expect("a set of messages", sequence_set), sp).parse_next(input)?;
         let items = expect("FETCH items", fetch_items).parse_next(input)?;
         let modifiers = opt(preceded(b' ', fetch_modifiers)).parse_next(input)?;
-        let (changed_since, vanished) = modifiers.unwrap_or_default();
+        let Modifiers {
+            changed_since,
+            vanished,
+            page,
+        } = modifiers.unwrap_or_default();
+        if page.is_some() && numbers == Numbers::Sequence {
+            return Err(bad("PARTIAL is for UID FETCH"));
+        }
         if vanished && (numbers == Numbers::Sequence || changed_since.is_none()) {
             return Err(bad("VANISHED is for UID FETCH with CHANGEDSINCE"));
         }
@@ -30,6 +38,7 @@ pub(super) fn fetch(numbers: Numbers) -> impl FnMut(&mut &[u8]) -> Parsed<Comman
             items,
             changed_since,
             vanished,
+            page,
         }))
     }
 }
@@ -86,8 +95,16 @@ fn fetch_att(input: &mut &[u8]) -> Parsed<FetchItem> {
         b"EMAILID" => FetchItem::EmailId,
         b"THREADID" => FetchItem::ThreadId,
         b"SAVEDATE" => FetchItem::SaveDate,
+        b"PREVIEW" => FetchItem::Preview {
+            lazy: opt(preview_lazy).parse_next(input)?.is_some(),
+        },
         _ => return Err(unfit()),
     })
+}
+
+/// `SP "(" preview-mod ")"`, `preview-mod = "LAZY"` (RFC 8970); what else stands in parentheses is a modifier of FETCH.
+fn preview_lazy(input: &mut &[u8]) -> Parsed<()> {
+    (b' ', b'(', keyword("LAZY"), b')').void().parse_next(input)
 }
 
 /// `section ["<" number "." nz-number ">"]`; a count of 0 is taken, as Dovecot does.
@@ -180,18 +197,33 @@ fn header_list(input: &mut &[u8]) -> Parsed<Vec<String>> {
     list1(IMAP_LIST_ITEMS_MAX, ascii_astring).parse_next(input)
 }
 
-/// `fetch-modifiers = "(" fetch-modifier *(SP fetch-modifier) ")"` (RFC 4466): CHANGEDSINCE and VANISHED.
-fn fetch_modifiers(input: &mut &[u8]) -> Parsed<(Option<ModSeq>, bool)> {
-    let (mut changed_since, mut vanished) = (None, false);
+/// What stands behind the items.
+#[derive(Default)]
+struct Modifiers {
+    changed_since: Option<ModSeq>,
+    vanished: bool,
+    page: Option<Page>,
+}
+
+/// `fetch-modifiers = "(" fetch-modifier *(SP fetch-modifier) ")"` (RFC 4466): CHANGEDSINCE, VANISHED, PARTIAL.
+fn fetch_modifiers(input: &mut &[u8]) -> Parsed<Modifiers> {
+    let mut modifiers = Modifiers::default();
     let modifier = |input: &mut &[u8]| {
-        let name = word(input)?;
-        match name.as_str() {
-            "CHANGEDSINCE" => changed_since = Some(preceded(sp, number64).parse_next(input)?),
-            "VANISHED" => vanished = true,
-            _ => return Err(bad(format!("unknown modifier {name}"))),
+        match word(input)?.as_str() {
+            "CHANGEDSINCE" => {
+                modifiers.changed_since = Some(preceded(sp, number64).parse_next(input)?);
+            }
+            "VANISHED" => modifiers.vanished = true,
+            "PARTIAL" => {
+                let page = preceded(sp, partial_range).parse_next(input)?;
+                if modifiers.page.replace(page).is_some() {
+                    return Err(bad("PARTIAL can be asked for once"));
+                }
+            }
+            name => return Err(bad(format!("unknown modifier {name}"))),
         }
         Ok(())
     };
     list1(IMAP_LIST_ITEMS_MAX, modifier).parse_next(input)?;
-    Ok((changed_since, vanished))
+    Ok(modifiers)
 }

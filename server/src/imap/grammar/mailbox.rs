@@ -20,7 +20,11 @@ use crate::limits::IMAP_LIST_ITEMS_MAX;
 
 /// `mailbox = "INBOX" / astring`, with the space before it. INBOX in any case is `INBOX`, also as the first level of a name.
 pub(super) fn mailbox(input: &mut &[u8]) -> Parsed<String> {
-    sp(input)?;
+    preceded(sp, mailbox_name).parse_next(input)
+}
+
+/// The same without the space.
+pub(super) fn mailbox_name(input: &mut &[u8]) -> Parsed<String> {
     let wire = expect("a mailbox name", astring).parse_next(input)?;
     let mut name = decoded(&wire)?;
     let inbox = name

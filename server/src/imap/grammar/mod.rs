@@ -11,6 +11,8 @@ mod flag;
 mod list;
 mod mailbox;
 mod message;
+mod order;
+mod scope;
 mod search;
 mod session;
 mod set;
@@ -120,6 +122,9 @@ fn body(name: &str, input: &mut &[u8]) -> Parsed<CommandBody> {
         "STATUS" => mailbox::status(input)?,
         "APPEND" => message::append(input)?,
         "SEARCH" => search::search(Sequence)(input)?,
+        "ESEARCH" => search::multisearch(input)?,
+        "SORT" => order::sort(Sequence)(input)?,
+        "THREAD" => order::thread(Sequence)(input)?,
         "FETCH" => fetch::fetch(Sequence)(input)?,
         "STORE" => message::store(Sequence)(input)?,
         "COPY" => CommandBody::Copy(message::transfer(Sequence)(input)?),
@@ -128,7 +133,7 @@ fn body(name: &str, input: &mut &[u8]) -> Parsed<CommandBody> {
     })
 }
 
-/// `uid = "UID" SP (copy / fetch / search / store)`, MOVE (RFC 6851) and EXPUNGE (RFC 4315)
+/// `uid = "UID" SP (copy / fetch / search / store)`, MOVE (RFC 6851), EXPUNGE (RFC 4315), SORT and THREAD (RFC 5256)
 fn uid(input: &mut &[u8]) -> Parsed<CommandBody> {
     use Numbers::Uid;
     sp(input)?;
@@ -139,6 +144,8 @@ fn uid(input: &mut &[u8]) -> Parsed<CommandBody> {
         "FETCH" => fetch::fetch(Uid)(input)?,
         "MOVE" => CommandBody::Move(message::transfer(Uid)(input)?),
         "SEARCH" => search::search(Uid)(input)?,
+        "SORT" => order::sort(Uid)(input)?,
+        "THREAD" => order::thread(Uid)(input)?,
         "STORE" => message::store(Uid)(input)?,
         _ => return Err(bad(format!("unknown command UID {name}"))),
     })

@@ -10,11 +10,12 @@ use coldpost_engine::query::DateField;
 use super::date::date;
 use super::error::{Parsed, Wrong, bad, expect};
 use super::flag::flag_keyword;
+use super::scope::source_opts;
 use super::set::sequence_set;
 use super::token::{
     ascii_astring, astring, atom, keyword, list, number64, nz_number, quoted, sp, spaced, word,
 };
-use crate::imap::ast::{CommandBody, Numbers, Search, SearchKey, SearchReturn};
+use crate::imap::ast::{CommandBody, Multisearch, Numbers, Page, Search, SearchKey, SearchReturn};
 use crate::limits::{IMAP_DEPTH_MAX, IMAP_LIST_ITEMS_MAX, IMAP_SEARCH_KEYS_MAX};
 
 /// `search = "SEARCH" [search-return-opts] SP [CHARSET SP] search-key *(SP search-key)`, from behind its name.
@@ -22,39 +23,84 @@ pub(super) fn search(numbers: Numbers) -> impl FnMut(&mut &[u8]) -> Parsed<Comma
     move |input| {
         let returns = opt(preceded(b' ', search_return_opts)).parse_next(input)?;
         let charset = opt(charset).parse_next(input)?;
-        sp(input)?;
-        let mut left = IMAP_SEARCH_KEYS_MAX;
-        let keys = expect("a search key", |input: &mut &[u8]| {
-            keys(0, &mut left, input)
-        });
-        let keys = { keys }.parse_next(input)?;
         Ok(CommandBody::Search(Search {
             numbers,
             returns,
             charset,
-            keys,
+            keys: all_keys(input)?,
         }))
     }
 }
 
-/// `search-return-opts = "RETURN" SP "(" [search-return-opt *(SP search-return-opt)] ")"` (RFC 4466, RFC 4731)
-fn search_return_opts(input: &mut &[u8]) -> Parsed<SearchReturn> {
-    (keyword("RETURN"), sp).parse_next(input)?;
-    let names = list(IMAP_LIST_ITEMS_MAX, word).parse_next(input)?;
-    let mut returns = SearchReturn {
-        all: names.is_empty(),
-        ..SearchReturn::default()
+/// `esearch = "ESEARCH" [SP esearch-source-opts] [SP search-return-opts] SP search-program` (RFC 7377), from behind its name.
+pub(super) fn multisearch(input: &mut &[u8]) -> Parsed<CommandBody> {
+    let sources = opt(preceded(b' ', source_opts)).parse_next(input)?;
+    let returns = opt(preceded(b' ', search_return_opts)).parse_next(input)?;
+    let charset = opt(charset).parse_next(input)?;
+    let search = Search {
+        numbers: Numbers::Uid,
+        returns,
+        charset,
+        keys: all_keys(input)?,
     };
-    for name in names {
-        match name.as_str() {
+    Ok(CommandBody::Multisearch(Multisearch { sources, search }))
+}
+
+/// `1*(SP search-key)`
+pub(super) fn all_keys(input: &mut &[u8]) -> Parsed<Vec<SearchKey>> {
+    sp(input)?;
+    let mut left = IMAP_SEARCH_KEYS_MAX;
+    let keys = expect("a search key", |input: &mut &[u8]| {
+        keys(0, &mut left, input)
+    });
+    { keys }.parse_next(input)
+}
+
+/// `search-return-opts = "RETURN" SP "(" [search-return-opt *(SP search-return-opt)] ")"` (RFC 4466, RFC 4731)
+pub(super) fn search_return_opts(input: &mut &[u8]) -> Parsed<SearchReturn> {
+    (keyword("RETURN"), sp).parse_next(input)?;
+    let mut returns = SearchReturn::default();
+    let option = |input: &mut &[u8]| {
+        match word(input)?.as_str() {
             "MIN" => returns.min = true,
             "MAX" => returns.max = true,
             "ALL" => returns.all = true,
             "COUNT" => returns.count = true,
-            _ => return Err(bad(format!("unknown return option {name}"))),
+            "SAVE" => returns.save = true,
+            "PARTIAL" => {
+                let page = preceded(sp, partial_range).parse_next(input)?;
+                if returns.partial.replace(page).is_some() {
+                    return Err(bad("PARTIAL can be asked for once"));
+                }
+            }
+            name => return Err(bad(format!("unknown return option {name}"))),
         }
+        Ok(())
+    };
+    let is_empty = list(IMAP_LIST_ITEMS_MAX, option)
+        .parse_next(input)?
+        .is_empty();
+    if returns.all && returns.partial.is_some() {
+        return Err(bad("PARTIAL and ALL exclude each other"));
     }
+    returns.all |= is_empty;
     Ok(returns)
+}
+
+/// `partial-range = nz-number ":" nz-number / "-" nz-number ":" "-" nz-number` (RFC 9394)
+pub(super) fn partial_range(input: &mut &[u8]) -> Parsed<Page> {
+    let end = |input: &mut &[u8]| (opt(b'-'), nz_number).parse_next(input);
+    let range = |input: &mut &[u8]| (end, b':', end).parse_next(input);
+    let ((sign, first), _, (same, last)) =
+        expect("a range such as 1:100 or -1:-100", range).parse_next(input)?;
+    if sign != same {
+        return Err(bad("a range of PARTIAL counts from one end"));
+    }
+    Ok(Page {
+        first,
+        last,
+        from_end: sign.is_some(),
+    })
 }
 
 /// `SP "CHARSET" SP charset`

@@ -1,4 +1,4 @@
-//! Sets of numbers (RFC 3501, 9: sequence-set; RFC 4315: uid-set).
+//! Sets of numbers (RFC 3501, 9: sequence-set; RFC 4315: uid-set; RFC 5182: `$`).
 
 use winnow::Parser;
 use winnow::combinator::{alt, opt, preceded};
@@ -10,20 +10,25 @@ use super::token::nz_number;
 use crate::imap::ast::{SeqNo, SequenceSet};
 use crate::limits::IMAP_SET_RANGES_MAX;
 
-/// `sequence-set = (seq-number / seq-range) *("," sequence-set)`
+/// `sequence-set = (seq-number / seq-range) *("," sequence-set)`, `sequence-set =/ "$"`: so `$` is the last of a set.
 pub(super) fn sequence_set(input: &mut &[u8]) -> Parsed<SequenceSet> {
-    if input.first() == Some(&b'$') {
-        return Err(bad("$ needs SEARCHRES, which is not supported"));
-    }
-    let mut ranges = vec![seq_range(input)?];
-    while opt(b',').parse_next(input)?.is_some() {
+    let mut ranges = vec![range_or_saved(input)?];
+    while ranges.last().is_some_and(|range| range.0 != SeqNo::Saved)
+        && opt(b',').parse_next(input)?.is_some()
+    {
         if ranges.len() == IMAP_SET_RANGES_MAX {
             let most = IMAP_SET_RANGES_MAX;
             return Err(bad(format!("a set has at most {most} ranges")));
         }
-        ranges.push(seq_range(input)?);
+        ranges.push(range_or_saved(input)?);
     }
     Ok(SequenceSet(ranges))
+}
+
+/// `seq-number / seq-range / "$"`
+fn range_or_saved(input: &mut &[u8]) -> Parsed<(SeqNo, SeqNo)> {
+    let saved = b'$'.value((SeqNo::Saved, SeqNo::Saved));
+    alt((saved, seq_range)).parse_next(input)
 }
 
 /// `seq-number / seq-range`; one number is a range of it.
@@ -48,6 +53,6 @@ pub(super) fn known_set(input: &mut &[u8]) -> Parsed<UidSet> {
             _ => None,
         })
         .collect();
-    let known = known.ok_or_else(|| bad("* is not allowed in this set"))?;
+    let known = known.ok_or_else(|| bad("* and $ are not allowed in this set"))?;
     Ok(UidSet::from_ranges(known))
 }

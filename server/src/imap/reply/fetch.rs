@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use jiff::civil::DateTime;
 
 use super::mailbox::list_of_flags;
-use super::string::{astring, decimal, literal_mark};
+use super::string::{astring, decimal, literal_mark, nstring};
 use crate::imap::ast::{FetchItem, FetchSection};
 
 /// A FETCH line under way. The buffer is handed to every call, so that it can be sent between two pieces of a literal.
@@ -94,6 +94,12 @@ impl FetchLine {
     /// `BODYSTRUCTURE …`, as the engine keeps it.
     pub fn body_structure(&mut self, out: &mut Vec<u8>, structure: &[u8]) {
         self.raw(out, "BODYSTRUCTURE ", structure);
+    }
+
+    /// `PREVIEW "…"` (RFC 8970), NIL where there is none now.
+    pub fn preview(&mut self, out: &mut Vec<u8>, preview: Option<&str>) {
+        self.item(out, "PREVIEW ");
+        nstring(out, preview.map(str::as_bytes));
     }
 
     /// The label of a text (`BODY[1]<0>`, `RFC822`) and the start of its literal: exactly `size` octets follow, by

@@ -13,7 +13,9 @@ pub use mailbox::{
     ListName, StatusValue, capability, enabled, exists, expunge, flags, id, list, lsub, namespace,
     recent, status, vanished,
 };
-pub use search::{Esearch, esearch, search};
+pub use search::{
+    Esearch, branch_begins, branch_ends, esearch, found, thread_begins, thread_ends, thread_member,
+};
 pub use status::{Code, Refusal, Status, continuation, tagged, untagged};
 pub use string::{astring, literal_mark, mailbox_name, nstring, octets, quoted, string};
 

@@ -7,7 +7,8 @@ use coldpost_engine::view::SpecialUse;
 use expect_test::{Expect, expect};
 
 use super::*;
-use crate::imap::ast::{FetchItem, FetchSection, Numbers, Partial, StatusItem};
+use crate::imap::ast::{FetchItem, FetchSection, Numbers, Page, Partial, StatusItem};
+use crate::imap::reply;
 
 fn check(write: impl FnOnce(&mut Vec<u8>), expected: &Expect) {
     let mut out = Vec::new();
@@ -243,39 +244,52 @@ fn what_a_search_found_is_said_in_both_ways() {
     let found = set(&[(2, 2), (10, 12)]);
     check(
         |out| {
-            search(out, &found, None);
-            search(out, &found, Some(917_162_500));
-            search(out, &UidSet::new(), Some(5));
+            reply::found(out, "SEARCH", found.iter(), None);
+            reply::found(out, "SORT", [12, 2].into_iter(), Some(917_162_500));
+            reply::found(out, "SEARCH", std::iter::empty(), Some(5));
             let all = Esearch {
                 tag: "A282",
+                mailbox: None,
                 numbers: Numbers::Uid,
                 min: Some(2),
                 max: Some(12),
-                all: Some(&found),
+                all: Some(found.text()),
+                partial: None,
                 count: Some(4),
                 modseq: Some(9),
             };
-            esearch(out, &all);
-            let empty = UidSet::new();
-            esearch(
-                out,
-                &Esearch {
-                    tag: "q\"",
-                    numbers: Numbers::Sequence,
-                    min: None,
-                    max: None,
-                    all: Some(&empty),
-                    count: Some(0),
-                    modseq: None,
-                },
-            );
+            let page = |first, last, from_end| Page {
+                first,
+                last,
+                from_end,
+            };
+            let partial = Esearch {
+                mailbox: Some(("a b/é", 17)),
+                partial: Some((page(1, 2, true), "11:12".to_owned())),
+                ..all.clone()
+            };
+            let empty = Esearch {
+                tag: "q\"",
+                mailbox: None,
+                numbers: Numbers::Sequence,
+                min: None,
+                max: None,
+                all: Some(String::new()),
+                partial: Some((page(9, 5, false), String::new())),
+                count: Some(0),
+                modseq: None,
+            };
+            esearch(out, all);
+            esearch(out, partial);
+            esearch(out, empty);
         },
         &expect![[r#"
             * SEARCH 2 10 11 12
-            * SEARCH 2 10 11 12 (MODSEQ 917162500)
+            * SORT 12 2 (MODSEQ 917162500)
             * SEARCH
             * ESEARCH (TAG "A282") UID MIN 2 MAX 12 ALL 2,10:12 COUNT 4 MODSEQ 9
-            * ESEARCH (TAG "q\"") COUNT 0
+            * ESEARCH (TAG "A282" MAILBOX "a b/&AOk-" UIDVALIDITY 17) UID MIN 2 MAX 12 ALL 2,10:12 PARTIAL (-1:-2 11:12) COUNT 4 MODSEQ 9
+            * ESEARCH (TAG "q\"") PARTIAL (9:5 NIL) COUNT 0
         "#]],
     );
 }

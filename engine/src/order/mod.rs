@@ -1,0 +1,264 @@
+//! SORT and THREAD (RFC 5256, RFC 5957): the order of messages that a search found, by keys out of their hot rows.
+//!
+//! Promises: no cold tier. Keys are read once and kept, folded and ranked, a column a key, within the budget of `[hot] frames`; what is
+//! kept is never stale. Memory of what is read and ordered is bounded for all sessions together. Never: looks at flags.
+
+mod column;
+mod read;
+mod thread;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use coldpost_tiers::cache::frames::MadeKey;
+
+use self::column::{Column, FreshValues};
+use self::read::Reading;
+use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::ids::Uid;
+use crate::limits::{ORDER_MEMORY, ORDER_MESSAGE_BYTES, SEARCH_SECONDS_MAX};
+use crate::mail::Wanted;
+use crate::open::Engine;
+use crate::uidset::UidSet;
+use crate::view::MailboxView;
+pub use thread::{Algorithm, Step, Threads};
+
+/// By what SORT orders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SortKey {
+    /// INTERNALDATE
+    Arrival,
+    /// addr-mailbox of the first Cc address
+    Cc,
+    /// Date field in UTC, else INTERNALDATE
+    Date,
+    /// addr-mailbox of the first From address
+    From,
+    /// Octets
+    Size,
+    /// Base subject
+    Subject,
+    /// addr-mailbox of the first To address
+    To,
+    /// Display name of the first From address, else the address (RFC 5957)
+    DisplayFrom,
+    /// The same of To
+    DisplayTo,
+}
+
+/// A key, and in which direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SortBy {
+    /// By what.
+    pub key: SortKey,
+    /// REVERSE
+    pub reverse: bool,
+}
+
+/// Columns, by the number under which they are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+enum Kind {
+    Arrival = 1,
+    Cc = 2,
+    Date = 3,
+    From = 4,
+    Size = 5,
+    Subject = 6,
+    To = 7,
+    DisplayFrom = 8,
+    DisplayTo = 9,
+    IsReply = 10,
+    Ids = 11,
+}
+
+impl Kind {
+    /// What of the row it is made of.
+    fn wanted(self) -> Wanted {
+        match self {
+            Kind::Arrival | Kind::Size => Wanted::default(),
+            Kind::Cc => Wanted::CC,
+            Kind::Date => Wanted::DATE,
+            Kind::From => Wanted::FROM,
+            Kind::Subject | Kind::IsReply => Wanted::SUBJECT,
+            Kind::To => Wanted::TO,
+            Kind::DisplayFrom => Wanted::DISPLAY_FROM,
+            Kind::DisplayTo => Wanted::DISPLAY_TO,
+            Kind::Ids => Wanted::IDS,
+        }
+    }
+
+    /// Whether what the message was given is needed for it.
+    fn is_given(self) -> bool {
+        matches!(self, Kind::Arrival | Kind::Size | Kind::Date)
+    }
+
+    fn no_values(self) -> FreshValues {
+        match self {
+            Kind::Arrival | Kind::Date | Kind::Size => FreshValues::Numbers(Vec::new()),
+            Kind::IsReply => FreshValues::Marks(Vec::new()),
+            Kind::Ids => FreshValues::Ids(Vec::new()),
+            _ => FreshValues::Texts(Vec::new()),
+        }
+    }
+}
+
+impl From<SortKey> for Kind {
+    fn from(key: SortKey) -> Kind {
+        match key {
+            SortKey::Arrival => Kind::Arrival,
+            SortKey::Cc => Kind::Cc,
+            SortKey::Date => Kind::Date,
+            SortKey::From => Kind::From,
+            SortKey::Size => Kind::Size,
+            SortKey::Subject => Kind::Subject,
+            SortKey::To => Kind::To,
+            SortKey::DisplayFrom => Kind::DisplayFrom,
+            SortKey::DisplayTo => Kind::DisplayTo,
+        }
+    }
+}
+
+/// What any sort takes of the memory of searches at least.
+const ORDER_BYTES_MIN: usize = 256 * 1024;
+
+impl Engine {
+    /// `found` of the view in the order of `keys`, the first of which counts most; equal ones in the order of their numbers.
+    ///
+    /// # Errors
+    /// `Corrupt`; `Limit` beyond the bounds of time and memory; `Unavailable` after an I/O error.
+    pub async fn sort(
+        &self,
+        view: &MailboxView,
+        found: &UidSet,
+        keys: &[SortBy],
+    ) -> Result<Vec<Uid>> {
+        let mut kinds: Vec<Kind> = keys.iter().map(|by| by.key.into()).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        let columns = self.columns(view, &kinds, found).await?;
+        let uids: Vec<Uid> = found.iter().collect();
+        let mut order: Vec<u32> = (0..found.len()).collect();
+        // Each pass leaves equal ones in the order of the passes before it.
+        for by in keys.iter().rev() {
+            let Some(column) = kinds
+                .binary_search(&by.key.into())
+                .ok()
+                .and_then(|at| columns.get(at))
+            else {
+                continue;
+            };
+            let ranks = column.ranks_of(found);
+            let rank = |at: &u32| ranks.get(column::index(*at)).copied().unwrap_or(0);
+            match by.reverse {
+                false => order.sort_by_key(rank),
+                true => order.sort_by_key(|at| std::cmp::Reverse(rank(at))),
+            }
+        }
+        let uid = |at| uids.get(column::index(at)).copied();
+        Ok(order.into_iter().filter_map(uid).collect())
+    }
+
+    /// `found` of the view as threads.
+    ///
+    /// # Errors
+    /// As [`Engine::sort`].
+    pub async fn thread(
+        &self,
+        view: &MailboxView,
+        found: &UidSet,
+        algorithm: Algorithm,
+    ) -> Result<Threads> {
+        let kinds = thread::kinds(algorithm);
+        let columns = self.columns(view, kinds, found).await?;
+        // A column of all message ids stands behind a thread of few messages.
+        let ids = columns.iter().filter_map(|column| column.ids());
+        let ids = ids.map(|ids| column::index(ids.len())).sum::<usize>();
+        let bytes = (column::index(found.len()) + ids) * thread::NODE_BYTES;
+        if bytes > ORDER_MEMORY {
+            return Err(too_many());
+        }
+        let _share = self.inner.search_memory.share(bytes).await?;
+        let threading = || thread::of(found, algorithm, kinds, &columns);
+        Ok(match column::index(found.len()) > thread::AT_ONCE {
+            true => tokio::task::block_in_place(threading),
+            false => threading(),
+        })
+    }
+
+    /// The columns of `kinds`, each with all of `uids`.
+    async fn columns(
+        &self,
+        view: &MailboxView,
+        kinds: &[Kind],
+        uids: &UidSet,
+    ) -> Result<Vec<Arc<Column>>> {
+        let key = |kind: Kind| MadeKey {
+            shard: view.account().shard,
+            account: view.account().number,
+            mailbox: view.mailbox().0,
+            uid_validity: view.status().uid_validity,
+            what: kind as u8,
+        };
+        let fetcher = &self.inner.fetcher;
+        let known = |kind: &Kind| fetcher.made::<Column>(&key(*kind));
+        let mut known: Vec<Option<Arc<Column>>> = kinds.iter().map(known).collect();
+        let missing = |(kind, known): (&Kind, &Option<Arc<Column>>)| {
+            let missing = match known {
+                Some(column) => column.missing(uids),
+                None => uids.clone(),
+            };
+            (!missing.is_empty() || known.is_none()).then(|| Reading::new(*kind, missing))
+        };
+        let readings = || kinds.iter().zip(&known).filter_map(missing).collect();
+        let mut missing: Vec<Reading> = readings();
+        if !missing.is_empty() {
+            let count = missing
+                .iter()
+                .map(|reading| column::index(reading.missing.len()));
+            let guess = count.sum::<usize>().saturating_mul(ORDER_MESSAGE_BYTES);
+            let guess = guess.clamp(ORDER_BYTES_MIN, ORDER_MEMORY);
+            let deadline = Instant::now() + Duration::from_secs(SEARCH_SECONDS_MAX);
+            let mut share = self.inner.search_memory.share(guess).await?;
+            // What is read is there twice for a moment: as it was read, and as a column.
+            if !self
+                .read_keys(view, &mut missing, guess / 2, deadline)
+                .await?
+            {
+                drop(share);
+                share = self.inner.search_memory.share(ORDER_MEMORY).await?;
+                missing = readings();
+                let room = ORDER_MEMORY / 2;
+                if !self.read_keys(view, &mut missing, room, deadline).await? {
+                    return Err(too_many());
+                }
+            }
+            for reading in missing {
+                let kind = reading.kind;
+                let Some(at) = kinds.iter().position(|other| *other == kind) else {
+                    continue;
+                };
+                let old = known.get_mut(at).and_then(Option::take);
+                let fresh = reading.into_fresh();
+                let column = tokio::task::block_in_place(|| {
+                    Column::merged(old.as_deref(), view.uids(), fresh)
+                });
+                let column = Arc::new(column);
+                fetcher.keep_made(key(kind), Arc::clone(&column), column.bytes());
+                if let Some(place) = known.get_mut(at) {
+                    *place = Some(column);
+                }
+            }
+            drop(share);
+        }
+        Ok(known.into_iter().flatten().collect())
+    }
+}
+
+fn too_many() -> Error {
+    let text = format!(
+        "the keys of these messages take more than {} MiB; ask for fewer at a time",
+        ORDER_MEMORY / 1024 / 1024
+    );
+    Error::new(ErrorKind::Limit, text)
+}
