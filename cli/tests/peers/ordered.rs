@@ -18,6 +18,11 @@ const KEYS: &[&str] = &[
 ];
 const ALGORITHMS: &[&str] = &["ORDEREDSUBJECT", "REFERENCES", "REFS"];
 
+/// Broken dates and display names may be read otherwise (`docs/imap.md`); all other keys are the same.
+pub(crate) fn may_differ(key: &str) -> bool {
+    key.ends_with("DATE") || key.contains("DISPLAY")
+}
+
 /// What a server makes of the same mail.
 pub(crate) struct Ordered {
     /// The numbers of SORT by each key, and by it in reverse.

@@ -5,6 +5,7 @@
 
 mod column;
 mod read;
+mod sort;
 mod thread;
 
 use std::sync::Arc;
@@ -119,6 +120,8 @@ impl From<SortKey> for Kind {
     }
 }
 
+/// Messages that are ordered at once, without a word to the others on this thread.
+const AT_ONCE: usize = 10_000;
 /// What any sort takes of the memory of searches at least.
 const ORDER_BYTES_MIN: usize = 256 * 1024;
 
@@ -137,26 +140,8 @@ impl Engine {
         kinds.sort_unstable();
         kinds.dedup();
         let columns = self.columns(view, &kinds, found).await?;
-        let uids: Vec<Uid> = found.iter().collect();
-        let mut order: Vec<u32> = (0..found.len()).collect();
-        // Each pass leaves equal ones in the order of the passes before it.
-        for by in keys.iter().rev() {
-            let Some(column) = kinds
-                .binary_search(&by.key.into())
-                .ok()
-                .and_then(|at| columns.get(at))
-            else {
-                continue;
-            };
-            let ranks = column.ranks_of(found);
-            let rank = |at: &u32| ranks.get(column::index(*at)).copied().unwrap_or(0);
-            match by.reverse {
-                false => order.sort_by_key(rank),
-                true => order.sort_by_key(|at| std::cmp::Reverse(rank(at))),
-            }
-        }
-        let uid = |at| uids.get(column::index(at)).copied();
-        Ok(order.into_iter().filter_map(uid).collect())
+        let sorting = || sort::sorted(found, keys, &kinds, &columns);
+        Ok(beside_others(found, sorting))
     }
 
     /// `found` of the view as threads.
@@ -180,10 +165,7 @@ impl Engine {
         }
         let _share = self.inner.search_memory.share(bytes).await?;
         let threading = || thread::of(found, algorithm, kinds, &columns);
-        Ok(match column::index(found.len()) > thread::AT_ONCE {
-            true => tokio::task::block_in_place(threading),
-            false => threading(),
-        })
+        Ok(beside_others(found, threading))
     }
 
     /// The columns of `kinds`, each with all of `uids`.
@@ -240,9 +222,8 @@ impl Engine {
                 };
                 let old = known.get_mut(at).and_then(Option::take);
                 let fresh = reading.into_fresh();
-                let column = tokio::task::block_in_place(|| {
-                    Column::merged(old.as_deref(), view.uids(), fresh)
-                });
+                let merging = || Column::merged(old.as_deref(), view.uids(), fresh);
+                let column = beside_others(view.uids(), merging);
                 let column = Arc::new(column);
                 fetcher.keep_made(key(kind), Arc::clone(&column), column.bytes());
                 if let Some(place) = known.get_mut(at) {
@@ -252,6 +233,14 @@ impl Engine {
             drop(share);
         }
         Ok(known.into_iter().flatten().collect())
+    }
+}
+
+/// Does work on so many messages; what takes long is no longer on a thread that serves others.
+fn beside_others<T>(messages: &UidSet, work: impl FnOnce() -> T) -> T {
+    match column::index(messages.len()) > AT_ONCE {
+        true => tokio::task::block_in_place(work),
+        false => work(),
     }
 }
 

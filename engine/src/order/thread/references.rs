@@ -17,12 +17,11 @@ pub(super) fn forest(messages: &Messages, links: Links) -> Forest {
     forest
 }
 
-/// REFS: threads as the references make them, in the order of the last arrival in each.
+/// REFS: threads as the references make them, in the order of the last date in each, as with Dovecot.
 pub(super) fn refs(messages: &Messages, links: Links) -> Forest {
     let mut forest = pruned(&links);
     let date = |message: u32| messages.dates.get(index(message)).copied().unwrap_or(0);
     forest.sort(date);
-    let arrival = |message: u32| messages.arrivals.get(index(message)).copied().unwrap_or(0);
     let roots = std::mem::take(&mut forest.roots);
     let mut dated: Vec<(u32, u32, u32)> = Vec::with_capacity(roots.len());
     let mut below = Vec::new();
@@ -31,7 +30,7 @@ pub(super) fn refs(messages: &Messages, links: Links) -> Forest {
         below.push(root);
         while let Some(node) = below.pop() {
             if !forest.is_dummy(node) {
-                last = last.max(arrival(node));
+                last = last.max(date(node));
             }
             below.extend(forest.children(node));
         }
