@@ -18,8 +18,10 @@ use crate::uidset::UidSet;
 use forest::Forest;
 pub use forest::{Step, Threads};
 
-/// Bytes that threading takes for each message and message id.
-pub(super) const NODE_BYTES: usize = 96;
+/// Bytes that threading takes for each message, about.
+pub(super) const MESSAGE_BYTES: usize = 112;
+/// And for each message id.
+pub(super) const ID_BYTES: usize = 24;
 
 /// How threads are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
