@@ -101,12 +101,12 @@ impl Engine {
         let standing = check_claims(&settings, &cold, &claims).await?;
         let local = Arc::new(LocalStore::new(&settings.data));
         let fetcher = fetcher(&settings, &local, &cold);
-        let made = MadeCache::new(made_budget(&settings));
         let (notices, heard) = mpsc::unbounded_channel();
         let (shards, threads) = open_shards(&settings, &disk, &cold, &claims, &notices).await?;
         local.know(&shards);
         let engine = Engine {
             inner: Arc::new(Inner {
+                made: MadeCache::new(made_budget(&settings)),
                 settings,
                 disk,
                 shards,
@@ -120,7 +120,6 @@ impl Engine {
                 unfinished: tokio::sync::Notify::new(),
                 search_memory: Default::default(),
                 header_texts: TextsCache::new(HEADER_TEXTS_MEMORY),
-                made,
                 read_ahead: Arc::default(),
                 turns: Default::default(),
                 lock,
