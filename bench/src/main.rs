@@ -21,6 +21,7 @@ mod page;
 mod peer;
 mod report;
 mod slow;
+mod sort;
 mod synthetic;
 mod writes;
 
@@ -58,6 +59,8 @@ enum Command {
     Idle(Idle),
     /// Honest clients beside many that send one byte a second.
     Slow(Slow),
+    /// SORT and THREAD, the first time and again, beside Dovecot.
+    Sort(Sort),
 }
 
 /// What every command takes.
@@ -210,6 +213,19 @@ struct Slow {
     everywhere: Everywhere,
 }
 
+/// Arguments of `sort`.
+#[derive(Debug, clap::Args)]
+struct Sort {
+    /// Messages of the mailbox; the corpus is repeated.
+    #[arg(long, default_value_t = 5_000)]
+    messages: usize,
+    /// Runs of each server; the table has medians.
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+    #[command(flatten)]
+    everywhere: Everywhere,
+}
+
 fn main() {
     match Arguments::parse().command {
         Command::Compare(arguments) => compare::run(&arguments),
@@ -222,5 +238,6 @@ fn main() {
         Command::Cold(arguments) => cold::run(&arguments),
         Command::Idle(arguments) => idle::run(&arguments),
         Command::Slow(arguments) => slow::run(&arguments),
+        Command::Sort(arguments) => sort::run(&arguments),
     }
 }

@@ -151,27 +151,28 @@ fn sort_and_thread_are_those_of_dovecot() {
     let (mut ours, mut theirs) = (daemon.imap(USER), dovecot.imap(USER));
     let here = ordered::asked(&mut ours);
     let there = ordered::asked(&mut theirs);
+    let mut wrong = String::new();
     for ((key, mine), (_, other)) in here.sorted.iter().zip(&there.sorted) {
         let moved = ordered::moved(mine, other);
-        println!("SORT {key}: {} of {} moved", moved.len(), mine.len());
-        for number in moved.iter().take(12) {
-            println!("{number}: {}", ordered::shown(&mut theirs, *number));
+        if moved.len() * 100 > mine.len() || !ordered::may_differ(key) && !moved.is_empty() {
+            let shown = moved.iter().take(10);
+            let shown = shown.map(|number| ordered::shown(&mut theirs, *number));
+            wrong += &format!("SORT {key}: {moved:?}\n{}\n", shown.collect::<String>());
         }
     }
     for ((name, mine), (_, other)) in here.threads.iter().zip(&there.threads) {
         let (mine, other) = (ordered::single(mine), ordered::single(other));
-        let only = |these: &[&str], those: &[&str]| {
-            let only = these.iter().filter(|thread| !those.contains(thread));
-            only.map(|thread| (*thread).to_owned()).collect::<Vec<_>>()
-        };
-        println!("THREAD {name}: {} and {}", mine.len(), other.len());
-        println!("only here: {:#?}", only(&mine, &other));
-        println!("only there: {:#?}", only(&other, &mine));
-        println!("in the same order: {}", mine == other);
-        if mine != other {
-            println!("{}\n{}", mine.join(""), other.join(""));
+        let only: Vec<_> = mine
+            .iter()
+            .filter(|thread| !other.contains(thread))
+            .collect();
+        let moved = ordered::moved(&mine, &other);
+        // Those that are not there count as moved, too.
+        if moved.len() * 100 > mine.len() {
+            wrong += &format!("THREAD {name}: {only:?} are not there, {moved:?} elsewhere\n");
         }
     }
+    assert!(wrong.is_empty(), "{wrong}");
 }
 
 fn imaplib(addr: std::net::SocketAddr, password: &str) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use coldpost_tiers::address::ObjectId;
+use coldpost_tiers::cache::made::MadeCache;
 use coldpost_tiers::cache::texts::TextsCache;
 use coldpost_tiers::cold::ColdStore;
 use coldpost_tiers::disk::Disk;
@@ -60,6 +61,8 @@ pub(crate) struct Inner {
     pub(crate) search_memory: SearchMemory,
     /// Of header fields that were searched.
     pub(crate) header_texts: TextsCache,
+    /// Keys that SORT and THREAD asked for.
+    pub(crate) made: MadeCache,
     /// Frames that readers of bodies hold ahead of themselves.
     pub(crate) read_ahead: Arc<Budget>,
     /// What only one does at a time.
@@ -181,10 +184,11 @@ impl Engine {
         health
     }
 
-    /// Bytes of decoded frames in memory, and how many there may be.
+    /// Bytes of decoded frames, and of keys beside them, in memory, and how many there may be.
     pub fn frames_budget(&self) -> (u64, u64) {
         let inner = &self.inner;
-        (inner.fetcher.cached_bytes(), inner.settings.frames_cache)
+        let bytes = inner.fetcher.cached_bytes() + inner.made.bytes();
+        (bytes, inner.settings.frames_cache)
     }
 
     /// Whether the disk has room for mail.

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use coldpost_tiers::cache::made::MadeCache;
 use coldpost_tiers::cache::texts::TextsCache;
 use coldpost_tiers::cold::{Caller, ColdStore, Finding};
 use coldpost_tiers::disk::{Disk, RealDisk};
@@ -21,7 +22,9 @@ use crate::cache;
 use crate::error::{Error, InUse, Kind, Result};
 use crate::identity::{self, Claim, Identity};
 use crate::ids::{Position, ShardNo, StoreId};
-use crate::limits::{DURABLE_EVERY_MS, HEADER_TEXTS_MEMORY, START_CHECK_MS, START_NEEDS_MS};
+use crate::limits::{
+    DURABLE_EVERY_MS, HEADER_TEXTS_MEMORY, MADE_SHARE, START_CHECK_MS, START_NEEDS_MS,
+};
 use crate::local::{LocalStore, shard_dir};
 use crate::op::{LEVEL, Op};
 use crate::open::{Engine, Inner};
@@ -103,6 +106,7 @@ impl Engine {
         local.know(&shards);
         let engine = Engine {
             inner: Arc::new(Inner {
+                made: MadeCache::new(made_budget(&settings)),
                 settings,
                 disk,
                 shards,
@@ -216,7 +220,13 @@ impl Engine {
 
 fn fetcher(settings: &Settings, local: &Arc<LocalStore>, cold: &ColdStore) -> Fetcher {
     let (local, cold) = (Arc::clone(local) as _, cold.clone());
-    Fetcher::with_disk(settings.frames_cache, local, cold, cache::open(settings))
+    let frames = settings.frames_cache - made_budget(settings);
+    Fetcher::with_disk(frames, local, cold, cache::open(settings))
+}
+
+/// Bytes of `[hot] frames` for keys of messages: the keys of 5,000 take one MiB or two, one key of 200,000 ten.
+fn made_budget(settings: &Settings) -> u64 {
+    settings.frames_cache / MADE_SHARE
 }
 
 fn tell_shards(settings: &Settings, identity: &Identity) {

@@ -317,6 +317,12 @@ fn fetching() {
         a BAD the command ends too early: expected a closing bracket
         > a FETCH 1 BODY[FOO]
         a BAD expected a section at byte 16
+    "#]]);
+}
+
+#[test]
+fn fetching_with_modifiers() {
+    check(&expect![[r#"
         > a FETCH 1 FLAGS (CHANGEDSINCE 12345)
         Fetch(Fetch { numbers: Sequence, set: SequenceSet([(Number(1), Number(1))]), items: [Flags], changed_since: Some(12345), vanished: false, page: None })
         > a UID FETCH 1:* (FLAGS) (CHANGEDSINCE 0 VANISHED)

@@ -4,7 +4,6 @@
 //! want the same frame at the same time cause one read, which goes on when one of them leaves. Never: concludes from a missing object
 //! that a message is gone.
 
-use std::any::Any;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -18,7 +17,7 @@ use tokio::sync::Semaphore;
 
 use crate::address::{FrameRef, ObjectId, ShardNo};
 use crate::cache::disk::DiskCache;
-use crate::cache::frames::{FrameKey, FramesCache, MadeKey};
+use crate::cache::frames::{FrameKey, FramesCache};
 use crate::cold::ColdStore;
 use crate::error::{Error, Kind, Result};
 use crate::limits::{COLD_FETCH_MEMORY, LANDING_FRAMES};
@@ -135,16 +134,6 @@ impl Fetcher {
             }),
             keeps: true,
         }
-    }
-
-    /// What was made out of rows and is kept beside the frames.
-    pub fn made<T: Any + Send + Sync>(&self, key: &MadeKey) -> Option<Arc<T>> {
-        self.inner.cache.made(key)
-    }
-
-    /// Keeps it there, of so many bytes.
-    pub fn keep_made<T: Any + Send + Sync>(&self, key: MadeKey, made: Arc<T>, bytes: usize) {
-        self.inner.cache.keep_made(key, made, bytes);
     }
 
     /// The same for who reads everything once: what it reads takes nobody's place in the cache.

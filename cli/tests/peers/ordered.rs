@@ -18,6 +18,11 @@ const KEYS: &[&str] = &[
 ];
 const ALGORITHMS: &[&str] = &["ORDEREDSUBJECT", "REFERENCES", "REFS"];
 
+/// Broken dates and display names may be read otherwise (`docs/imap.md`); all other keys are the same.
+pub(crate) fn may_differ(key: &str) -> bool {
+    key.ends_with("DATE") || key.contains("DISPLAY")
+}
+
 /// What a server makes of the same mail.
 pub(crate) struct Ordered {
     /// The numbers of SORT by each key, and by it in reverse.
@@ -65,13 +70,14 @@ pub(crate) fn asked(imap: &mut Imap) -> Ordered {
 }
 
 /// The messages that stand elsewhere: those that have to go until both orders are the same.
-pub(crate) fn moved(ours: &[u32], theirs: &[u32]) -> Vec<u32> {
+pub(crate) fn moved<T: Copy + PartialEq>(ours: &[T], theirs: &[T]) -> Vec<T> {
     // The longest common subsequence of two orders of the same numbers is a longest ascending one of their places.
-    let place = |number: &u32| theirs.iter().position(|other| other == number);
+    let place = |number: &T| theirs.iter().position(|other| other == number);
     let places: Vec<Option<usize>> = ours.iter().map(place).collect();
     let mut best: Vec<(usize, Option<usize>)> = Vec::new();
     for (at, here) in places.iter().enumerate() {
-        let before = (0..at).filter(|other| here.is_some() && places[*other] < *here);
+        let is_before = |other: &usize| places[*other].is_some() && places[*other] < *here;
+        let before = (0..at).filter(is_before);
         let last = before.max_by_key(|other| best[*other].0);
         best.push((last.map_or(0, |last| best[last].0) + 1, last));
     }

@@ -195,6 +195,18 @@ mod tests {
         assert_eq!(one, alone, "{}", main_fields.escape_ascii());
     }
 
+    /// What Dovecot reads otherwise (`docs/imap.md`).
+    #[test]
+    fn of_two_signs_of_a_zone_the_last_counts_and_of_several_dates_the_first() {
+        let date = |header: &str| wanted_keys(header.as_bytes(), Wanted::DATE).date;
+        let second = date("Date: Mon, 22 Jul 2002 8:52:26 -0500\r\n");
+        assert_eq!(date("Date: Mon, 22 Jul 2002 8:52:26 +-0500\r\n"), second);
+        assert_eq!(
+            date("Date: none\r\nDate: Mon, 22 Jul 2002 8:52:26 -0500\r\n"),
+            None
+        );
+    }
+
     #[test]
     fn what_is_asked_for_one_by_one_is_what_there_is_of_all() {
         for header in [

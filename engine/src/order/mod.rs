@@ -5,12 +5,14 @@
 
 mod column;
 mod read;
+mod sort;
 mod thread;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use coldpost_tiers::cache::frames::MadeKey;
+use coldpost_tiers::cache::made::MadeKey;
+use tokio::sync::SemaphorePermit;
 
 use self::column::{Column, FreshValues};
 use self::read::Reading;
@@ -119,6 +121,8 @@ impl From<SortKey> for Kind {
     }
 }
 
+/// Messages that are ordered at once, without a word to the others on this thread.
+const AT_ONCE: usize = 10_000;
 /// What any sort takes of the memory of searches at least.
 const ORDER_BYTES_MIN: usize = 256 * 1024;
 
@@ -137,26 +141,8 @@ impl Engine {
         kinds.sort_unstable();
         kinds.dedup();
         let columns = self.columns(view, &kinds, found).await?;
-        let uids: Vec<Uid> = found.iter().collect();
-        let mut order: Vec<u32> = (0..found.len()).collect();
-        // Each pass leaves equal ones in the order of the passes before it.
-        for by in keys.iter().rev() {
-            let Some(column) = kinds
-                .binary_search(&by.key.into())
-                .ok()
-                .and_then(|at| columns.get(at))
-            else {
-                continue;
-            };
-            let ranks = column.ranks_of(found);
-            let rank = |at: &u32| ranks.get(column::index(*at)).copied().unwrap_or(0);
-            match by.reverse {
-                false => order.sort_by_key(rank),
-                true => order.sort_by_key(|at| std::cmp::Reverse(rank(at))),
-            }
-        }
-        let uid = |at| uids.get(column::index(at)).copied();
-        Ok(order.into_iter().filter_map(uid).collect())
+        let sorting = || sort::sorted(found, keys, &kinds, &columns);
+        Ok(beside_others(found, sorting))
     }
 
     /// `found` of the view as threads.
@@ -174,84 +160,117 @@ impl Engine {
         // A column of all message ids stands behind a thread of few messages.
         let ids = columns.iter().filter_map(|column| column.ids());
         let ids = ids.map(|ids| column::index(ids.len())).sum::<usize>();
-        let bytes = (column::index(found.len()) + ids) * thread::NODE_BYTES;
+        let bytes = column::index(found.len()) * thread::MESSAGE_BYTES + ids * thread::ID_BYTES;
         if bytes > ORDER_MEMORY {
             return Err(too_many());
         }
         let _share = self.inner.search_memory.share(bytes).await?;
         let threading = || thread::of(found, algorithm, kinds, &columns);
-        Ok(match column::index(found.len()) > thread::AT_ONCE {
-            true => tokio::task::block_in_place(threading),
-            false => threading(),
-        })
+        Ok(beside_others(found, threading))
     }
 
-    /// The columns of `kinds`, each with all of `uids`.
+    /// The columns of `kinds`, each with all of `uids`: what is missing is read at once, or where that is too much, a kind at a time.
     async fn columns(
         &self,
         view: &MailboxView,
         kinds: &[Kind],
         uids: &UidSet,
     ) -> Result<Vec<Arc<Column>>> {
-        let key = |kind: Kind| MadeKey {
-            shard: view.account().shard,
-            account: view.account().number,
-            mailbox: view.mailbox().0,
-            uid_validity: view.status().uid_validity,
-            what: kind as u8,
-        };
-        let fetcher = &self.inner.fetcher;
-        let known = |kind: &Kind| fetcher.made::<Column>(&key(*kind));
-        let mut known: Vec<Option<Arc<Column>>> = kinds.iter().map(known).collect();
-        let missing = |(kind, known): (&Kind, &Option<Arc<Column>>)| {
-            let missing = match known {
-                Some(column) => column.missing(uids),
-                None => uids.clone(),
-            };
-            (!missing.is_empty() || known.is_none()).then(|| Reading::new(*kind, missing))
-        };
-        let readings = || kinds.iter().zip(&known).filter_map(missing).collect();
-        let mut missing: Vec<Reading> = readings();
-        if !missing.is_empty() {
-            let count = missing
-                .iter()
-                .map(|reading| column::index(reading.missing.len()));
-            let guess = count.sum::<usize>().saturating_mul(ORDER_MESSAGE_BYTES);
-            let guess = guess.clamp(ORDER_BYTES_MIN, ORDER_MEMORY);
-            let deadline = Instant::now() + Duration::from_secs(SEARCH_SECONDS_MAX);
-            let mut share = self.inner.search_memory.share(guess).await?;
-            // What is read is there twice for a moment: as it was read, and as a column.
-            if !self
-                .read_keys(view, &mut missing, guess / 2, deadline)
-                .await?
-            {
-                drop(share);
-                share = self.inner.search_memory.share(ORDER_MEMORY).await?;
-                missing = readings();
-                let room = ORDER_MEMORY / 2;
-                if !self.read_keys(view, &mut missing, room, deadline).await? {
-                    return Err(too_many());
-                }
+        let known = |kind: &Kind| (*kind, self.inner.made.get(&key(view, *kind)));
+        let mut columns: Vec<(Kind, Option<Arc<Column>>)> = kinds.iter().map(known).collect();
+        let mut missing = Vec::new();
+        for (kind, known) in &columns {
+            match known.as_ref().map(|column| column.missing(uids)) {
+                Some(none) if none.is_empty() => {}
+                Some(some) => missing.push(Reading::new(*kind, some)),
+                None => missing.push(Reading::new(*kind, uids.clone())),
             }
-            for reading in missing {
-                let kind = reading.kind;
-                let Some(at) = kinds.iter().position(|other| *other == kind) else {
-                    continue;
-                };
-                let old = known.get_mut(at).and_then(Option::take);
-                let fresh = reading.into_fresh();
-                let column = tokio::task::block_in_place(|| {
-                    Column::merged(old.as_deref(), view.uids(), fresh)
-                });
-                let column = Arc::new(column);
-                fetcher.keep_made(key(kind), Arc::clone(&column), column.bytes());
-                if let Some(place) = known.get_mut(at) {
-                    *place = Some(column);
-                }
-            }
-            drop(share);
         }
-        Ok(known.into_iter().flatten().collect())
+        if !missing.is_empty() {
+            match self.read(view, missing.clone()).await? {
+                Some(read) => self.merge(view, &mut columns, read),
+                None => {
+                    for one in missing {
+                        let read = self.read(view, vec![one]).await?;
+                        self.merge(view, &mut columns, read.ok_or_else(too_many)?);
+                    }
+                }
+            }
+        }
+        Ok(columns
+            .into_iter()
+            .filter_map(|(_, column)| column)
+            .collect())
+    }
+
+    /// Reads what is missing; `None`: that is too much at once.
+    async fn read(
+        &self,
+        view: &MailboxView,
+        mut missing: Vec<Reading>,
+    ) -> Result<Option<(Vec<Reading>, SemaphorePermit<'_>)>> {
+        let count = missing.iter().map(|one| column::index(one.missing.len()));
+        let guess = count.sum::<usize>().saturating_mul(ORDER_MESSAGE_BYTES);
+        if guess > ORDER_MEMORY && missing.len() > 1 {
+            return Ok(None);
+        }
+        let deadline = Instant::now() + Duration::from_secs(SEARCH_SECONDS_MAX);
+        let empty = missing.clone();
+        let guess = guess.clamp(ORDER_BYTES_MIN, ORDER_MEMORY);
+        let mut share = self.inner.search_memory.share(guess).await?;
+        // What is read is there twice for a moment: as it was read, and as a column.
+        let (some, all) = (guess / 2, ORDER_MEMORY / 2);
+        if !self.read_keys(view, &mut missing, some, deadline).await? {
+            drop(share);
+            share = self.inner.search_memory.share(ORDER_MEMORY).await?;
+            missing = empty;
+            if !self.read_keys(view, &mut missing, all, deadline).await? {
+                return Ok(None);
+            }
+        }
+        Ok(Some((missing, share)))
+    }
+
+    /// Puts what was read into its columns, and keeps them.
+    fn merge(
+        &self,
+        view: &MailboxView,
+        columns: &mut [(Kind, Option<Arc<Column>>)],
+        (read, _share): (Vec<Reading>, SemaphorePermit<'_>),
+    ) {
+        for reading in read {
+            let kind = reading.kind;
+            let Some((_, place)) = columns.iter_mut().find(|(other, _)| *other == kind) else {
+                continue;
+            };
+            let old = place.take();
+            let fresh = reading.into_fresh();
+            let merging = || Column::merged(old.as_deref(), view.uids(), fresh);
+            let column = Arc::new(beside_others(view.uids(), merging));
+            let bytes = column.bytes();
+            self.inner
+                .made
+                .keep(key(view, kind), Arc::clone(&column), bytes);
+            *place = Some(column);
+        }
+    }
+}
+
+fn key(view: &MailboxView, kind: Kind) -> MadeKey {
+    MadeKey {
+        shard: view.account().shard,
+        account: view.account().number,
+        mailbox: view.mailbox().0,
+        uid_validity: view.status().uid_validity,
+        what: kind as u8,
+    }
+}
+
+/// Does work on so many messages; what takes long is no longer on a thread that serves others.
+fn beside_others<T>(messages: &UidSet, work: impl FnOnce() -> T) -> T {
+    match column::index(messages.len()) > AT_ONCE {
+        true => tokio::task::block_in_place(work),
+        false => work(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use coldpost_search::fold::fold_collapsed;
-use coldpost_tiers::cache::frames::MadeKey;
+use coldpost_tiers::cache::made::MadeKey;
 use memchr::memmem;
 
 use super::too_long;
@@ -167,7 +167,7 @@ impl Engine {
         let mut names: Vec<String> = asked.iter().map(|(name, _)| name.clone()).collect();
         names.sort_unstable();
         names.dedup();
-        let fetcher = &self.inner.fetcher;
+        let made = &self.inner.made;
         let key = |name: &str| MadeKey {
             shard: view.account().shard,
             account: view.account().number,
@@ -175,7 +175,7 @@ impl Engine {
             uid_validity: view.status().uid_validity,
             what: FIRST.saturating_add(main_field::number(name).unwrap_or(0)),
         };
-        let known = |name: &String| fetcher.made::<Column>(&key(name)).unwrap_or_default();
+        let known = |name: &String| made.get::<Column>(&key(name)).unwrap_or_default();
         let mut columns: Vec<Arc<Column>> = names.iter().map(known).collect();
         let mut missing = UidSet::new();
         for column in &columns {
@@ -188,7 +188,7 @@ impl Engine {
                 let lacking = |fresh: &&Fresh| !column.uids.contains(fresh.uid);
                 let merged = column.merged(fresh.iter().filter(lacking), at);
                 *column = Arc::new(merged);
-                fetcher.keep_made(key(name), Arc::clone(column), column.bytes());
+                made.keep(key(name), Arc::clone(column), column.bytes());
             }
         }
         let columns: Vec<_> = names.into_iter().zip(columns).collect();

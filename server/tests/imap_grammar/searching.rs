@@ -35,6 +35,12 @@ fn searching() {
         a BAD PARTIAL can be asked for once
         > a SEARCH RETURN (FOO) ALL
         a BAD unknown return option FOO
+    "#]]);
+}
+
+#[test]
+fn searching_by_keys() {
+    check(&expect![[r#"
         > a SEARCH NOT (SEEN OR FROM a TO "b c") DRAFT
         Search(Search { numbers: Sequence, returns: None, charset: None, keys: [Not(And([Flag(SystemFlags(1)), Or([Header("FROM", [97]), Header("TO", [98, 32, 99])])])), Flag(SystemFlags(16))] })
         > a SEARCH BCC a CC b SUBJECT c BODY d TEXT e HEADER X-Y ""

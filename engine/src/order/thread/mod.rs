@@ -18,10 +18,10 @@ use crate::uidset::UidSet;
 use forest::Forest;
 pub use forest::{Step, Threads};
 
-/// Bytes that threading takes for each message and message id.
-pub(super) const NODE_BYTES: usize = 96;
-/// Messages that are threaded at once, without a word to the others on this thread.
-pub(super) const AT_ONCE: usize = 10_000;
+/// Bytes that threading takes for each message, about.
+pub(super) const MESSAGE_BYTES: usize = 112;
+/// And for each message id.
+pub(super) const ID_BYTES: usize = 24;
 
 /// How threads are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub enum Algorithm {
     OrderedSubject,
     /// REFERENCES: by References, then by base subject.
     References,
-    /// REFS: by References alone; the thread with the newest message is the last (draft-ietf-morg-inthread).
+    /// REFS: by References alone; the thread with the message that was sent last is the last (draft-ietf-morg-inthread).
     Refs,
 }
 
@@ -39,7 +39,7 @@ pub(super) fn kinds(algorithm: Algorithm) -> &'static [Kind] {
     match algorithm {
         Algorithm::OrderedSubject => &[Kind::Date, Kind::Subject],
         Algorithm::References => &[Kind::Date, Kind::Subject, Kind::IsReply, Kind::Ids],
-        Algorithm::Refs => &[Kind::Arrival, Kind::Date, Kind::Ids],
+        Algorithm::Refs => &[Kind::Date, Kind::Ids],
     }
 }
 
@@ -48,8 +48,6 @@ pub(super) fn kinds(algorithm: Algorithm) -> &'static [Kind] {
 struct Messages {
     /// Ranks of their sent dates.
     dates: Vec<u32>,
-    /// Ranks of the dates of their arrival.
-    arrivals: Vec<u32>,
     /// Ranks of their base subjects.
     subjects: Vec<u32>,
     /// The rank of the empty subject.
@@ -67,7 +65,6 @@ pub(super) fn of(
     let mut messages = Messages::default();
     for (kind, column) in kinds.iter().zip(columns) {
         match kind {
-            Kind::Arrival => messages.arrivals = column.ranks_of(found),
             Kind::Date => messages.dates = column.ranks_of(found),
             Kind::Subject => {
                 messages.subjects = column.ranks_of(found);

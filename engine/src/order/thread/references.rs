@@ -1,8 +1,6 @@
 //! REFERENCES and REFS: trees of messages that refer to each other (RFC 5256, 3; draft-ietf-morg-inthread).
 
-use std::collections::HashMap;
-
-use super::super::column::index;
+use super::super::column::{NONE, index, narrow};
 use super::Messages;
 use super::forest::{Forest, TOP};
 use super::links::Links;
@@ -17,12 +15,11 @@ pub(super) fn forest(messages: &Messages, links: Links) -> Forest {
     forest
 }
 
-/// REFS: threads as the references make them, in the order of the last arrival in each.
+/// REFS: threads as the references make them, in the order of the last date in each, as with Dovecot.
 pub(super) fn refs(messages: &Messages, links: Links) -> Forest {
     let mut forest = pruned(&links);
     let date = |message: u32| messages.dates.get(index(message)).copied().unwrap_or(0);
     forest.sort(date);
-    let arrival = |message: u32| messages.arrivals.get(index(message)).copied().unwrap_or(0);
     let roots = std::mem::take(&mut forest.roots);
     let mut dated: Vec<(u32, u32, u32)> = Vec::with_capacity(roots.len());
     let mut below = Vec::new();
@@ -31,7 +28,7 @@ pub(super) fn refs(messages: &Messages, links: Links) -> Forest {
         below.push(root);
         while let Some(node) = below.pop() {
             if !forest.is_dummy(node) {
-                last = last.max(arrival(node));
+                last = last.max(date(node));
             }
             below.extend(forest.children(node));
         }
@@ -46,28 +43,31 @@ pub(super) fn refs(messages: &Messages, links: Links) -> Forest {
 fn pruned(links: &Links) -> Forest {
     let mut forest = Forest::new(index(links.messages));
     let (above, highest) = links.without_dummies();
-    let mut tops: HashMap<u32, Vec<u32>> = HashMap::new();
-    let mut order = Vec::new();
+    // What stands below each id at the top that no message has, in the order of the first of them.
+    let mut groups: Vec<Vec<u32>> = Vec::new();
+    let mut group_of = vec![NONE; links.parents.len()];
     for (message, (above, highest)) in (0..links.messages).zip(above.into_iter().zip(highest)) {
         if above != TOP {
             forest.add_child(above, message);
         } else if highest == message {
             forest.roots.push(message);
-        } else {
-            let children = tops.entry(highest).or_default();
-            if children.is_empty() {
-                order.push(highest);
+        } else if let Some(group) = group_of.get_mut(index(highest)) {
+            if *group == NONE {
+                *group = narrow(groups.len());
+                groups.push(Vec::new());
             }
-            children.push(message);
+            if let Some(group) = groups.get_mut(index(*group)) {
+                group.push(message);
+            }
         }
     }
-    for top in order {
-        match tops.remove(&top) {
-            Some(children) if children.len() > 1 => {
+    for children in groups {
+        match *children {
+            [only] => forest.roots.push(only),
+            _ => {
                 let dummy = forest.dummy(children);
                 forest.roots.push(dummy);
             }
-            only => forest.roots.extend(only.into_iter().flatten()),
         }
     }
     forest
@@ -83,27 +83,36 @@ fn gather(forest: &mut Forest, messages: &Messages) {
         !forest.is_dummy(node) && messages.replies.get(index(node)) == Some(&true)
     };
     let roots = std::mem::take(&mut forest.roots);
-    let mut table: HashMap<u32, u32> = HashMap::new();
+    // The thread that each subject has.
+    let highest = messages
+        .subjects
+        .iter()
+        .max()
+        .map_or(0, |rank| index(*rank) + 1);
+    let mut table = vec![NONE; highest];
     for &root in &roots {
-        let Some(subject) = subject(forest, root) else {
-            continue;
+        let held = subject(forest, root).and_then(|subject| table.get_mut(index(subject)));
+        let Some(held) = held else { continue };
+        let is_better = || {
+            !forest.is_dummy(*held)
+                && (forest.is_dummy(root) || is_reply(forest, *held) && !is_reply(forest, root))
         };
-        let held = table.entry(subject).or_insert(root);
-        if !forest.is_dummy(*held)
-            && (forest.is_dummy(root) || is_reply(forest, *held) && !is_reply(forest, root))
-        {
+        if *held == NONE || is_better() {
             *held = root;
         }
     }
     // Which root stands at each place; those that went below another one are gone.
-    let mut places: Vec<Option<u32>> = roots.iter().map(|root| Some(*root)).collect();
-    let mut place_of: HashMap<u32, usize> =
-        (0..).zip(&roots).map(|(at, root)| (*root, at)).collect();
-    for (at, &root) in roots.iter().enumerate() {
-        let held = subject(forest, root).and_then(|subject| Some((subject, *table.get(&subject)?)));
-        let Some((subject, held)) = held.filter(|(_, held)| *held != root) else {
+    let mut places = roots.clone();
+    let mut place_of = vec![NONE; forest.children.len()];
+    for (place, root) in (0..).zip(&roots) {
+        set(&mut place_of, *root, place);
+    }
+    for (place, &root) in (0..).zip(&roots) {
+        let subject = subject(forest, root).unwrap_or(NONE);
+        let held = table.get(index(subject)).copied().unwrap_or(root);
+        if held == root {
             continue;
-        };
+        }
         if forest.is_dummy(held) && forest.is_dummy(root) {
             for child in forest.take_children(root) {
                 forest.add_child(held, child);
@@ -112,17 +121,18 @@ fn gather(forest: &mut Forest, messages: &Messages) {
             forest.add_child(held, root);
         } else {
             let dummy = forest.dummy(vec![held, root]);
-            table.insert(subject, dummy);
-            if let Some(place) = place_of.remove(&held) {
-                place_of.insert(dummy, place);
-                if let Some(of_held) = places.get_mut(place) {
-                    *of_held = Some(dummy);
-                }
-            }
+            set(&mut table, subject, dummy);
+            let of_held = place_of.get(index(held)).copied().unwrap_or(NONE);
+            set(&mut places, of_held, dummy);
+            place_of.push(of_held);
         }
-        if let Some(of_root) = places.get_mut(at) {
-            *of_root = None;
-        }
+        set(&mut places, place, NONE);
     }
-    forest.roots = places.into_iter().flatten().collect();
+    forest.roots = places.into_iter().filter(|root| *root != NONE).collect();
+}
+
+fn set(list: &mut [u32], at: u32, value: u32) {
+    if let Some(of_it) = list.get_mut(index(at)) {
+        *of_it = value;
+    }
 }

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::super::column::{Fresh, FreshValues};
 use super::*;
 
-/// A message: number of its id (0: none), of those that it refers to, subject, reply mark, days of sending and arrival.
+/// A message: number of its id (0: none), of those that it refers to, subject, reply mark, day of sending.
 #[derive(Clone, Debug)]
 struct Mail {
     id: u64,
@@ -18,7 +18,6 @@ struct Mail {
     subject: String,
     is_reply: bool,
     date: i64,
-    arrival: i64,
 }
 
 fn mail(id: u64, references: &[u64], subject: &str, date: i64) -> Mail {
@@ -28,7 +27,6 @@ fn mail(id: u64, references: &[u64], subject: &str, date: i64) -> Mail {
         subject: subject.trim_start_matches("re ").to_owned(),
         is_reply: subject.starts_with("re "),
         date,
-        arrival: date,
     }
 }
 
@@ -39,7 +37,6 @@ fn threads(algorithm: Algorithm, mails: &[Mail]) -> Threads {
     let column = |kind: &Kind| {
         let mails = mails.iter();
         let values = match kind {
-            Kind::Arrival => FreshValues::Numbers(mails.map(|m| m.arrival).collect()),
             Kind::Date => FreshValues::Numbers(mails.map(|m| m.date).collect()),
             Kind::IsReply => FreshValues::Marks(mails.map(|m| m.is_reply).collect()),
             Kind::Ids => FreshValues::Ids(mails.map(|m| (m.id, m.references.clone())).collect()),
@@ -113,7 +110,14 @@ fn threads_of_one_subject_become_one() {
         mail(6, &[], "", 6),
         mail(7, &[], "", 7),
     ];
-    check(&mails, &expect![[r#""#]]);
+    check(
+        &mails,
+        &expect![[r#"
+        OrderedSubject (1 (2)(3))(4 5)(6 7)
+        References (2 (1)(3))((4)(5))(6)(7)
+        Refs (1)(2)(3)(4)(5)(6)(7)
+    "#]],
+    );
 }
 
 #[test]
@@ -127,7 +131,14 @@ fn loops_copies_and_messages_that_refer_to_themselves_cost_their_own_link_only()
         mail(0, &[1], "f", 6),
         mail(5, &[6, 7, 6, 7], "g", 7),
     ];
-    check(&mails, &expect![[r#""#]]);
+    check(
+        &mails,
+        &expect![[r#"
+        OrderedSubject (1)(2)(3)(4)(5)(6)(7)
+        References (2 (1 6)(4)(5))(3)(7)
+        Refs (3)(2 (1 6)(4)(5))(7)
+    "#]],
+    );
 }
 
 #[test]
@@ -378,7 +389,7 @@ impl<'m> Plain<'m> {
     }
 
     fn newest(&self, node: usize) -> i64 {
-        let own = self.nodes[node].message.map(|at| self.mails[at].arrival);
+        let own = self.nodes[node].message.map(|at| self.mails[at].date);
         let below = self.nodes[node]
             .children
             .iter()
@@ -433,12 +444,8 @@ fn mails() -> impl Strategy<Value = Vec<Mail>> {
         proptest::collection::vec(1_u64..14, 0..5),
         "(re )?[ab]{0,1}",
         0_i64..6,
-        0_i64..6,
     );
-    let one = one.prop_map(|(id, references, subject, date, arrival)| Mail {
-        arrival,
-        ..mail(id, &references, &subject, date)
-    });
+    let one = one.prop_map(|(id, references, subject, date)| mail(id, &references, &subject, date));
     proptest::collection::vec(one, 0..14)
 }
 

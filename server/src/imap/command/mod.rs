@@ -58,32 +58,6 @@ pub(super) struct Traits {
 /// The one table of commands.
 pub(super) fn traits(command: &CommandBody) -> Traits {
     use Needs::{Login, Mailbox, NoLogin, Nothing};
-    let plain = |name, needs| Traits {
-        name,
-        needs,
-        expunges: Expunges::Told,
-        numbers: Numbers::Sequence,
-    };
-    let numbered = |names: [&'static str; 2], numbers, held: bool| match numbers {
-        Numbers::Uid => Traits {
-            numbers,
-            ..plain(names[1], Mailbox)
-        },
-        Numbers::Sequence if held => Traits {
-            expunges: Expunges::Held,
-            ..plain(names[0], Mailbox)
-        },
-        Numbers::Sequence => plain(names[0], Mailbox),
-    };
-    let searching = |names, search: &Search| Traits {
-        // Numbers in the keys of UID SEARCH must not move either (RFC 7162, 3.2.10.2).
-        expunges: if search.numbers == Numbers::Sequence || asks_numbers(&search.keys) {
-            Expunges::Held
-        } else {
-            Expunges::Told
-        },
-        ..numbered(names, search.numbers, true)
-    };
     match command {
         CommandBody::Capability => plain("CAPABILITY", Nothing),
         CommandBody::Noop => plain("NOOP", Nothing),
@@ -127,6 +101,42 @@ pub(super) fn traits(command: &CommandBody) -> Traits {
         CommandBody::Store(store) => numbered(["STORE", "UID STORE"], store.numbers, true),
         CommandBody::Copy(copy) => numbered(["COPY", "UID COPY"], copy.numbers, false),
         CommandBody::Move(r#move) => numbered(["MOVE", "UID MOVE"], r#move.numbers, false),
+    }
+}
+
+fn plain(name: &'static str, needs: Needs) -> Traits {
+    Traits {
+        name,
+        needs,
+        expunges: Expunges::Told,
+        numbers: Numbers::Sequence,
+    }
+}
+
+/// Of a command and its UID form; `held`: no number moves while it is answered.
+fn numbered(names: [&'static str; 2], numbers: Numbers, held: bool) -> Traits {
+    match numbers {
+        Numbers::Uid => Traits {
+            numbers,
+            ..plain(names[1], Needs::Mailbox)
+        },
+        Numbers::Sequence if held => Traits {
+            expunges: Expunges::Held,
+            ..plain(names[0], Needs::Mailbox)
+        },
+        Numbers::Sequence => plain(names[0], Needs::Mailbox),
+    }
+}
+
+fn searching(names: [&'static str; 2], search: &Search) -> Traits {
+    Traits {
+        // Numbers in the keys of UID SEARCH must not move either (RFC 7162, 3.2.10.2).
+        expunges: if search.numbers == Numbers::Sequence || asks_numbers(&search.keys) {
+            Expunges::Held
+        } else {
+            Expunges::Told
+        },
+        ..numbered(names, search.numbers, true)
     }
 }
 

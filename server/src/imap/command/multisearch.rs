@@ -5,12 +5,12 @@
 
 use std::time::Instant;
 
+use coldpost_engine::Kind;
 use coldpost_engine::ids::{AccountRef, MailboxId};
 use coldpost_engine::uidset::UidSet;
 use coldpost_engine::view::{MailboxInfo, MailboxView};
-use coldpost_engine::{Engine, Kind};
 
-use super::search::{after, answer, highest_modseq};
+use super::search::{after, answer, find_by, highest_modseq};
 use crate::imap::ast::{Multisearch, Search, SearchReturn, Source};
 use crate::imap::completion::{Completion, Outcome};
 use crate::imap::listing::Pace;
@@ -110,7 +110,9 @@ async fn search_one(
             &opened
         }
     };
-    let found = find(&engine, view, search, &saved.unwrap_or_default()).await?;
+    let saved = saved.unwrap_or_default();
+    let query = search_key::query(search, view.uids(), &saved, engine.now());
+    let found = find_by(&engine, view, &query.map_err(Completion::from)?).await?;
     let meant = Results::Ascending(found.clone()).meant_by(returns);
     let modseq = match search_key::asks_modseq(&search.keys) {
         true => highest_modseq(view, &meant)?,
@@ -121,17 +123,6 @@ async fn search_one(
         selected.saved = meant;
     }
     Ok((!found.is_empty()).then_some((uid_validity, found, modseq)))
-}
-
-async fn find(
-    engine: &Engine,
-    view: &MailboxView,
-    search: &Search,
-    saved: &UidSet,
-) -> Outcome<UidSet> {
-    let query = search_key::query(search, view.uids(), saved, engine.now());
-    let query = query.map_err(Completion::from)?;
-    Ok(engine.search(view, &query).await?.intersection(view.uids()))
 }
 
 /// The mailboxes that `sources` name, each once, in the order of their names. Names of none are passed over (RFC 5465, 6).

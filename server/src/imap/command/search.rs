@@ -1,6 +1,8 @@
 //! SEARCH and UID SEARCH (RFC 3501, 6.4.4; ESEARCH of RFC 4731; SEARCHRES of RFC 5182; MODSEQ of RFC 7162, 3.1.5; PARTIAL of RFC 9394).
 
+use coldpost_engine::Engine;
 use coldpost_engine::ids::ModSeq;
+use coldpost_engine::query::Query;
 use coldpost_engine::uidset::UidSet;
 use coldpost_engine::view::MailboxView;
 
@@ -57,10 +59,30 @@ pub(super) async fn find(
     let uids = selected.view.uids();
     let query =
         search_key::query(search, uids, &selected.saved, engine.now()).map_err(Completion::from)?;
-    Ok(engine
-        .search(&selected.view, &query)
-        .await?
-        .intersection(uids))
+    find_by(engine, &selected.view, &query).await
+}
+
+/// What a query finds of those that a view shows; what sets of UIDs decide needs no look at messages.
+pub(super) async fn find_by(engine: &Engine, view: &MailboxView, query: &Query) -> Outcome<UidSet> {
+    match of_sets(query, view.uids()) {
+        Some(found) => Ok(found),
+        None => Ok(engine.search(view, query).await?.intersection(view.uids())),
+    }
+}
+
+fn of_sets(query: &Query, uids: &UidSet) -> Option<UidSet> {
+    match query {
+        Query::All => Some(uids.clone()),
+        Query::Uids(set) => Some(set.intersection(uids)),
+        Query::Not(inner) => match &**inner {
+            Query::Uids(set) => Some(uids.difference(set)),
+            _ => None,
+        },
+        Query::And(list) => list
+            .iter()
+            .try_fold(uids.clone(), |found, query| of_sets(query, &found)),
+        _ => None,
+    }
 }
 
 /// Tells what was found, and keeps what is to be saved.
@@ -160,4 +182,31 @@ pub(super) fn highest_modseq(view: &MailboxView, uids: &UidSet) -> Outcome<Optio
         highest = highest.max(entries.iter().map(|entry| entry.modseq).max());
     }
     Ok(highest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_of_uids_are_found_without_a_look_at_messages() {
+        let set = |members: &[u32]| members.iter().copied().collect::<UidSet>();
+        let there = set(&[2, 5, 9]);
+        let found = |query: &Query| of_sets(query, &there).map(|set| set.text());
+        let uids = |members: &[u32]| Query::Uids(set(members));
+        let not = |query: Query| Query::Not(Box::new(query));
+        assert_eq!(found(&Query::All).as_deref(), Some("2,5,9"));
+        assert_eq!(found(&uids(&[1, 5])).as_deref(), Some("5"));
+        assert_eq!(found(&not(uids(&[1, 5]))).as_deref(), Some("2,9"));
+        let both = Query::And(vec![uids(&[5, 9]), not(uids(&[9])), Query::All]);
+        assert_eq!(found(&both).as_deref(), Some("5"));
+        assert_eq!(found(&Query::And(Vec::new())).as_deref(), Some("2,5,9"));
+        for query in [
+            Query::Recent,
+            not(Query::All),
+            Query::And(vec![Query::Recent]),
+        ] {
+            assert_eq!(found(&query), None, "{query:?}");
+        }
+    }
 }
