@@ -130,13 +130,14 @@ fn checksum(seed: u32, number: u32, stretch: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c_append(seed, &number.to_le_bytes()), stretch)
 }
 
-/// The rows in which a needle's windows are, each once: its longest ones, as the shorter ones are in them.
+/// The rows in which a needle's windows are, each once. Of a long one those of three and four characters: what shorter ones would add is little.
 pub(super) fn rows_of(needle: &str) -> Vec<usize> {
     let characters = needle.chars().count();
+    let shortest = characters.clamp(1, WINDOW - 1);
     let mut windows = Windows::default();
     let mut rows = Vec::new();
     for character in needle.chars() {
-        rows.extend(windows.step(character).nth(characters.clamp(1, WINDOW) - 1));
+        rows.extend(windows.step(character).skip(shortest - 1));
     }
     rows.sort_unstable();
     rows.dedup();
