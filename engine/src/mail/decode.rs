@@ -7,7 +7,6 @@ use encoding_rs::{CoderResult, Decoder, Encoding};
 use mail_parser::HeaderValue;
 use mail_parser::decoders::base64::base64_decode;
 use mail_parser::decoders::charsets::map::charset_decoder;
-use mail_parser::decoders::html::html_to_text;
 use mail_parser::decoders::quoted_printable::quoted_printable_decode;
 use mail_parser::parsers::MessageStream;
 
@@ -188,11 +187,6 @@ pub(crate) fn body(raw: &[u8], content: &Content, each: &mut dyn FnMut(&str) -> 
         }
     }
     true
-}
-
-/// The text of a page of HTML, without its head, styles and scripts.
-pub(crate) fn html_text(html: &str) -> String {
-    html_to_text(html)
 }
 
 /// Whole lines of about a chunk, or a chunk of a line without end.

@@ -26,6 +26,8 @@ const VALUES: [&str; 4] = ["href", "src", "alt", "title"];
 pub(super) enum Wanted {
     /// Text, and the values while there are few.
     Text,
+    /// Text without the title of the page.
+    Shown,
     /// All values.
     Values,
 }
@@ -108,7 +110,7 @@ impl TokenSink for Sink {
 
 impl Taken {
     fn text(&mut self, text: &str) {
-        if self.skipped.is_none() && self.wanted == Wanted::Text {
+        if self.skipped.is_none() && self.wanted != Wanted::Values {
             self.text.push_str(text);
         }
     }
@@ -130,6 +132,7 @@ impl Taken {
         let (skipped, raw) = match name {
             "script" => (Some("script"), RawKind::ScriptData),
             "style" => (Some("style"), RawKind::Rawtext),
+            "title" if self.wanted == Wanted::Shown => (Some("title"), RawKind::Rcdata),
             "title" | "textarea" => (None, RawKind::Rcdata),
             _ => return TokenSinkResult::Continue,
         };
@@ -141,7 +144,8 @@ impl Taken {
         let is_data = value
             .get(..5)
             .is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"));
-        if !VALUES.contains(&name) || value.is_empty() || is_data {
+        let is_wanted = self.wanted != Wanted::Shown && VALUES.contains(&name);
+        if !is_wanted || value.is_empty() || is_data {
             return;
         }
         self.value_bytes = self

@@ -4,32 +4,7 @@
 
 use crate::mail::content::Content;
 use crate::mail::decode;
-
-/// Elements at whose ends a reader sees a new line or column; others stand within words.
-const BLOCKS: [&str; 22] = [
-    "address",
-    "article",
-    "blockquote",
-    "caption",
-    "dd",
-    "div",
-    "dt",
-    "h1",
-    "h2",
-    "h3",
-    "h4",
-    "h5",
-    "h6",
-    "hr",
-    "li",
-    "ol",
-    "p",
-    "table",
-    "td",
-    "th",
-    "tr",
-    "ul",
-];
+use crate::mail::html::{Html, Wanted};
 
 /// The text of a leaf with this header; `None` when it is none, or an attachment.
 pub(crate) fn text_of_leaf(
@@ -52,35 +27,22 @@ pub(crate) fn text_of_leaf(
         return None;
     }
     let mut text = String::new();
+    let mut html = is("html").then(|| Html::new(Wanted::Shown));
     decode::body(raw_body, &content, &mut |piece| {
-        text.push_str(piece);
+        match &mut html {
+            Some(html) => {
+                html.read(piece);
+                html.text(|shown| text.push_str(shown));
+            }
+            None => text.push_str(piece),
+        }
         true
     });
-    match is("html") {
-        true => Some(decode::html_text(&with_spaces(&text))),
-        false => Some(text),
+    if let Some(mut html) = html {
+        html.end();
+        html.text(|shown| text.push_str(shown));
     }
-}
-
-/// Pages with a blank before each tag that separates.
-fn with_spaces(html: &str) -> String {
-    let mut spaced = String::with_capacity(html.len() + html.len() / 8);
-    let mut rest = html;
-    while let Some(at) = rest.find('<') {
-        let (before, tag) = rest.split_at(at);
-        spaced.push_str(before);
-        let name = tag.get(1..).unwrap_or_default();
-        let name = name.strip_prefix('/').unwrap_or(name);
-        let end = name.find(|c: char| !c.is_ascii_alphanumeric());
-        let name = name.get(..end.unwrap_or(name.len())).unwrap_or_default();
-        if name.len() <= 10 && BLOCKS.contains(&name.to_ascii_lowercase().as_str()) {
-            spaced.push(' ');
-        }
-        spaced.push('<');
-        rest = tag.get(1..).unwrap_or_default();
-    }
-    spaced.push_str(rest);
-    spaced
+    Some(text)
 }
 
 #[cfg(test)]

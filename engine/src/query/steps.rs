@@ -17,7 +17,7 @@ pub enum Source {
     Rows,
     /// The place: INTERNALDATE, size, object ids.
     Places,
-    /// The text store: bodies and trace fields.
+    /// The text store: bodies and headers.
     Text,
 }
 
@@ -74,10 +74,7 @@ fn collect(node: &Node, steps: &mut Vec<Step>) {
         Node::And(list) | Node::Or(list) => list.iter().for_each(|node| collect(node, steps)),
         Node::Not(inner) => collect(inner, steps),
         Node::Mailbox(_) => step(Source::Mailbox, None),
-        Node::Text(_) => {
-            step(Source::Rows, Some("main fields"));
-            step(Source::Text, Some("bodies, trace fields"));
-        }
+        Node::Text(_) => step(Source::Text, Some("bodies, headers")),
         Node::Header(name, _) if !main_field::is_main(name) => {
             step(Source::Text, Some("trace fields"));
         }

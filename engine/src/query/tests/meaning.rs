@@ -75,13 +75,12 @@ fn steps_say_what_decides_each_key() {
         rows     from "b"
         rows     header list-id "d"
         rows     sentsince 7d
-        rows     text "a" (main fields)
         places   emailid M1
         places   larger 1MB
         places   on 2026-11-27
         text     body "Rechnung"
         text     header received "c" (trace fields)
-        text     text "a" (bodies, trace fields)
+        text     text "a" (bodies, headers)
     "#]].assert_eq(
         &steps(
             "body Rechnung larger 1M or not (mailbox Junk savedbefore 7d not flagged) or text a or from b \
