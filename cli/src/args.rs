@@ -26,6 +26,26 @@ pub(crate) struct Args {
     pub(crate) command: Command,
 }
 
+/// What is searched, and how it is shown.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Search {
+    /// Whose mail; without it, of all accounts
+    #[arg(long, value_name = "NAME")]
+    pub(crate) account: Option<String>,
+    /// Show at most so many messages of each mailbox, the newest first
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) limit: usize,
+    /// Do not read mail for the words around hits
+    #[arg(long)]
+    pub(crate) no_excerpts: bool,
+    /// Say how the query is answered, and what each mailbox took
+    #[arg(long)]
+    pub(crate) explain: bool,
+    /// The query: words are put together with a blank between them (docs/search.md has the language)
+    #[arg(required = true, value_name = "QUERY")]
+    pub(crate) query: Vec<String>,
+}
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -45,6 +65,8 @@ pub(crate) enum Command {
         #[arg(long, requires = "bucket")]
         repair: bool,
     },
+    /// Say which messages match a query, with the words around the hit: coldpost search 'from "@example.org" or body "Rechnung 17"'
+    Search(Search),
     /// Rewrite what was delivered into small objects that are cheap to keep; the daemon does it by itself later
     Compact,
     /// Delete what nobody needs any more; without --apply only say what, how many bytes and why

@@ -35,6 +35,17 @@ impl Output {
         said.map_err(|error| Failure::of("standard output cannot be written", &error))
     }
 
+    /// An answer for programs alone.
+    ///
+    /// # Errors
+    /// When standard output does not take it.
+    pub(crate) fn say_json(self, value: &impl Serialize) -> Result<(), Failure> {
+        match self.json {
+            true => self.say(value, ""),
+            false => Ok(()),
+        }
+    }
+
     /// A word to people; nothing as JSON, where it would be an answer.
     ///
     /// # Errors

@@ -195,12 +195,33 @@ impl Daemon {
     pub(crate) fn lines<T: DeserializeOwned>(
         &self,
         path: &str,
-        mut each: impl FnMut(T),
+        each: impl FnMut(T),
     ) -> Result<(), Failure> {
         let request = agent(None).post(format!("{}{path}", self.base));
-        let mut answer = request
-            .header("authorization", format!("Bearer {}", self.token))
-            .send_empty()?;
+        let request = request.header("authorization", format!("Bearer {}", self.token));
+        self.each_line(request.send_empty()?, each)
+    }
+
+    /// POST of `body` to `path`, answered line by line for as long as it takes; empty lines are left out.
+    ///
+    /// # Errors
+    /// As [`Daemon::lines`].
+    pub(crate) fn lines_of<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        each: impl FnMut(T),
+    ) -> Result<(), Failure> {
+        let request = agent(None).post(format!("{}{path}", self.base));
+        let request = request.header("authorization", format!("Bearer {}", self.token));
+        self.each_line(request.send_json(body)?, each)
+    }
+
+    fn each_line<T: DeserializeOwned>(
+        &self,
+        mut answer: ureq::http::Response<ureq::Body>,
+        mut each: impl FnMut(T),
+    ) -> Result<(), Failure> {
         if !answer.status().is_success() {
             return self.read(answer);
         }

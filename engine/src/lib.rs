@@ -26,7 +26,7 @@ mod objects;
 mod open;
 pub mod order;
 mod present;
-mod search;
+pub mod search;
 mod shard;
 mod start;
 pub(crate) mod text;

@@ -192,6 +192,10 @@ pub const PREVIEW_CHARACTERS_MAX: usize = 200;
 pub const PREVIEW_BYTES_MAX: u64 = 64 * 1024;
 /// Parts that are looked at for a preview until one has a text.
 pub const PREVIEW_PARTS_MAX: usize = 16;
+/// Bytes of the texts of a message that are looked through for an excerpt.
+pub const EXCERPT_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Characters of an excerpt on either side of the hit, about.
+pub const EXCERPT_WIDTH: usize = 60;
 /// Searches that look through texts at the same time.
 pub const SEARCH_SCANS_MAX: usize = 2;
 /// Bytes of mail that is not indexed which one search reads.

@@ -2,6 +2,7 @@
 
 mod by_texts;
 mod fields;
+mod hits;
 mod needles;
 mod reading;
 
@@ -14,6 +15,7 @@ use crate::open::Engine;
 use crate::query::{Candidate, Query, Verdict, evaluate, plan};
 use crate::uidset::UidSet;
 use crate::view::{Entry, MailboxView, Message};
+pub use hits::{Hit, HitsWanted, InMailbox, Told};
 pub(crate) use needles::FoldedFields;
 use needles::Needles;
 use reading::{Known, Reading, gone};
@@ -90,7 +92,7 @@ struct Found {
 }
 
 /// Says whether a message has the text that a key asks for, where that is known.
-type Hit<'h> = &'h (dyn Fn(&Query, &Entry) -> Option<bool> + Sync);
+type Says<'h> = &'h (dyn Fn(&Query, &Entry) -> Option<bool> + Sync);
 
 impl Engine {
     /// UIDs of the view that match, exactly.
@@ -166,7 +168,7 @@ impl Engine {
         view: &MailboxView,
         work: &Work,
         batch: &[Entry],
-        hit: Hit<'_>,
+        hit: Says<'_>,
         found: &mut Found,
         turn: &mut Instant,
     ) -> Result<()> {

@@ -6,6 +6,7 @@ mod cold;
 mod compact;
 mod config;
 mod gc;
+mod search;
 mod serve;
 mod snapshot;
 mod status;
@@ -42,6 +43,7 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<ExitCode, Failure> {
             return verify::run(&checked, what, *output);
         }
         Command::Gc { apply } => return gc::run(&checked, *apply, *output),
+        Command::Search(asked) => return search::run(&checked, asked, *output),
         Command::Compact => compact::run(&checked, *output)?,
         Command::Cold(what) => return cold::run(&checked, what, *output),
         Command::Snapshot(what) => snapshot::run(&checked, what, *output)?,

@@ -20,8 +20,8 @@ use super::Http;
 use super::limits::{ACCOUNTS_MAX, ALIVE_EVERY, PROGRESS_EVERY};
 use super::wire::{
     Accounts, AddAccount, Added, Answer, Answers, Batch, Collected, CompactLine, Delete, Deleted,
-    Done, Failure, Garbage, Rename, SetPassword, SnapshotLine, Snapshots, Status, VerifyLine,
-    in_full,
+    Done, Failure, Garbage, Rename, SearchWanted, SetPassword, SnapshotLine, Snapshots, Status,
+    VerifyLine, in_full,
 };
 use crate::answer::answer;
 
@@ -172,6 +172,18 @@ pub(super) async fn verify(
         drop(permit);
         end
     }))
+}
+
+/// `POST /admin/search`: a JSON object a line, the last is `summary` or `failed`.
+pub(super) async fn search(
+    State(http): State<Arc<Http>>,
+    Json(wanted): Json<SearchWanted>,
+) -> Response {
+    let engine = http.engine.clone();
+    in_lines(move |mut reporter| async move {
+        let mut tell = |line| reporter.report(line, false);
+        super::search(&engine, &wanted, &mut tell).await
+    })
 }
 
 /// `GET /admin/snapshot`

@@ -1,12 +1,13 @@
 //! HTTP: is it alive, is it ready, its counters, and what the command line asks a running daemon.
 //!
 //! Promises: everything but `/healthz`, `/readyz` and `/metrics` needs `Authorization: Bearer <token>`, compared in constant time.
-//! Never: shows mail or a password.
+//! Never: shows a password; mail to nobody but who has the token, and asks for it by a search.
 
 mod admin;
 mod connection;
 pub mod limits;
 mod request;
+mod search;
 pub mod wire;
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use crate::start::Doors;
 
 pub(crate) use connection::Bounded;
 pub(crate) use limits::CONNECTIONS_MAX;
+pub use search::search;
 
 /// The header that says which start of the daemon answers (it stands in the data directory's `listen.json`).
 pub const INSTANCE: &str = "coldpost-instance";
@@ -116,6 +118,7 @@ fn router(http: Arc<Http>, shutdown: Shutdown) -> Router {
         .route("/admin/account/rename", post(admin::rename_account))
         .route("/admin/account/delete", post(admin::delete_account))
         .route("/admin/verify", post(admin::verify))
+        .route("/admin/search", post(admin::search))
         .route("/admin/compact", post(admin::compact))
         .route("/admin/gc", get(admin::garbage).post(admin::collect))
         .route(

@@ -4,6 +4,7 @@
 
 mod account;
 mod bucket;
+mod search;
 mod snapshot;
 mod upkeep;
 mod verify;
@@ -17,6 +18,9 @@ pub use account::{
     SetPassword,
 };
 pub use bucket::{Bucket, Requests};
+pub use search::{
+    Found as SearchFound, PlanStep, SearchLine, Wanted as SearchWanted, Words, plan_steps,
+};
 pub use snapshot::{Snapshot, SnapshotLine, Snapshots};
 pub use upkeep::{Collected, CompactLine, Garbage, Object};
 pub use verify::{Bucket as BucketCompared, Listed, Totals, VerifyLine, Victim};
