@@ -380,15 +380,12 @@ impl Engine {
         message: &Message,
         range: std::ops::Range<u64>,
     ) -> Result<Vec<u8>> {
-        let reader = self.body(message)?;
-        let mut bytes = Vec::new();
-        let mut at = range.start;
-        while at < range.end {
-            let piece = reader.read(at, range.end).await?;
-            at += u64::try_from(piece.len()).unwrap_or(u64::MAX);
-            bytes.extend_from_slice(&piece);
-        }
-        Ok(bytes)
+        whole(&self.body(message)?, range).await
+    }
+
+    /// All of a message, and leaves the caches alone.
+    pub(crate) async fn bytes_aside(&self, message: &Message) -> Result<Vec<u8>> {
+        whole(&self.body_aside(message)?, 0..message.size).await
     }
 
     /// Seconds since 1970 when this process opened the store.
@@ -405,6 +402,17 @@ impl Engine {
     pub fn now(&self) -> i64 {
         clock::now_s()
     }
+}
+
+async fn whole(reader: &BodyReader, range: std::ops::Range<u64>) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut at = range.start;
+    while at < range.end {
+        let piece = reader.read(at, range.end).await?;
+        at += u64::try_from(piece.len()).unwrap_or(u64::MAX);
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(bytes)
 }
 
 /// The data disk, in bytes.

@@ -208,8 +208,7 @@ impl Follower {
         let mut found = message::read(&self.shard.hot.read()?, account, &[id])?;
         let gone = || Error::new(Kind::NotFound, "a message without a row");
         let found = found.pop().ok_or_else(gone)??;
-        let all = 0..found.size;
-        self.handle.block_on(self.engine.bytes(&found, all))
+        self.handle.block_on(self.engine.bytes_aside(&found))
     }
 }
 

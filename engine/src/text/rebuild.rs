@@ -196,7 +196,7 @@ impl Rebuilder {
             }
         }
         drop(state);
-        let ahead = self.engine.read_ahead(here, Reach::Whole);
+        let ahead = self.engine.read_ahead_aside(here, Reach::Whole);
         let mut here = self.handle.block_on(ahead).into_iter();
         let texts = read.into_iter().map(|size| {
             let message = here.next_if_ok(size)?;
@@ -226,8 +226,7 @@ impl Rebuilder {
         let parts = message.row.whole_parts()?;
         let memory = self.engine.inner.search_memory.message(message.size);
         let _share = self.handle.block_on(memory)?;
-        let raw = self.engine.bytes(message, 0..message.size);
-        let raw = self.handle.block_on(raw)?;
+        let raw = self.handle.block_on(self.engine.bytes_aside(message))?;
         Ok(MessageText(self.extractor.take(
             &raw,
             &parts,

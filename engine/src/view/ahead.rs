@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use coldpost_tiers::address::FrameRef;
-use coldpost_tiers::fetch::{Held, Stretch};
+use coldpost_tiers::fetch::{Fetcher, Held, Stretch};
 use coldpost_tiers::hot::Snapshot;
 
 use crate::error::Result;
@@ -32,7 +32,27 @@ pub enum Reach {
 
 impl Engine {
     /// Reads the bodies of messages of one account ahead, as many of them as the bounds allow.
-    pub async fn read_ahead(&self, mut messages: Vec<Message>, reach: Reach) -> Vec<Message> {
+    pub async fn read_ahead(&self, messages: Vec<Message>, reach: Reach) -> Vec<Message> {
+        self.read_ahead_by(&self.inner.fetcher, messages, reach)
+            .await
+    }
+
+    /// The same for messages of one shard, and leaves the caches alone.
+    pub(crate) async fn read_ahead_aside(
+        &self,
+        messages: Vec<Message>,
+        reach: Reach,
+    ) -> Vec<Message> {
+        let aside = self.inner.fetcher.aside();
+        self.read_ahead_by(&aside, messages, reach).await
+    }
+
+    async fn read_ahead_by(
+        &self,
+        fetcher: &Fetcher,
+        mut messages: Vec<Message>,
+        reach: Reach,
+    ) -> Vec<Message> {
         let Some(shard) = messages.first().map(|message| message.account.shard) else {
             return messages;
         };
@@ -64,7 +84,7 @@ impl Engine {
         let Some(place) = budget.take(raw.div_ceil(FRAME_MAX)) else {
             return messages;
         };
-        let held = self.inner.fetcher.ahead(shard, &stretches).await;
+        let held = fetcher.ahead(shard, &stretches).await;
         let ahead = budget.lend(held, place);
         for message in messages.iter_mut().take(stretches.len()) {
             message.ahead = Some(Arc::clone(&ahead));
