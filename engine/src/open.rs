@@ -99,7 +99,12 @@ impl Engine {
         }
         // It ends with its next message; what it wrote and did not confirm is deleted at the next start.
         drop(self.inner.turns.compacting.take().await);
-        drop(self.inner.turns.following.take().await);
+        {
+            let _following = self.inner.turns.following.take().await;
+            for shard in self.mail_shards() {
+                shard.text.close();
+            }
+        }
         drop(self.inner.turns.indexing.take().await);
         let threads = std::mem::take(
             &mut *self

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use coldpost_search::text::{Kind as TextKind, Piece, Pieces};
 
 use super::spool::{Span, Spool};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::mail::part::Part;
 use crate::mail::text::{Scope, texts};
 
@@ -112,7 +112,10 @@ impl Extractor {
             (Text::Spooled(spans), Some(spool)) => spans
                 .iter()
                 .try_for_each(|span| spool.get(span, &mut *each)),
-            (Text::Spooled(_), None) => Ok(()),
+            (Text::Spooled(_), None) => {
+                let text = "a text that was spooled is asked of who has no spool";
+                Err(Error::new(Kind::Internal, text))
+            }
         }
     }
 

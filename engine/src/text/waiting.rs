@@ -81,6 +81,11 @@ impl WaitingTexts {
         self.since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
+    /// Whether all that waits is in memory.
+    pub(super) fn is_here(&self) -> bool {
+        self.texts.values().all(|text| text.is_here())
+    }
+
     /// All that waits.
     pub(super) fn all(&self) -> BTreeMap<Key, Arc<MessageText>> {
         self.texts.clone()

@@ -45,6 +45,16 @@ impl TextStore {
         extractor.clear()
     }
 
+    /// Writes what waits before a stop, so that the next start need not take it out of mail again. Nobody follows any more.
+    pub(crate) fn close(&self) {
+        if !self.state().waiting.is_here() {
+            return;
+        }
+        if let Err(e) = self.write_waiting(&mut Extractor::new(&self.dir)) {
+            tracing::warn!("text is taken out of mail again at the next start: {e}");
+        }
+    }
+
     /// Writes files about `rect` with what `put` puts, of a state at `position`.
     ///
     /// # Errors
