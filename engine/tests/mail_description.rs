@@ -143,7 +143,24 @@ fn search_sees_decoded_headers_and_texts_of_all_parts() {
     let header = found(LETTER.as_bytes(), Scope::Header);
     let body = found(LETTER.as_bytes(), Scope::Body);
     assert!(header.iter().any(|field| field.starts_with("Subject: ")));
-    expect![[r#""#]].assert_eq(&format!("{body:#?}"));
+    expect![[r#"
+        [
+            "Content-Type: text/plain; charset=iso-8859-1",
+            "Content-Transfer-Encoding: quoted-printable",
+            "Grüße aus dem Norden",
+            "Content-Type: message/rfc822",
+            "Content-Description: a letter",
+            "Subject: äußere",
+            "inner text",
+            "Content-Type: image/png; name*0*=utf-8''%C3%A4; name*1=.png",
+            "Content-Disposition: attachment; filename=\"ä.png\"",
+            "Content-Transfer-Encoding: base64",
+            "Content-MD5: Q2hlY2sgSW50ZWdyaXR5IQ==",
+            "Content-Language: de, en",
+            "Content-Location: http://x/",
+            "ä.png",
+        ]"#]]
+    .assert_eq(&format!("{body:#?}"));
 }
 
 #[test]
