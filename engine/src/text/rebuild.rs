@@ -23,7 +23,7 @@ use crate::limits::{
 };
 use crate::open::Engine;
 use crate::shard::Shard;
-use crate::view::{Reach, message};
+use crate::view::{Message, Reach, message};
 
 /// Messages that are read ahead together.
 const TOGETHER: usize = 32;
@@ -32,7 +32,6 @@ const TOGETHER: usize = 32;
 #[derive(Clone, Copy)]
 struct Item {
     key: Key,
-    size: u64,
     object: ObjectId,
     offset: u64,
 }
@@ -68,11 +67,11 @@ impl Rebuilder {
         }
     }
 
-    /// Makes the next stretch of what is lost; whether there was one.
+    /// Makes the next stretch of what is lost; whether there was one. `go_on` is asked now and then.
     ///
     /// # Errors
     /// `Unavailable` when the disk refuses.
-    pub(crate) fn step(&mut self) -> Result<bool> {
+    pub(crate) fn step(&mut self, go_on: &mut dyn FnMut() -> bool) -> Result<bool> {
         self.tried
             .retain(|_, since| since.elapsed() < Duration::from_secs(TEXT_AGAIN_SECONDS));
         let Some(lost) = self
@@ -95,8 +94,9 @@ impl Rebuilder {
         let mut texts = BTreeMap::new();
         let mut unread = Vec::new();
         for some in items.chunks(TOGETHER) {
-            if self.shard.is_shut() {
-                return Err(Error::new(Kind::Closed, "the store is shutting down"));
+            if !go_on() {
+                self.extractor.clear()?;
+                return Err(Error::new(Kind::Closed, "it is not to go on now"));
             }
             for (item, read) in some.iter().zip(self.read(some)?) {
                 match read {
@@ -162,7 +162,6 @@ impl Rebuilder {
                 bytes += place.size;
                 items.push(Item {
                     key,
-                    size: place.size,
                     object: place.address.object,
                     offset: place.address.offset,
                 });
@@ -185,27 +184,21 @@ impl Rebuilder {
     /// The texts of some messages, all of them spooled.
     fn read(&mut self, items: &[Item]) -> Result<Vec<Result<MessageText>>> {
         let state = self.shard.hot.read()?;
-        let (mut here, mut read) = (Vec::new(), Vec::new());
-        for item in items {
-            match self.message(&state, item) {
-                Ok(message) => {
-                    read.push(Ok(item.size));
-                    here.push(message);
-                }
-                Err(e) => read.push(Err(e)),
-            }
-        }
+        let found = items.iter().map(|item| self.message(&state, item));
+        let found: Vec<Result<Message>> = found.collect();
         drop(state);
+        let here = found.iter().flatten().cloned().collect();
         let ahead = self.engine.read_ahead_aside(here, Reach::Whole);
         let mut here = self.handle.block_on(ahead).into_iter();
-        let texts = read.into_iter().map(|size| {
-            let message = here.next_if_ok(size)?;
-            self.texts(&message)
+        let texts = found.into_iter().map(|found| {
+            // In the same order, with what was read ahead.
+            let found = found?;
+            self.texts(&here.next().unwrap_or(found))
         });
         Ok(texts.collect())
     }
 
-    fn message(&self, state: &Snapshot, item: &Item) -> Result<crate::view::Message> {
+    fn message(&self, state: &Snapshot, item: &Item) -> Result<Message> {
         let account = AccountRef {
             shard: self.shard.no,
             number: AccountId(item.key.account),
@@ -222,7 +215,7 @@ impl Rebuilder {
         read.pop().ok_or_else(gone)?
     }
 
-    fn texts(&mut self, message: &crate::view::Message) -> Result<MessageText> {
+    fn texts(&mut self, message: &Message) -> Result<MessageText> {
         let parts = message.row.whole_parts()?;
         let memory = self.engine.inner.search_memory.message(message.size);
         let _share = self.handle.block_on(memory)?;
@@ -232,19 +225,6 @@ impl Rebuilder {
             &parts,
             Keep::InSpool,
         )?))
-    }
-}
-
-/// The next of a list, for who knows that there is one.
-trait NextIfOk<T> {
-    fn next_if_ok(&mut self, known: Result<u64>) -> Result<T>;
-}
-
-impl<T, I: Iterator<Item = T>> NextIfOk<T> for I {
-    fn next_if_ok(&mut self, known: Result<u64>) -> Result<T> {
-        known?;
-        let missing = || Error::new(Kind::Internal, "a message was lost while it was read");
-        self.next().ok_or_else(missing)
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::{Notice, Progress, Upkeeping, Wait, tick};
-use crate::blocking;
+use crate::blocking::{self, Standing};
 use crate::clock;
 use crate::error::Result;
 use crate::limits::{TEXT_BATCH_MS, TEXT_LOOK_SECONDS, TEXT_WAITING_SECONDS};
@@ -44,24 +44,32 @@ async fn follow(
     progress: Arc<Progress>,
     mut queue: mpsc::UnboundedReceiver<Notice>,
 ) {
-    let mut followers: Vec<Follower> = engine
-        .mail_shards()
-        .iter()
-        .map(|shard| Follower::new(&engine, shard))
-        .collect();
+    let new = || -> Vec<Follower> {
+        let shards = engine.mail_shards().iter();
+        shards.map(|shard| Follower::new(&engine, shard)).collect()
+    };
+    let mut followers = new();
     loop {
         // The thread has the turn: it may go on when this task is ended.
         let turn = engine.inner.turns.following.take().await;
         let work = move || {
-            let ended: Result<()> = followers.iter_mut().try_for_each(follow_one);
+            // One that is in trouble keeps no other from its turn.
+            let ended = followers.iter_mut().map(follow_one);
+            let ended = ended.fold(Ok(()), Result::and);
             drop(turn);
             Ok((followers, ended))
         };
-        let Ok((after, ended)) = blocking::run("taking text out of mail", work).await else {
-            return;
-        };
-        followers = after;
-        progress.tell(Wait::Index, &ended);
+        match blocking::run("taking text out of mail", work).await {
+            Ok((after, ended)) => {
+                followers = after;
+                progress.tell(Wait::Index, &ended);
+            }
+            // Its thread died: it begins anew at what is written.
+            Err(e) => {
+                progress.tell_end(Wait::Index, Some(&e));
+                followers = new();
+            }
+        }
         match tokio::time::timeout(tick() * 10, queue.recv()).await {
             Ok(None) => return,
             Ok(Some(_)) => {
@@ -81,37 +89,33 @@ fn follow_one(follower: &mut Follower) -> Result<()> {
 
 /// Makes again what was lost, and keeps files few.
 async fn tidy(engine: Engine, progress: Arc<Progress>) {
-    let mut shards: Vec<Tidying> = engine
-        .mail_shards()
-        .iter()
-        .map(|shard| Tidying::new(&engine, shard))
-        .collect();
+    let new = || -> Vec<Tidying> {
+        let shards = engine.mail_shards().iter();
+        shards.map(|shard| Tidying::new(&engine, shard)).collect()
+    };
+    let mut shards = new();
     loop {
         let of = engine.clone();
         let turn = engine.inner.turns.indexing.take().await;
-        let work = move |_| {
-            let mut ended = Ok(());
-            for shard in &mut shards {
-                ended = ended.and(shard.all(&of));
-            }
+        let work = move |standing: Standing| {
+            let each = shards.iter_mut().map(|shard| shard.all(&of, &standing));
+            let ended = each.fold(Ok(()), Result::and);
             drop(turn);
             Ok((shards, ended))
         };
-        let running = match blocking::behind("index", work) {
-            Ok(running) => running,
-            Err(e) => {
-                tracing::error!("{e}");
-                return;
-            }
+        let running = blocking::behind("index", work);
+        let ended = match running {
+            Ok(running) => running.end("indexing").await,
+            Err(e) => Err(e),
         };
-        match running.end("indexing").await {
+        match ended {
             Ok((after, ended)) => {
                 shards = after;
                 progress.tell(Wait::IndexFiles, &ended);
             }
             Err(e) => {
-                tracing::error!("{e}");
-                return;
+                progress.tell_end(Wait::IndexFiles, Some(&e));
+                shards = new();
             }
         }
         tokio::time::sleep(Duration::from_secs(TEXT_LOOK_SECONDS)).await;
@@ -137,35 +141,60 @@ impl Tidying {
         }
     }
 
-    fn all(&mut self, engine: &Engine) -> Result<()> {
+    /// One look, which ends early where this thread has next to nothing of a processor: the next one stands beside the others then. What is in
+    /// trouble keeps the rest from nothing.
+    fn all(&mut self, engine: &Engine, standing: &Standing) -> Result<()> {
         let shard = Arc::clone(&self.shard);
-        let mut go_on = || !shard.is_shut();
-        while go_on() && self.rebuilder.step()? {}
-        while go_on() && shard.text.merge_some(&shard, &mut go_on)? {}
+        let mut go_on = || !shard.is_shut() && !standing.starves_already();
+        let rebuilt = self.rebuild(&mut go_on);
+        let merged = repeat(&mut go_on, |go_on| shard.text.merge_some(&shard, go_on));
+        let erased = self.drop_erased(&mut go_on);
+        let age = engine.settings().segment_age / 2;
+        let dropped = repeat(&mut go_on, |go_on| {
+            let looked = (age, &mut self.looked);
+            shard.text.drop_dead(&shard, looked, clock::now_s(), go_on)
+        });
+        rebuilt.and(merged).and(erased).and(dropped)
+    }
+
+    fn rebuild(&mut self, go_on: &mut dyn FnMut() -> bool) -> Result<()> {
+        repeat(go_on, |go_on| self.rebuilder.step(go_on))
+    }
+
+    fn drop_erased(&mut self, go_on: &mut dyn FnMut() -> bool) -> Result<()> {
+        let shard = Arc::clone(&self.shard);
         let state = shard.hot.read()?;
         let last = Some(erased(&state)?);
         // Some of what was erased may be there still.
-        let is_over = state
-            .scan(TableName::Pending, DELETING, DELETING)?
-            .next()
-            .is_none();
+        let mut deleting = state.scan(TableName::Pending, DELETING, DELETING)?;
+        let is_over = deleting.next().is_none();
+        drop(deleting);
         drop(state);
-        if last != self.erased {
-            while go_on() && shard.text.drop_erased(&shard, &mut go_on)? {}
-            self.erased = last.filter(|_| is_over);
+        if last == self.erased {
+            return Ok(());
         }
-        let age = engine.settings().segment_age / 2;
-        while go_on() {
-            let looked = (age, &mut self.looked);
-            if !shard
-                .text
-                .drop_dead(&shard, looked, clock::now_s(), &mut go_on)?
-            {
-                break;
-            }
+        repeat(go_on, |go_on| shard.text.drop_erased(&shard, go_on))?;
+        if go_on() {
+            self.erased = last.filter(|_| is_over);
         }
         Ok(())
     }
+}
+
+/// Takes steps until one finds nothing to do. One that was broken off is no trouble.
+fn repeat(
+    go_on: &mut dyn FnMut() -> bool,
+    mut step: impl FnMut(&mut dyn FnMut() -> bool) -> Result<bool>,
+) -> Result<()> {
+    while go_on() {
+        match step(go_on) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(_) if !go_on() => break,
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
 }
 
 /// For `status`.
