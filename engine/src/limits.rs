@@ -173,6 +173,8 @@ pub const SNAPSHOT_MEMORY: usize = 2 * coldpost_tiers::limits::SNAPSHOT_RANGE_ST
     + 6 * 1024 * 1024;
 /// A message over this many bytes is searched alone: smaller ones never wait behind two of them.
 pub const SEARCH_LARGE: usize = SEARCH_MEMORY / 8;
+/// Bytes that the fields of a message are reckoned to take while a search reads them.
+pub const FIELD_MESSAGE_BYTES: usize = 256;
 /// Messages of which a search unpacks the rows one by one; of more it keeps the fields that it asked for.
 pub const FIELD_FEW_MESSAGES: usize = 32;
 /// Bytes of folded header fields that one search reads to keep them; of the messages behind them it unpacks rows.
@@ -198,6 +200,8 @@ pub const EXCERPT_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const EXCERPT_WIDTH: usize = 60;
 /// Searches that look through texts at the same time.
 pub const SEARCH_SCANS_MAX: usize = 2;
+/// Windows of 8,192 entries, of mailboxes with more than 256, that searches look at at the same time: 1.5 MB each.
+pub const SEARCH_WINDOWS_MAX: usize = 8;
 /// Bytes of mail that is not indexed which one search reads.
 pub const SEARCH_UNINDEXED_BYTES: u64 = 64 * 1024 * 1024;
 /// Messages that are not indexed beyond which none is read.

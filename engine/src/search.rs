@@ -9,19 +9,24 @@ mod reading;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
-use crate::limits::{SEARCH_LARGE, SEARCH_MEMORY, SEARCH_SCANS_MAX, SEARCH_SECONDS_MAX};
+use crate::limits::{
+    SEARCH_LARGE, SEARCH_MEMORY, SEARCH_SCANS_MAX, SEARCH_SECONDS_MAX, SEARCH_WINDOWS_MAX,
+};
 use crate::mail::{SearchField, Stored, decode, main_field};
 use crate::open::Engine;
 use crate::query::{Candidate, Query, Verdict, evaluate, plan};
 use crate::uidset::UidSet;
 use crate::view::{Entry, MailboxView, Message};
+use fields::Columns;
 pub use hits::{Hit, HitsWanted, InMailbox, Told};
 pub(crate) use needles::FoldedFields;
 use needles::Needles;
 use reading::{Known, Reading, gone};
 
 /// Entries of a mailbox that are looked at together.
-const WINDOW: usize = 65_536;
+const WINDOW: usize = 8_192;
+/// Of a mailbox with so few, nobody waits for a place.
+const SMALL: u32 = 256;
 /// Of these, after how many others may run.
 const STRIDE: usize = 1_024;
 /// Rows read at a time.
@@ -36,6 +41,8 @@ pub(crate) struct SearchMemory {
     large: tokio::sync::Semaphore,
     /// Searches that look through texts at the same time.
     scans: tokio::sync::Semaphore,
+    /// Windows of mailboxes that are looked at, at the same time.
+    windows: tokio::sync::Semaphore,
 }
 
 impl Default for SearchMemory {
@@ -44,6 +51,7 @@ impl Default for SearchMemory {
             bytes: tokio::sync::Semaphore::new(SEARCH_MEMORY),
             large: tokio::sync::Semaphore::new(1),
             scans: tokio::sync::Semaphore::new(SEARCH_SCANS_MAX),
+            windows: tokio::sync::Semaphore::new(SEARCH_WINDOWS_MAX),
         }
     }
 }
@@ -109,18 +117,35 @@ impl Engine {
         let mut found = Found::default();
         let mut rest = UidSet::from_ranges([(1, u32::MAX)]);
         let mut turn = Instant::now();
+        // What rows tell is looked up for all of them at once.
+        let scope = scope(&work.query, view.uids());
+        let fields = self
+            .fields(view, &work.query, &scope, work.deadline)
+            .await?;
         loop {
+            let closed = |_| Error::new(Kind::Closed, "the store is shutting down");
+            let _window = match view.uids().len() > SMALL {
+                true => Some(
+                    self.inner
+                        .search_memory
+                        .windows
+                        .acquire()
+                        .await
+                        .map_err(closed)?,
+                ),
+                false => None,
+            };
             let entries = view.entries(&rest, WINDOW)?;
             let last = entries.last().map(|e| e.uid);
-            self.by_entries(view, &work, entries, &mut found, &mut turn)
+            self.by_entries(view, &work, &fields, entries, &mut found, &mut turn)
                 .await?;
+            if !found.open.is_empty() {
+                self.by_texts(view, &work, &mut found, &mut turn).await?;
+            }
             let Some(next) = last.and_then(|last| last.checked_add(1)) else {
                 break;
             };
             rest = UidSet::from_ranges([(next, u32::MAX)]);
-        }
-        if !found.open.is_empty() {
-            self.by_texts(view, &work, &mut found, &mut turn).await?;
         }
         found.uids.sort_unstable();
         Ok(found.uids.into_iter().collect())
@@ -131,6 +156,7 @@ impl Engine {
         &self,
         view: &MailboxView,
         work: &Work,
+        fields: &Columns,
         entries: Vec<Entry>,
         found: &mut Found,
         turn: &mut Instant,
@@ -153,8 +179,6 @@ impl Engine {
         if left.is_empty() {
             return Ok(());
         }
-        let uids: UidSet = left.iter().map(|entry| entry.uid).collect();
-        let fields = self.fields(view, &work.query, &uids, work.deadline).await?;
         let hit = |query: &Query, entry: &Entry| fields.answer(query, entry.uid);
         for batch in left.chunks(ROWS) {
             self.by_rows(view, work, batch, &hit, found, turn).await?;
@@ -211,6 +235,17 @@ impl Engine {
         messages
             .pop()
             .map_or_else(|| Err(gone()), |m| m.map(Box::new))
+    }
+}
+
+/// Those of `uids` that a planned query may match, as far as the sets in it say.
+fn scope(query: &Query, uids: &UidSet) -> UidSet {
+    match query {
+        Query::Uids(set) => set.intersection(uids),
+        Query::And(list) => list
+            .iter()
+            .fold(uids.clone(), |uids, query| scope(query, &uids)),
+        _ => uids.clone(),
     }
 }
 

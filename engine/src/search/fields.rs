@@ -14,7 +14,7 @@ use super::too_long;
 use crate::blocking;
 use crate::error::Result;
 use crate::ids::{AccountRef, MessageId, Uid};
-use crate::limits::{FIELD_COLUMN_BYTES_MAX, FIELD_FEW_MESSAGES};
+use crate::limits::{FIELD_COLUMN_BYTES_MAX, FIELD_FEW_MESSAGES, FIELD_MESSAGE_BYTES};
 use crate::mail::{SearchField, Stored, decode, main_field};
 use crate::open::Engine;
 use crate::query::Query;
@@ -183,6 +183,10 @@ impl Engine {
             missing = missing.union(&lacking);
         }
         if index(missing.len()) > FIELD_FEW_MESSAGES {
+            // What is read is there twice for a moment: as it was read, and as a column.
+            let guess = index(missing.len()).saturating_mul(FIELD_MESSAGE_BYTES);
+            let guess = guess.min(2 * FIELD_COLUMN_BYTES_MAX);
+            let _share = self.inner.search_memory.share(guess).await?;
             let fresh = self.read_fields(view, &names, &missing, deadline).await?;
             for (at, (name, column)) in names.iter().zip(&mut columns).enumerate() {
                 let lacking = |fresh: &&Fresh| !column.uids.contains(fresh.uid);
