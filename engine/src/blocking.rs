@@ -13,6 +13,11 @@ use tokio::sync::oneshot;
 use crate::error::{Error, Kind, Result};
 use crate::limits::{STARVED_MS, STARVED_SECONDS, STARVED_SHARE};
 
+/// Messages that are worked on at once, without a word to the others on this thread.
+const AT_ONCE: u32 = 10_000;
+/// Threads that work for one session.
+const PARTS_MAX: usize = 4;
+
 /// How far a thread stands back that stands beside the others.
 const NICE: i32 = 10;
 
@@ -26,6 +31,34 @@ pub(crate) async fn run<T: Send + 'static>(
 ) -> Result<T> {
     let died = |e| Error::with_source(Kind::Internal, format!("{what} failed"), e);
     tokio::task::spawn_blocking(work).await.map_err(died)?
+}
+
+/// Does work on so many messages; what takes long is no longer on a thread that serves others.
+pub(crate) fn beside_others<T>(messages: u32, work: impl FnOnce() -> T) -> T {
+    match messages > AT_ONCE {
+        true => tokio::task::block_in_place(work),
+        false => work(),
+    }
+}
+
+/// Does `work` on parts of `items`, of at least `fewest` each, on several threads; gives what came of them in their order.
+///
+/// # Errors
+/// Those of `work`; `Internal` when it panicked.
+pub(crate) async fn in_parts<I: Clone + Send + 'static, T: Send + 'static>(
+    what: &'static str,
+    items: &[I],
+    fewest: usize,
+    work: impl Fn(&[I]) -> Result<T> + Clone + Send + 'static,
+) -> Result<Vec<T>> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let size = items.len().div_ceil(threads.min(PARTS_MAX));
+    let parts = items.chunks(size.max(fewest).max(1)).map(|part| {
+        let (work, part) = (work.clone(), part.to_vec());
+        run(what, move || work(&part))
+    });
+    // All are under way from the first look on.
+    futures::future::try_join_all(parts.collect::<Vec<_>>()).await
 }
 
 /// The end of work on a thread of its own.

@@ -146,7 +146,7 @@ pub const QUERY_SPAN_MAX: u32 = 36_525 * 86_400;
 pub const SEARCH_MEMORY: usize = 52 * 1024 * 1024;
 /// Bytes that the bounds of the engine and of what is below it add up to, caches and message bytes in flight apart (those are settings). What is read ahead is there twice while it is unpacked.
 pub const MEMORY_BOUNDS: usize = SEARCH_MEMORY
-    + HEADER_TEXTS_MEMORY
+    + PREVIEWS_MEMORY
     + 2 * READ_AHEAD_HELD * FRAME_MAX
     + BATCH_BYTES_MAX
     + coldpost_tiers::limits::COLD_FETCH_MEMORY as usize
@@ -180,7 +180,7 @@ pub const FIELD_FEW_MESSAGES: usize = 32;
 /// Bytes of folded header fields that one search reads to keep them; of the messages behind them it unpacks rows.
 pub const FIELD_COLUMN_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of previews that are remembered.
-pub const HEADER_TEXTS_MEMORY: usize = 8 * 1024 * 1024;
+pub const PREVIEWS_MEMORY: usize = 8 * 1024 * 1024;
 /// Bytes of keys and threads that one sort holds while it is made, of what all searches together hold; keys that are kept count in `[hot] frames`.
 pub const ORDER_MEMORY: usize = 48 * 1024 * 1024;
 const _: () = assert!(ORDER_MEMORY <= SEARCH_MEMORY);
@@ -204,8 +204,6 @@ pub const SEARCH_SCANS_MAX: usize = 2;
 pub const SEARCH_WINDOWS_MAX: usize = 8;
 /// Bytes of mail that is not indexed which one search reads.
 pub const SEARCH_UNINDEXED_BYTES: u64 = 64 * 1024 * 1024;
-/// Messages that are not indexed beyond which none is read.
-pub const SEARCH_UNINDEXED_MAX: usize = 100_000;
 /// Seconds that a search waits for the index where too much is not indexed.
 pub const SEARCH_UNINDEXED_WAIT_SECONDS: u64 = 20;
 /// Bytes of text that wait for a file, of each shard.

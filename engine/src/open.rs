@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use coldpost_tiers::address::ObjectId;
 use coldpost_tiers::cache::made::MadeCache;
-use coldpost_tiers::cache::texts::TextsCache;
+use coldpost_tiers::cache::previews::PreviewsCache;
 use coldpost_tiers::cold::ColdStore;
 use coldpost_tiers::disk::Disk;
 use coldpost_tiers::fetch::Fetcher;
@@ -59,8 +59,8 @@ pub(crate) struct Inner {
     pub(crate) unfinished: tokio::sync::Notify,
     /// Searches that read bodies hold a share of it, and who sorts and threads.
     pub(crate) search_memory: SearchMemory,
-    /// Of header fields that were searched.
-    pub(crate) header_texts: TextsCache,
+    /// The first words of messages that were listed.
+    pub(crate) previews: PreviewsCache,
     /// Keys that SORT and THREAD asked for.
     pub(crate) made: MadeCache,
     /// Frames that readers of bodies hold ahead of themselves.

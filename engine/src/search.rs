@@ -97,6 +97,8 @@ struct Found {
     uids: Vec<u32>,
     /// Those of which only texts can tell.
     open: Vec<Entry>,
+    /// Bytes of messages that were read themselves.
+    unindexed: u64,
 }
 
 /// Says whether a message has the text that a key asks for, where that is known.

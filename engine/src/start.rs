@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use coldpost_tiers::cache::made::MadeCache;
-use coldpost_tiers::cache::texts::TextsCache;
+use coldpost_tiers::cache::previews::PreviewsCache;
 use coldpost_tiers::cold::{Caller, ColdStore, Finding};
 use coldpost_tiers::disk::{Disk, RealDisk};
 use coldpost_tiers::fetch::Fetcher;
@@ -23,7 +23,7 @@ use crate::error::{Error, InUse, Kind, Result};
 use crate::identity::{self, Claim, Identity};
 use crate::ids::{Position, ShardNo, StoreId};
 use crate::limits::{
-    DURABLE_EVERY_MS, HEADER_TEXTS_MEMORY, MADE_SHARE, START_CHECK_MS, START_NEEDS_MS,
+    DURABLE_EVERY_MS, MADE_SHARE, PREVIEWS_MEMORY, START_CHECK_MS, START_NEEDS_MS,
 };
 use crate::local::{LocalStore, shard_dir};
 use crate::op::{LEVEL, Op};
@@ -119,7 +119,7 @@ impl Engine {
                 opening: tokio::sync::Mutex::default(),
                 unfinished: tokio::sync::Notify::new(),
                 search_memory: Default::default(),
-                header_texts: TextsCache::new(HEADER_TEXTS_MEMORY),
+                previews: PreviewsCache::new(PREVIEWS_MEMORY),
                 read_ahead: Arc::default(),
                 turns: Default::default(),
                 lock,

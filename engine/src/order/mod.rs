@@ -16,6 +16,7 @@ use tokio::sync::SemaphorePermit;
 
 use self::column::{Column, FreshValues};
 use self::read::Reading;
+use crate::blocking;
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::ids::Uid;
 use crate::limits::{ORDER_MEMORY, ORDER_MESSAGE_BYTES, SEARCH_SECONDS_MAX};
@@ -121,8 +122,6 @@ impl From<SortKey> for Kind {
     }
 }
 
-/// Messages that are ordered at once, without a word to the others on this thread.
-const AT_ONCE: usize = 10_000;
 /// What any sort takes of the memory of searches at least.
 const ORDER_BYTES_MIN: usize = 256 * 1024;
 
@@ -142,7 +141,7 @@ impl Engine {
         kinds.dedup();
         let columns = self.columns(view, &kinds, found).await?;
         let sorting = || sort::sorted(found, keys, &kinds, &columns);
-        Ok(beside_others(found, sorting))
+        Ok(blocking::beside_others(found.len(), sorting))
     }
 
     /// `found` of the view as threads.
@@ -166,7 +165,7 @@ impl Engine {
         }
         let _share = self.inner.search_memory.share(bytes).await?;
         let threading = || thread::of(found, algorithm, kinds, &columns);
-        Ok(beside_others(found, threading))
+        Ok(blocking::beside_others(found.len(), threading))
     }
 
     /// The columns of `kinds`, each with all of `uids`: what is missing is read at once, or where that is too much, a kind at a time.
@@ -246,7 +245,7 @@ impl Engine {
             let old = place.take();
             let fresh = reading.into_fresh();
             let merging = || Column::merged(old.as_deref(), view.uids(), fresh);
-            let column = Arc::new(beside_others(view.uids(), merging));
+            let column = Arc::new(blocking::beside_others(view.uids().len(), merging));
             let bytes = column.bytes();
             self.inner
                 .made
@@ -263,14 +262,6 @@ fn key(view: &MailboxView, kind: Kind) -> MadeKey {
         mailbox: view.mailbox().0,
         uid_validity: view.status().uid_validity,
         what: kind as u8,
-    }
-}
-
-/// Does work on so many messages; what takes long is no longer on a thread that serves others.
-fn beside_others<T>(messages: &UidSet, work: impl FnOnce() -> T) -> T {
-    match column::index(messages.len()) > AT_ONCE {
-        true => tokio::task::block_in_place(work),
-        false => work(),
     }
 }
 

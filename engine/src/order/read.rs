@@ -24,8 +24,6 @@ use crate::view::{Entry, MailboxView};
 const STRIDE: usize = 8_192;
 /// Fewer messages than that are read where they are asked for.
 const FEW: usize = 256;
-/// Threads that read for one session.
-const THREADS_MAX: usize = 4;
 
 /// What is read for one kind of column.
 #[derive(Clone)]
@@ -157,21 +155,13 @@ async fn read_parts(
         read_part(shard, account, &mut readings, &named)?;
         return Ok(vec![readings]);
     }
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let size = named.len().div_ceil(threads.min(THREADS_MAX)).max(FEW);
-    let parts: Vec<_> = named
-        .chunks(size)
-        .map(|part| {
-            let (shard, part) = (Arc::clone(shard), part.to_vec());
-            let mut readings = empty.to_vec();
-            blocking::run("reading sort keys", move || {
-                read_part(&shard, account, &mut readings, &part)?;
-                Ok(readings)
-            })
-        })
-        .collect();
-    // All are under way from the first look on.
-    futures::future::try_join_all(parts).await
+    let (shard, empty) = (Arc::clone(shard), empty.to_vec());
+    let reading = move |part: &[(Uid, MessageId)]| {
+        let mut readings = empty.clone();
+        read_part(&shard, account, &mut readings, part)?;
+        Ok(readings)
+    };
+    blocking::in_parts("reading sort keys", &named, FEW, reading).await
 }
 
 fn read_part(

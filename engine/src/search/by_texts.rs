@@ -13,7 +13,7 @@ use super::reading::gone;
 use super::{FoldedFields, Found, Work, candidate, take_turn, too_long};
 use crate::blocking;
 use crate::error::{Error, Kind, Result};
-use crate::limits::{SEARCH_UNINDEXED_BYTES, SEARCH_UNINDEXED_MAX, SEARCH_UNINDEXED_WAIT_SECONDS};
+use crate::limits::{SEARCH_UNINDEXED_BYTES, SEARCH_UNINDEXED_WAIT_SECONDS};
 use crate::open::Engine;
 use crate::query::{Candidate, Query, settle};
 use crate::text::{NotFound, TextStore, TextView, text_id};
@@ -27,6 +27,8 @@ struct Parted {
     texts: Arc<TextView>,
     indexed: Vec<Entry>,
     others: Vec<Entry>,
+    /// Of the others.
+    bytes: u64,
 }
 
 impl Parted {
@@ -37,6 +39,7 @@ impl Parted {
             texts: Arc::new(texts),
             indexed,
             others,
+            bytes: 0,
         }
     }
 }
@@ -54,16 +57,22 @@ impl Engine {
         let open = std::mem::take(&mut found.open);
         // Each time that something turns out to be damaged, less is indexed.
         let (parted, hits) = loop {
-            let parted = self.parted(view, work, &store, &open).await?;
+            let parted = self
+                .parted(view, work, &store, &open, found.unindexed)
+                .await?;
             if let Some(hits) = self.look(work, &store, &parted).await? {
                 break (parted, hits);
             }
         };
-        let hit = |query: &Query, entry: &Entry| Some(hits.answer(query, text_id(entry.message)));
+        let hit = |query: &Query, entry: &Entry| hits.answer(query, text_id(entry.message));
         for batch in parted.indexed.chunks(super::ROWS) {
             self.by_rows(view, work, batch, &hit, found, turn).await?;
         }
-        let mut left = parted.others.as_slice();
+        found.unindexed = found.unindexed.saturating_add(parted.bytes);
+        // What a damaged row leaves open is met, and said, by who reads the message.
+        let mut others = parted.others;
+        others.append(&mut found.open);
+        let mut left = others.as_slice();
         while !left.is_empty() {
             let some = left.get(..TOGETHER).unwrap_or(left);
             let read = self.messages(view.account(), some)?;
@@ -94,6 +103,7 @@ impl Engine {
         work: &Work,
         store: &TextStore,
         open: &[Entry],
+        read_before: u64,
     ) -> Result<Parted> {
         let wait = Duration::from_secs(SEARCH_UNINDEXED_WAIT_SECONDS);
         let end = work.deadline.min(Instant::now() + wait);
@@ -101,8 +111,8 @@ impl Engine {
             let advanced = store.advanced.notified();
             let parted = Parted::new(store.view(view.account().number), open);
             let bytes = self.bytes_of(view, &parted.others)?;
-            if bytes <= SEARCH_UNINDEXED_BYTES {
-                return Ok(parted);
+            if read_before.saturating_add(bytes) <= SEARCH_UNINDEXED_BYTES {
+                return Ok(Parted { bytes, ..parted });
             }
             if tokio::time::timeout_at(end.into(), advanced).await.is_err() {
                 let text = format!(
@@ -115,11 +125,8 @@ impl Engine {
         }
     }
 
-    /// Bytes of these messages; of many more than would be read.
+    /// Bytes of these messages.
     fn bytes_of(&self, view: &MailboxView, entries: &[Entry]) -> Result<u64> {
-        if entries.len() > SEARCH_UNINDEXED_MAX {
-            return Ok(u64::MAX);
-        }
         let state = self.shard(view.account().shard)?.hot.read()?;
         let ids: Vec<_> = entries.iter().map(|entry| entry.message).collect();
         let given = message::read_given(&state, view.account(), &ids)?;

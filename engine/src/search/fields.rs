@@ -24,8 +24,6 @@ use crate::view::{MailboxView, message};
 
 /// Entries read at once.
 const STRIDE: usize = 8_192;
-/// Threads that read for one search.
-const THREADS_MAX: usize = 4;
 /// Numbers of what is made, from here on: those below are of sorting.
 const FIRST: u8 = 128;
 /// Stands behind each value; no value has one.
@@ -190,7 +188,8 @@ impl Engine {
             let fresh = self.read_fields(view, &names, &missing, deadline).await?;
             for (at, (name, column)) in names.iter().zip(&mut columns).enumerate() {
                 let lacking = |fresh: &&Fresh| !column.uids.contains(fresh.uid);
-                let merged = column.merged(fresh.iter().filter(lacking), at);
+                let merging = || column.merged(fresh.iter().filter(lacking), at);
+                let merged = blocking::beside_others(view.uids().len(), merging);
                 *column = Arc::new(merged);
                 made.keep(key(name), Arc::clone(column), column.bytes());
             }
@@ -224,17 +223,10 @@ impl Engine {
                 return Ok(all);
             };
             let named: Vec<(Uid, MessageId)> = entries.iter().map(|e| (e.uid, e.message)).collect();
-            let threads = std::thread::available_parallelism().map_or(1, usize::from);
-            let size = named.len().div_ceil(threads.min(THREADS_MAX)).max(1);
-            let parts = named.chunks(size).map(|part| {
-                let (shard, part, names) = (Arc::clone(&shard), part.to_vec(), Arc::clone(&names));
-                let account = view.account();
-                blocking::run("reading header fields", move || {
-                    read(&shard, account, &names, &part)
-                })
-            });
-            let parts: Vec<_> = parts.collect();
-            for part in futures::future::try_join_all(parts).await? {
+            let (shard, names, account) = (Arc::clone(&shard), Arc::clone(&names), view.account());
+            let reading = move |part: &[(Uid, MessageId)]| read(&shard, account, &names, part);
+            let parts = blocking::in_parts("reading header fields", &named, 1, reading);
+            for part in parts.await? {
                 let of = part.iter().flat_map(|fresh| fresh.fields.iter().flatten());
                 bytes += of.map(String::len).sum::<usize>();
                 all.extend(part);

@@ -130,11 +130,11 @@ impl Hits<'_> {
 }
 
 impl StoreHits {
-    /// Whether a message has what a key asks for.
-    pub(super) fn answer(&self, query: &Query, id: TextId) -> bool {
+    /// Whether a message has the text that a key asks for; `None`: it asks for none.
+    pub(super) fn answer(&self, query: &Query, id: TextId) -> Option<bool> {
         let Needles { body, text, fields } = &self.needles;
         let has = |number: usize| self.sets.get(number).is_some_and(|set| set.contains(&id));
-        match query {
+        Some(match query {
             Query::Body(needle) | Query::Text(needle) if needle.is_empty() => true,
             Query::Body(needle) => body.binary_search(needle).is_ok_and(has),
             Query::Text(needle) => text.binary_search(needle).is_ok_and(|at| {
@@ -146,8 +146,8 @@ impl StoreHits {
                 let at = fields.binary_search(&wanted);
                 at.is_ok_and(|at| has(body.len() + 2 * text.len() + at))
             }
-            _ => false,
-        }
+            _ => return None,
+        })
     }
 }
 

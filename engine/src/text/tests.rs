@@ -16,6 +16,7 @@ use crate::Engine;
 use crate::flags::{Flags, SystemFlags};
 use crate::ids::{AccountRef, ShardNo};
 use crate::query::Query;
+use crate::settings::Settings;
 use crate::shard::Shard;
 use crate::tests::{append_of, name, settings};
 use crate::uidset::UidSet;
@@ -28,10 +29,7 @@ struct Store {
 
 async fn open(dir: &Path) -> Store {
     crate::blocking::never_starves();
-    let engine = Engine::open(settings(dir)).await.unwrap();
-    let ann = engine.open_account(&name("ann@example.org")).await.unwrap();
-    let bob = engine.open_account(&name("bob@example.org")).await.unwrap();
-    Store { engine, ann, bob }
+    Store::of(settings(dir)).await
 }
 
 /// A message that no other is like: its number, words of it, and a field.
@@ -41,6 +39,13 @@ fn mail(number: u32) -> Vec<u8> {
 }
 
 impl Store {
+    async fn of(settings: Settings) -> Store {
+        let engine = Engine::open(settings).await.unwrap();
+        let ann = engine.open_account(&name("ann@example.org")).await.unwrap();
+        let bob = engine.open_account(&name("bob@example.org")).await.unwrap();
+        Store { engine, ann, bob }
+    }
+
     fn shard(&self) -> Arc<Shard> {
         self.engine.shard(ShardNo(1)).unwrap()
     }
@@ -347,5 +352,60 @@ async fn a_very_long_text_is_found_before_and_after_it_is_written() {
         store.settled().await;
     }
     assert_eq!(store.shard().text.standing().lost, 0);
+    store.close().await;
+}
+
+/// Takes mail off local disk, so that only the object store has it.
+fn forget_local(dir: &Path) {
+    let shard = dir.join("data/shards/0001");
+    for of in ["journal", "blocks", "packs"] {
+        for file in std::fs::read_dir(shard.join(of)).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_none_or(|extension| extension != "open") {
+                std::fs::remove_file(path).unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_indexed_is_found_while_mail_is_away_and_what_is_not_is_refused_and_not_left_out() {
+    let dir = place::scratch("text-away");
+    crate::blocking::never_starves();
+    let mut settings = settings(dir.path());
+    settings.frames_cache = 0;
+    let store = Store::of(settings).await;
+    for number in 1..=3 {
+        store.append(store.ann, number).await;
+    }
+    store.written().await;
+    store.engine.compact_now(&mut |_| {}).await.unwrap();
+    forget_local(dir.path());
+    let (cold, away) = (dir.path().join("cold"), dir.path().join("away"));
+    std::fs::rename(&cold, &away).unwrap();
+    for number in 1..=3 {
+        store.is_found(store.ann, number, number).await;
+    }
+    for path in files(dir.path()) {
+        let file = std::fs::OpenOptions::new().write(true).open(path);
+        file.unwrap().set_len(10).unwrap();
+    }
+    let view = store.engine.select(store.ann, "INBOX", false).unwrap();
+    let query = Query::Body("needle2x".to_owned());
+    let refused = store.engine.search(&view, &query).await.unwrap_err();
+    assert_eq!(refused.kind(), crate::Kind::Unavailable, "{refused}");
+    std::fs::rename(&away, &cold).unwrap();
+    let found = async {
+        loop {
+            // For a moment it is asked nothing.
+            match store.engine.search(&view, &query).await {
+                Ok(found) => return found,
+                Err(e) => assert_eq!(e.kind(), crate::Kind::Unavailable, "{e}"),
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let found = tokio::time::timeout(Duration::from_secs(60), found).await;
+    assert_eq!(found.unwrap(), [2].into_iter().collect());
     store.close().await;
 }

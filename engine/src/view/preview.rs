@@ -1,20 +1,14 @@
 //! PREVIEW (RFC 8970): the first words of a message, out of its first text part that has some.
 //!
-//! Promises: a bounded number of bytes and parts is looked at; what was found is remembered with the folded header texts, so that a listing
-//! asked again reads no bodies. Never: anything but text on one line.
+//! Promises: a bounded number of bytes and parts is looked at; what was found is remembered, so that a listing asked again reads no bodies. Never: anything but text on one line.
 
-use std::sync::Arc;
-
-use coldpost_tiers::cache::texts::TextKey;
+use coldpost_tiers::cache::previews::PreviewKey;
 
 use crate::error::Result;
 use crate::limits::{PREVIEW_BYTES_MAX, PREVIEW_CHARACTERS_MAX, PREVIEW_PARTS_MAX};
 use crate::mail::{Part, PartKind, text_of_leaf};
 use crate::open::Engine;
 use crate::view::{Message, Reach};
-
-/// The number of previews beside those of header fields ([`crate::mail::SearchField`]).
-const FIELD: u8 = 255;
 
 /// Whether a preview may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,25 +25,22 @@ impl Engine {
     /// # Errors
     /// As [`crate::view::BodyReader::read`]; `Corrupt` for a damaged row.
     pub async fn preview(&self, message: &Message, patience: Patience) -> Result<Option<String>> {
-        let texts = &self.inner.header_texts;
-        if let Some(known) = texts.get(&key(message)) {
-            return Ok(Some(known.first().cloned().unwrap_or_default()));
+        let previews = &self.inner.previews;
+        if let Some(known) = previews.get(&key(message)) {
+            return Ok(Some(known.to_string()));
         }
         if patience == Patience::Lazy && !self.lies_here(message) {
             return Ok(None);
         }
         let preview = self.make_preview(message).await?;
-        let kept = [preview.clone()]
-            .into_iter()
-            .filter(|text| !text.is_empty());
-        texts.keep(key(message), kept.collect::<Arc<[String]>>());
+        previews.keep(key(message), &preview);
         Ok(Some(preview))
     }
 
     /// Reads ahead for those of `messages` whose previews are not known.
     pub async fn read_ahead_for_previews(&self, messages: Vec<Message>) -> Vec<Message> {
-        let texts = &self.inner.header_texts;
-        let is_wanted = |message: &Message| texts.get(&key(message)).is_none();
+        let previews = &self.inner.previews;
+        let is_wanted = |message: &Message| previews.get(&key(message)).is_none();
         let wanted: Vec<Message> = messages.iter().filter(|m| is_wanted(m)).cloned().collect();
         let mut read = self
             .read_ahead(wanted, Reach::Start)
@@ -117,12 +108,11 @@ impl Engine {
     }
 }
 
-fn key(message: &Message) -> TextKey {
-    TextKey {
+fn key(message: &Message) -> PreviewKey {
+    PreviewKey {
         shard: message.account.shard,
         account: message.account.number,
         message: message.id,
-        field: FIELD,
     }
 }
 

@@ -4,4 +4,4 @@ pub mod disk;
 pub mod frames;
 pub mod local;
 pub mod made;
-pub mod texts;
+pub mod previews;

@@ -222,7 +222,7 @@ fn start(disk: Arc<dyn Disk>, scratch: &Path) -> crate::Result<Engine> {
             opening: tokio::sync::Mutex::default(),
             unfinished: tokio::sync::Notify::new(),
             search_memory: Default::default(),
-            header_texts: coldpost_tiers::cache::texts::TextsCache::new(0),
+            previews: coldpost_tiers::cache::previews::PreviewsCache::new(0),
             made: coldpost_tiers::cache::made::MadeCache::new(0),
             read_ahead: Arc::default(),
             turns: Default::default(),
