@@ -20,6 +20,7 @@ mod paced;
 mod page;
 mod peer;
 mod report;
+mod search;
 mod slow;
 mod sort;
 mod synthetic;
@@ -61,6 +62,8 @@ enum Command {
     Slow(Slow),
     /// SORT and THREAD, the first time and again, beside Dovecot.
     Sort(Sort),
+    /// SEARCH of bodies, messages and main fields, beside Dovecot that scans and Dovecot with an index.
+    Search(Search),
 }
 
 /// What every command takes.
@@ -226,6 +229,31 @@ struct Sort {
     everywhere: Everywhere,
 }
 
+/// Arguments of `search`.
+#[derive(Debug, clap::Args)]
+struct Search {
+    /// Messages of the mailbox; the corpus is repeated.
+    #[arg(long, default_value_t = 5_000)]
+    messages: usize,
+    /// Accounts of the shard; the others have as many messages together.
+    #[arg(long, default_value_t = 1)]
+    accounts: usize,
+    /// Random needles.
+    #[arg(long, default_value_t = 400)]
+    needles: usize,
+    /// Runs of each server; the table has medians.
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+    /// How many of the servers, in the order of the columns.
+    #[arg(long, default_value_t = 3)]
+    servers: usize,
+    /// Seconds between the last delivery and the first search, in which files of the index are written and merged.
+    #[arg(long, default_value_t = 75)]
+    settle: u64,
+    #[command(flatten)]
+    everywhere: Everywhere,
+}
+
 fn main() {
     match Arguments::parse().command {
         Command::Compare(arguments) => compare::run(&arguments),
@@ -239,5 +267,6 @@ fn main() {
         Command::Idle(arguments) => idle::run(&arguments),
         Command::Slow(arguments) => slow::run(&arguments),
         Command::Sort(arguments) => sort::run(&arguments),
+        Command::Search(arguments) => search::run(&arguments),
     }
 }

@@ -185,7 +185,9 @@ pub const PREVIEWS_MEMORY: usize = 8 * 1024 * 1024;
 pub const ORDER_MEMORY: usize = 48 * 1024 * 1024;
 const _: () = assert!(ORDER_MEMORY <= SEARCH_MEMORY);
 /// Keys that are kept have one part in so many of `[hot] frames`.
-pub const MADE_SHARE: u64 = 2;
+pub const MADE_SHARE: u64 = 4;
+/// Unpacked frames of text have one part in so many of `[hot] frames`; frames of mail the rest.
+pub const KEPT_TEXT_SHARE: u64 = 2;
 /// Bytes that a key of a message is reckoned to take while it is read; where it takes more, it is read again with all of that memory.
 pub const ORDER_MESSAGE_BYTES: usize = 192;
 /// Characters of a preview (RFC 8970, 3).

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use coldpost_tiers::address::ObjectId;
-use coldpost_tiers::cache::made::MadeCache;
+use coldpost_tiers::cache::made::{MadeCache, MadeKey};
 use coldpost_tiers::cache::previews::PreviewsCache;
 use coldpost_tiers::cold::ColdStore;
 use coldpost_tiers::disk::Disk;
@@ -26,6 +26,7 @@ use crate::mail::{Section, SectionText};
 use crate::search::SearchMemory;
 use crate::settings::{MinFree, Settings};
 use crate::shard::Shard;
+use crate::text::KeptFrames;
 use crate::turns::Turns;
 use crate::upkeep::{Progress, Upkeep};
 use crate::view::budget::Budget;
@@ -62,7 +63,9 @@ pub(crate) struct Inner {
     /// The first words of messages that were listed.
     pub(crate) previews: PreviewsCache,
     /// Keys that SORT and THREAD asked for.
-    pub(crate) made: MadeCache,
+    pub(crate) made: MadeCache<MadeKey>,
+    /// Unpacked frames of text.
+    pub(crate) kept_text: Arc<KeptFrames>,
     /// Frames that readers of bodies hold ahead of themselves.
     pub(crate) read_ahead: Arc<Budget>,
     /// What only one does at a time.
@@ -192,7 +195,7 @@ impl Engine {
     /// Bytes of decoded frames, and of keys beside them, in memory, and how many there may be.
     pub fn frames_budget(&self) -> (u64, u64) {
         let inner = &self.inner;
-        let bytes = inner.fetcher.cached_bytes() + inner.made.bytes();
+        let bytes = inner.fetcher.cached_bytes() + inner.made.bytes() + inner.kept_text.0.bytes();
         (bytes, inner.settings.frames_cache)
     }
 

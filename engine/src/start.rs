@@ -23,13 +23,14 @@ use crate::error::{Error, InUse, Kind, Result};
 use crate::identity::{self, Claim, Identity};
 use crate::ids::{Position, ShardNo, StoreId};
 use crate::limits::{
-    DURABLE_EVERY_MS, MADE_SHARE, PREVIEWS_MEMORY, START_CHECK_MS, START_NEEDS_MS,
+    DURABLE_EVERY_MS, KEPT_TEXT_SHARE, MADE_SHARE, PREVIEWS_MEMORY, START_CHECK_MS, START_NEEDS_MS,
 };
 use crate::local::{LocalStore, shard_dir};
 use crate::op::{LEVEL, Op};
 use crate::open::{Engine, Inner};
 use crate::settings::Settings;
 use crate::shard::{self, OpenShard, SnapshotSource};
+use crate::text::KeptFrames;
 use crate::upkeep::{Notice, Upkeep, Upkeeping};
 
 /// What the bucket says about our epochs.
@@ -102,11 +103,14 @@ impl Engine {
         let local = Arc::new(LocalStore::new(&settings.data));
         let fetcher = fetcher(&settings, &local, &cold);
         let (notices, heard) = mpsc::unbounded_channel();
-        let (shards, threads) = open_shards(&settings, &disk, &cold, &claims, &notices).await?;
+        let kept_text = Arc::new(KeptFrames(MadeCache::of_text(text_budget(&settings))));
+        let (shards, threads) =
+            open_shards(&settings, &disk, &cold, &claims, (&notices, &kept_text)).await?;
         local.know(&shards);
         let engine = Engine {
             inner: Arc::new(Inner {
-                made: MadeCache::new(made_budget(&settings)),
+                made: MadeCache::of_mailboxes(made_budget(&settings)),
+                kept_text,
                 settings,
                 disk,
                 shards,
@@ -220,13 +224,18 @@ impl Engine {
 
 fn fetcher(settings: &Settings, local: &Arc<LocalStore>, cold: &ColdStore) -> Fetcher {
     let (local, cold) = (Arc::clone(local) as _, cold.clone());
-    let frames = settings.frames_cache - made_budget(settings);
+    let frames = settings.frames_cache - made_budget(settings) - text_budget(settings);
     Fetcher::with_disk(frames, local, cold, cache::open(settings))
 }
 
 /// Bytes of `[hot] frames` for keys of messages: the keys of 5,000 take one MiB or two, one key of 200,000 ten.
 fn made_budget(settings: &Settings) -> u64 {
     settings.frames_cache / MADE_SHARE
+}
+
+/// Bytes of `[hot] frames` for unpacked frames of text.
+fn text_budget(settings: &Settings) -> u64 {
+    settings.frames_cache / KEPT_TEXT_SHARE
 }
 
 fn tell_shards(settings: &Settings, identity: &Identity) {
@@ -357,7 +366,7 @@ async fn open_shards(
     disk: &Arc<dyn Disk>,
     cold: &ColdStore,
     claims: &[Claim],
-    notices: &mpsc::UnboundedSender<Notice>,
+    shared: (&mpsc::UnboundedSender<Notice>, &Arc<KeptFrames>),
 ) -> Result<Shards> {
     let share = settings.hot_cache / u64::try_from(claims.len()).unwrap_or(1).max(1);
     let mut opening = Vec::new();
@@ -369,7 +378,7 @@ async fn open_shards(
             cold,
             claim.lineage,
             cache,
-            notices,
+            shared,
         ));
     }
     let open = move || {
@@ -393,7 +402,7 @@ pub(crate) fn open_shard(
     cold: &ColdStore,
     lineage: Lineage,
     cache: usize,
-    notices: &mpsc::UnboundedSender<Notice>,
+    (notices, kept_text): (&mpsc::UnboundedSender<Notice>, &Arc<KeptFrames>),
 ) -> OpenShard {
     OpenShard {
         disk: Arc::clone(disk),
@@ -405,6 +414,7 @@ pub(crate) fn open_shard(
         durable_every: Duration::from_millis(DURABLE_EVERY_MS),
         fetch: shard::fetch_segments(cold.clone(), lineage, Handle::current()),
         snapshots: Some(SnapshotSource::new(cold.clone(), Handle::current())),
+        kept_text: Arc::clone(kept_text),
         notices: notices.clone(),
     }
 }

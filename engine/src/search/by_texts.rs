@@ -15,7 +15,7 @@ use crate::blocking;
 use crate::error::{Error, Kind, Result};
 use crate::limits::{SEARCH_UNINDEXED_BYTES, SEARCH_UNINDEXED_WAIT_SECONDS};
 use crate::open::Engine;
-use crate::query::{Candidate, Query, settle};
+use crate::query::{Candidate, Query, Verdict, evaluate, settle};
 use crate::text::{NotFound, TextStore, TextView, text_id};
 use crate::view::{Entry, MailboxView, Message, Reach, message};
 
@@ -65,7 +65,20 @@ impl Engine {
             }
         };
         let hit = |query: &Query, entry: &Entry| hits.answer(query, text_id(entry.message));
-        for batch in parted.indexed.chunks(super::ROWS) {
+        let mut left = Vec::new();
+        for some in parted.indexed.chunks(super::STRIDE) {
+            let fields = FoldedFields::default();
+            for entry in some {
+                let candidate = candidate(view, entry, &fields);
+                match evaluate(&work.query, &candidate, &|query| hit(query, entry)) {
+                    Verdict::Yes => found.uids.push(entry.uid),
+                    Verdict::No => {}
+                    _ => left.push(entry.clone()),
+                }
+            }
+            take_turn(work, turn).await?;
+        }
+        for batch in left.chunks(super::ROWS) {
             self.by_rows(view, work, batch, &hit, found, turn).await?;
         }
         found.unindexed = found.unindexed.saturating_add(parted.bytes);

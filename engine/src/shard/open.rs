@@ -24,7 +24,7 @@ use crate::ids::Position;
 use crate::journal::Journal;
 use crate::journal::embedded::{Embedded, EmbeddedSettings, local_segments};
 use crate::limits::QUEUE_ENTRIES_MAX;
-use crate::text::TextStore;
+use crate::text::{KeptFrames, TextStore};
 use crate::upkeep::Notice;
 
 /// What a shard is opened with.
@@ -47,6 +47,8 @@ pub(crate) struct OpenShard {
     pub fetch: FetchSegments,
     /// Where snapshots are, for a hot tier that is missing; none where there is no bucket.
     pub snapshots: Option<SnapshotSource>,
+    /// Keeps unpacked frames of text.
+    pub kept_text: Arc<KeptFrames>,
     /// Where upkeep listens.
     pub notices: tokio::sync::mpsc::UnboundedSender<Notice>,
 }
@@ -116,7 +118,8 @@ pub(crate) fn open(settings: OpenShard) -> Result<Opened> {
     let (submit, queue) = mpsc::channel();
     let applied = fold.applied.position;
     let (disk, dir) = (Arc::clone(&settings.disk), &settings.dir);
-    let text = TextStore::open(disk, dir, settings.lineage, applied)?;
+    let kept = Arc::clone(&settings.kept_text);
+    let text = TextStore::open(disk, dir, settings.lineage, applied, kept)?;
     let shard = Arc::new(Shard {
         text: Arc::new(text),
         no: settings.lineage.shard,

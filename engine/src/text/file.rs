@@ -6,8 +6,9 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use coldpost_search::text::{NewFile, Rect, Run, Source};
+use coldpost_search::text::{Kept, NewFile, Rect, Run, Source, Unpacked};
 use coldpost_tiers::address::{ObjectId, ObjectKind};
+use coldpost_tiers::cache::made::{MadeCache, TextFrameKey};
 use coldpost_tiers::cold::Key as ObjectKey;
 use coldpost_tiers::disk::{Disk, DiskFile, failed};
 use coldpost_tiers::object::{HEADER_MAX, ObjectHeader};
@@ -28,6 +29,21 @@ pub(super) struct TextFile {
 }
 
 struct OnDisk(Arc<dyn DiskFile>);
+
+/// Unpacked frames of text files, in memory.
+#[derive(Debug)]
+pub(crate) struct KeptFrames(pub(crate) MadeCache<TextFrameKey>);
+
+impl Kept for KeptFrames {
+    fn get(&self, file: [u8; 16], offset: u64) -> Option<Arc<Unpacked>> {
+        self.0.get(&TextFrameKey { file, offset })
+    }
+
+    fn keep(&self, file: [u8; 16], offset: u64, frame: &Arc<Unpacked>) {
+        let key = TextFrameKey { file, offset };
+        self.0.keep(key, Arc::clone(frame), frame.bytes());
+    }
+}
 
 impl Source for OnDisk {
     fn read_at(&self, offset: u64, bytes: usize) -> io::Result<Vec<u8>> {
@@ -59,6 +75,7 @@ impl TextFile {
         dir: &Path,
         lineage: Lineage,
         named: Named,
+        kept: &Arc<KeptFrames>,
     ) -> Result<TextFile> {
         let path = dir.join(name(named.id));
         let shown = path.display().to_string();
@@ -75,7 +92,9 @@ impl TextFile {
             .map_err(|e| failed("read", &path, e))?;
         let (header, _) = ObjectHeader::decode(&head, &shown)?;
         header.expect(lineage.store, lineage.shard, object(named.id), &shown)?;
-        let run = Run::open(Arc::new(OnDisk(file)), size, named.id).map_err(|e| damaged(&e))?;
+        let kept = Arc::clone(kept) as Arc<dyn Kept>;
+        let run = Run::open(Arc::new(OnDisk(file)), size, named.id, kept);
+        let run = run.map_err(|e| damaged(&e))?;
         if run.rect() != named.rect {
             return Err(damaged(
                 &"it is about other messages than the manifest says",

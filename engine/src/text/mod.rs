@@ -28,6 +28,7 @@ use tokio::sync::Notify;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, MessageId, Position};
 use crate::limits::TEXT_LOST_MAX;
+pub(crate) use file::KeptFrames;
 use file::TextFile;
 pub(crate) use follow::Follower;
 use manifest::Manifest;
@@ -43,6 +44,7 @@ pub(crate) struct TextStore {
     dir: PathBuf,
     lineage: Lineage,
     state: RwLock<State>,
+    kept: Arc<KeptFrames>,
     /// Something came to be spoken for.
     pub(crate) advanced: Notify,
 }
@@ -137,6 +139,7 @@ impl TextStore {
         shard_dir: &Path,
         lineage: Lineage,
         applied: Position,
+        kept: Arc<KeptFrames>,
     ) -> Result<TextStore> {
         let dir = shard_dir.join("text");
         disk.create_dir(&dir).map_err(|e| failed("make", &dir, e))?;
@@ -148,7 +151,7 @@ impl TextStore {
         };
         state.waiting.begin_at(manifest.followed);
         for named in manifest.files {
-            match TextFile::open(&*disk, &dir, lineage, named) {
+            match TextFile::open(&*disk, &dir, lineage, named, &kept) {
                 Ok(file) => state.files.push(Arc::new(file)),
                 Err(e) => {
                     tracing::warn!(shard = lineage.shard.0, "{e}; it is made again");
@@ -161,6 +164,7 @@ impl TextStore {
             dir,
             lineage,
             state: RwLock::new(state),
+            kept,
             advanced: Notify::new(),
         };
         store.sweep()?;

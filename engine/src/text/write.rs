@@ -116,7 +116,7 @@ impl TextStore {
             bytes: written.bytes,
             rect: written.rect,
         };
-        let opened = TextFile::open(&*self.disk, &self.dir, self.lineage, named)?;
+        let opened = TextFile::open(&*self.disk, &self.dir, self.lineage, named, &self.kept)?;
         Ok(Arc::new(opened))
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Promises: a message is told exactly when one of its texts has the needle; only frames that may have it are unpacked.
 
+use std::sync::Arc;
+
 use memchr::memmem::Finder;
 use memchr::memrchr2;
 use zstd::bulk::Decompressor;
@@ -245,14 +247,20 @@ impl Search<'_> {
         &mut self,
         at: usize,
         is_wanted: impl Fn(TextId) -> bool,
-    ) -> Result<Option<Unpacked>> {
+    ) -> Result<Option<Arc<Unpacked>>> {
         let place = &self.part.frames[at];
+        if let Some(frame) = self.run.kept(place) {
+            let is_wanted = frame.list.iter().any(|listed| is_wanted(listed.id));
+            return Ok(is_wanted.then_some(frame));
+        }
         let bytes = self.run.read(place)?;
         let stored = frame::read(&bytes, self.of, place.raw, place.offset)?;
         if !stored.list.iter().any(|listed| is_wanted(listed.id)) {
             return Ok(None);
         }
-        stored.unpack(&mut self.unpacker).map(Some)
+        let frame = Arc::new(stored.unpack(&mut self.unpacker)?);
+        self.run.keep(place, &frame);
+        Ok(Some(frame))
     }
 
     fn look(

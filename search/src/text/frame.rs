@@ -2,6 +2,8 @@
 //!
 //! Promises: bytes are unpacked only when their checksum, which file, account and kind are part of, is the one that was expected; what is given out has the lengths that the list says.
 
+use std::sync::Arc;
+
 use zstd::bulk::{Compressor, Decompressor};
 
 use crate::error::{Error, Result};
@@ -33,9 +35,34 @@ pub(super) struct PieceOf {
 }
 
 /// What a frame holds.
-pub(super) struct Unpacked {
+#[derive(Debug)]
+pub struct Unpacked {
     pub(super) list: Vec<Listed>,
     pub(super) text: String,
+}
+
+/// Keeps frames that were unpacked, for the next search.
+pub trait Kept: Send + Sync {
+    /// The frame at an offset of the file `id`, if it is kept.
+    fn get(&self, id: [u8; 16], offset: u64) -> Option<Arc<Unpacked>>;
+    /// Keeps one, perhaps.
+    fn keep(&self, id: [u8; 16], offset: u64, frame: &Arc<Unpacked>);
+}
+
+/// Keeps nothing.
+impl Kept for () {
+    fn get(&self, _: [u8; 16], _: u64) -> Option<Arc<Unpacked>> {
+        None
+    }
+
+    fn keep(&self, _: [u8; 16], _: u64, _: &Arc<Unpacked>) {}
+}
+
+impl Unpacked {
+    /// Bytes in memory.
+    pub fn bytes(&self) -> usize {
+        size_of::<Unpacked>() + size_of_val(self.list.as_slice()) + self.text.capacity()
+    }
 }
 
 /// Whose texts stand in a frame, and which.

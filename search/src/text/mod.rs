@@ -16,6 +16,7 @@ mod signature;
 mod write;
 
 pub use find::{Ask, Hearing, Needle, Wanted};
+pub use frame::{Kept, Unpacked};
 pub use index::Made;
 pub use merge::{choose, merge};
 pub use pieces::{Piece, Pieces};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 
-use super::frame::{self, Of};
+use super::frame::{self, Kept, Of, Unpacked};
 use super::index::{FrameAt, Index};
 use super::{Kind, Made, Rect, TextId};
 
@@ -43,22 +43,31 @@ impl Source for Vec<u8> {
 pub struct Run {
     pub(super) source: Arc<dyn Source>,
     pub(super) index: Arc<Index>,
+    kept: Arc<dyn Kept>,
     bytes: u64,
+    id: [u8; 16],
     seed: u32,
 }
 
 impl Run {
-    /// Opens the file `id`, of so many bytes.
+    /// Opens the file `id`, of so many bytes; what searches unpack is `kept`.
     ///
     /// # Errors
     /// `Corrupt` when its end or index is not as it was written; `Io`.
-    pub fn open(source: Arc<dyn Source>, bytes: u64, id: [u8; 16]) -> Result<Run> {
+    pub fn open(
+        source: Arc<dyn Source>,
+        bytes: u64,
+        id: [u8; 16],
+        kept: Arc<dyn Kept>,
+    ) -> Result<Run> {
         let seed = crc32c::crc32c(&id);
         let index = Arc::new(Index::read(&*source, bytes, seed)?);
         Ok(Run {
             source,
             index,
+            kept,
             bytes,
+            id,
             seed,
         })
     }
@@ -116,6 +125,16 @@ impl Run {
         }
         ids.dedup();
         Ok(ids)
+    }
+
+    /// A frame that is kept.
+    pub(super) fn kept(&self, at: &FrameAt) -> Option<Arc<Unpacked>> {
+        self.kept.get(self.id, at.offset)
+    }
+
+    /// Keeps a frame, perhaps.
+    pub(super) fn keep(&self, at: &FrameAt, frame: &Arc<Unpacked>) {
+        self.kept.keep(self.id, at.offset, frame);
     }
 
     pub(super) fn read(&self, at: &FrameAt) -> Result<Vec<u8>> {

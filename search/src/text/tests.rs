@@ -54,7 +54,12 @@ impl Files {
     fn open(&self, number: usize) -> crate::Result<Run> {
         let bytes = self.bytes()[number].clone();
         let id = [u8::try_from(number % 251).unwrap(); 16];
-        Run::open(Arc::new(bytes.clone()), bytes.len() as u64, id)
+        Run::open(
+            Arc::new(bytes.clone()),
+            bytes.len() as u64,
+            id,
+            Arc::new(()),
+        )
     }
 
     fn runs(&self) -> Vec<Run> {
@@ -219,7 +224,7 @@ proptest! {
     #[test]
     fn bytes_that_are_no_file_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         let size = bytes.len() as u64;
-        prop_assert!(Run::open(Arc::new(bytes), size, [0; 16]).is_err_and(|e| e.is_corrupt()));
+        prop_assert!(Run::open(Arc::new(bytes), size, [0; 16], Arc::new(())).is_err_and(|e| e.is_corrupt()));
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use coldpost_testkit::dice::Dice;
 use coldpost_tiers::address::{Extent, FrameRef};
+use coldpost_tiers::cache::made::MadeCache;
 use coldpost_tiers::disk::{Disk, FaultyDisk};
 use coldpost_tiers::hot::digest::{Columns, of_rows};
 use coldpost_tiers::hot::{CommitKind, HotTier, TableName};
@@ -25,6 +26,7 @@ use crate::op::{
 };
 use crate::shard::fetch::Copies;
 use crate::shard::{OpenShard, Shard, open};
+use crate::text::KeptFrames;
 use crate::uidset::UidSet;
 
 pub(super) const ACCOUNT: AccountId = AccountId(7);
@@ -62,6 +64,10 @@ impl Setup {
     }
 }
 
+pub(super) fn kept_nothing() -> Arc<KeptFrames> {
+    Arc::new(KeptFrames(MadeCache::of_text(0)))
+}
+
 /// What `setup` means for a shard of the store; there is no bucket.
 pub(super) fn open_settings(setup: Setup, shard: ShardNo) -> OpenShard {
     let hot = setup.hot;
@@ -79,6 +85,7 @@ pub(super) fn open_settings(setup: Setup, shard: ShardNo) -> OpenShard {
         durable_every: setup.durable_every,
         fetch: Arc::new(nothing),
         snapshots: None,
+        kept_text: kept_nothing(),
         notices: tokio::sync::mpsc::unbounded_channel().0,
     }
 }
