@@ -132,15 +132,8 @@ fn fill(server: &Server, corpus: &[Vec<u8>], arguments: &Search) {
     let mut imap = server.imap();
     imap.command("SELECT INBOX").ok();
     imap.command("SEARCH BODY indexed-once").ok();
-    if let Server::Ours(daemon) = server {
-        // What waits becomes a file after a minute, and files are merged at the next look.
-        let settled = || figures(daemon).contains("entries behind the journal: 0");
-        let end = Instant::now() + INDEXED_WITHIN;
-        while !settled() && Instant::now() < end {
-            std::thread::sleep(Duration::from_millis(200));
-        }
-        std::thread::sleep(Duration::from_secs(arguments.settle));
-    }
+    // What waits becomes a file after a minute, and files are merged at the next look.
+    std::thread::sleep(Duration::from_secs(arguments.settle));
 }
 
 /// What `status` says of the text store.

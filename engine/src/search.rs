@@ -163,12 +163,14 @@ impl Engine {
         found: &mut Found,
         turn: &mut Instant,
     ) -> Result<()> {
+        let hit = |query: &Query, entry: &Entry| fields.answer(query, entry.uid);
         let mut left = Vec::new();
         for some in entries.chunks(STRIDE) {
+            // Nothing is read yet, so there is nothing to keep.
+            let none = FoldedFields::default();
             for entry in some {
-                let fields = FoldedFields::default();
-                let candidate = candidate(view, entry, &fields);
-                match evaluate(&work.query, &candidate, &|_| None) {
+                let candidate = candidate(view, entry, &none);
+                match evaluate(&work.query, &candidate, &|query| hit(query, entry)) {
                     Verdict::Yes => found.uids.push(entry.uid),
                     Verdict::No => {}
                     Verdict::NeedsText => found.open.push(entry.clone()),
@@ -178,10 +180,6 @@ impl Engine {
             take_turn(work, turn).await?;
         }
         drop(entries);
-        if left.is_empty() {
-            return Ok(());
-        }
-        let hit = |query: &Query, entry: &Entry| fields.answer(query, entry.uid);
         for batch in left.chunks(ROWS) {
             self.by_rows(view, work, batch, &hit, found, turn).await?;
         }
