@@ -105,16 +105,20 @@ pub(super) struct Wanted {
 pub struct Ask {
     pub(super) wanted: Vec<Wanted>,
     pub(super) fields: Fields,
+    /// Whether the last of them is the last word of the text.
+    ends_so: bool,
 }
 
 impl Ask {
     /// The first [`WORDS_ASK_MAX`] different words of a text. Without a word nothing matches.
     pub fn new(text: &str, fields: Fields, fuzziness: Fuzziness) -> Ask {
         let mut wanted: Vec<Wanted> = Vec::new();
+        let mut ends_so = false;
         for word in words_of(&fold(text)) {
             let edits = fuzziness.edits(word.chars().count());
             let is_new = wanted.iter().all(|known| known.word != word);
-            if is_new && wanted.len() < WORDS_ASK_MAX {
+            ends_so = is_new && wanted.len() < WORDS_ASK_MAX;
+            if ends_so {
                 wanted.push(Wanted {
                     word,
                     edits,
@@ -122,13 +126,17 @@ impl Ask {
                 });
             }
         }
-        Ask { wanted, fields }
+        Ask {
+            wanted,
+            fields,
+            ends_so,
+        }
     }
 
-    /// The last word may be the beginning of one.
+    /// The last word of the text may be the beginning of one; where it stands in the text before, it is one.
     pub fn with_prefix(mut self) -> Ask {
         if let Some(last) = self.wanted.last_mut() {
-            last.is_prefix = true;
+            last.is_prefix = self.ends_so;
         }
         self
     }

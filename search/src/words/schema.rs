@@ -80,7 +80,8 @@ pub(super) fn settings() -> IndexSettings {
 }
 
 pub(super) fn tokenizers() -> TokenizerManager {
-    let tokenizers = TokenizerManager::new();
+    // With tantivy's own: it wants one by name for fields that are no text, too.
+    let tokenizers = TokenizerManager::default();
     tokenizers.register(TERMS, TextAnalyzer::builder(Terms::default()).build());
     tokenizers
 }

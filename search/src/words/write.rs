@@ -155,6 +155,7 @@ impl Writer {
             while let Some(chosen) = to_merge(index)? {
                 merge(index, writer, &chosen)?;
             }
+            sweep(index, writer)?;
             reader.refresh()
         })
     }
@@ -165,15 +166,16 @@ impl Writer {
     /// `Io`, `Corrupt`.
     pub fn purge_deleted(&mut self) -> Result<bool> {
         self.run(|index, writer, reader| {
-            let metas = segments(index)?;
-            let mut dirty = metas.iter().filter(|meta| meta.has_deletes());
-            let Some(first) = dirty.next() else {
+            let metas = segments(index)?.into_iter();
+            let dirty = metas.filter(SegmentMeta::has_deletes);
+            let dirty: Vec<SegmentId> = dirty.map(|meta| meta.id()).collect();
+            let Some((first, more)) = dirty.split_first() else {
                 return Ok(false);
             };
-            let is_more = dirty.next().is_some();
-            merge(index, writer, &[first.id()])?;
+            merge(index, writer, &[*first])?;
+            sweep(index, writer)?;
             reader.refresh()?;
-            Ok(is_more)
+            Ok(!more.is_empty())
         })
     }
 
@@ -329,4 +331,14 @@ fn merge(index: &WordIndex, writer: &mut IndexWriter<Waiting>, chosen: &[Segment
     let merged: std::result::Result<_, TantivyError> = writer.merge(chosen).wait();
     merged.map_err(|error| index.files.trouble.error(error))?;
     Ok(())
+}
+
+/// Removes the files that no segment has any more: while tantivy merges, it takes those of the merged ones for still wanted.
+fn sweep(index: &WordIndex, writer: &IndexWriter<Waiting>) -> Result<()> {
+    let swept = writer.garbage_collect_files().wait();
+    let swept = swept.map_err(|error| index.files.trouble.error(error))?;
+    match swept.failed_to_delete_files.is_empty() {
+        true => Ok(()),
+        false => Err(refused("files of words that were removed could not be deleted")),
+    }
 }

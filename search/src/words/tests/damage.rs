@@ -109,17 +109,3 @@ fn who_writes_meets_damage_as_an_error_too() {
         }
     }
 }
-
-#[test]
-fn a_file_that_shrinks_while_it_is_open_is_told_as_damage() {
-    let sample = sample();
-    let index = WordIndex::open(Arc::new(sample.clone()), RULES).unwrap();
-    let reader = index.reader().unwrap();
-    let ask = Ask::new("shared", Fields::ALL, Fuzziness::Exact);
-    reader.scores(1, &ask, &mut never()).unwrap();
-    for name in sample.names() {
-        sample.shrink(&name);
-    }
-    let asked = reader.suggest(2, "shared", Fields::ALL, 9, &mut never());
-    assert!(asked.is_err_and(|error| error.is_corrupt()));
-}

@@ -42,7 +42,7 @@ fn check(files: MemoryFiles, told: u8, n: usize) -> bool {
     writer.add(1, id(1000), &[(Field::Body, "WORD")]).unwrap();
     writer.commit(b"more").unwrap();
     assert_eq!(writer.reader().scores(1, &ask, &mut never()).unwrap().len(), positions.len() + 1);
-    assert!(files.names().len() <= 1 + writer.reader().segments() * 6);
+    assert!(files.names().len() <= 1 + writer.reader().segments() * 7);
     payload != told
 }
 

@@ -94,11 +94,6 @@ impl MemoryFiles {
         self.state().names.insert(name.to_owned(), Bytes::of(bytes));
     }
 
-    /// Cuts what is open, too.
-    pub(super) fn shrink(&self, name: &str) {
-        self.state().names[name].both().0.truncate(7);
-    }
-
     pub(super) fn total(&self) -> usize {
         self.names().iter().map(|name| self.bytes(name).len()).sum()
     }

@@ -41,6 +41,14 @@ fn text(random: &mut Random, bytes: usize) -> String {
     text
 }
 
+pub(super) fn kinds(files: &MemoryFiles, bytes: usize) {
+    let mut kinds = std::collections::BTreeMap::new();
+    for name in files.names() {
+        *kinds.entry(name.rsplit('.').next().unwrap().to_owned()).or_insert(0) += files.bytes(&name).len();
+    }
+    for (kind, size) in kinds { eprintln!("{kind} {size} {:.4}", size as f64 / bytes as f64); }
+}
+
 /// Bytes of the index for each byte of text, and segments.
 fn share(accounts: u64, messages: u64) -> (f64, usize) {
     let (files, _, mut writer) = fresh();
@@ -59,6 +67,7 @@ fn share(accounts: u64, messages: u64) -> (f64, usize) {
         }
     }
     writer.commit(b"").unwrap();
+    kinds(&files, bytes);
     (files.total() as f64 / bytes as f64, writer.reader().segments())
 }
 
