@@ -1,4 +1,4 @@
-//! Every bound of the text store: one name, one unit, one home. `docs/limits.md` is kept equal by `cli/tests/tidy.rs`.
+//! Every bound of the text store and of the word index: one name, one unit, one home. `docs/limits.md` is kept equal by `cli/tests/tidy.rs`.
 
 /// Bytes of folded text in a frame; a single text may be as long as a piece.
 pub const TEXT_FRAME_MAX: usize = 64 * 1024;
@@ -27,5 +27,39 @@ pub const MERGE_CLASS: u64 = 4;
 /// Stored bytes from which on a run is not merged any more.
 pub const MERGE_LARGEST: u64 = 4 * 1024 * 1024 * 1024;
 
+/// Bytes of a word; a longer one is cut there.
+pub const WORD_MAX: usize = 64;
+/// Bytes of a message's folded texts whose words are indexed, headers first; what is behind them is not found by words.
+pub const WORDS_TEXT_MAX: usize = 1024 * 1024;
+/// Different words of a message that are indexed.
+pub const WORDS_DISTINCT_MAX: usize = 20_000;
+/// Different words of a question that count.
+pub const WORDS_ASK_MAX: usize = 32;
+/// Spellings that a word of a question stands for, the nearest, of these the most frequent; words that are suggested.
+pub const WORDS_SPELLINGS_MAX: usize = 64;
+/// Terms that are read at once of a dictionary that is walked through.
+pub const WORDS_WALK: usize = 1024;
+/// Bytes of a file of the word index that have a checksum of their own.
+pub const WORDS_BLOCK: usize = 16 * 1024;
+/// Bytes of a commit's payload.
+pub const WORDS_PAYLOAD_MAX: usize = 64 * 1024;
+/// Messages that may be added and removed between two commits.
+pub const WORDS_CHANGES_MAX: usize = 64 * 1024;
+/// Bytes of memory for words that are not in a file yet: the least that tantivy takes.
+pub const WORDS_WRITER_MEMORY: usize = 15_000_000;
+/// Bytes of words of messages that wait for the indexing thread; one message may have more.
+pub const WORDS_WAITING_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of columns of all segments that stay in memory; of others they are read for each question.
+pub const WORDS_COLUMNS_MAX: usize = 16 * 1024 * 1024;
+/// Accounts of which the number of messages and of words is remembered until the next commit.
+pub const WORDS_ACCOUNTS_MAX: usize = 1024;
+/// Segments of a size class of the word index that are merged, and how many times larger those of the next class are.
+pub const WORDS_MERGE_CLASS: u32 = 4;
+/// Messages below which a segment is of the lowest size class.
+pub const WORDS_MERGE_SMALLEST: u32 = 64;
+/// Bytes of the dictionaries of segments that are merged, which are in memory meanwhile.
+pub const WORDS_MERGE_TERMS_MAX: u64 = 32 * 1024 * 1024;
+
 const _: () = assert!(TEXT_OVERLAP * 8 <= TEXT_FRAME_MAX && TEXT_FRAME_MAX <= TEXT_PIECE_MAX);
 const _: () = assert!(MERGE_RUNS <= RUNS_MAX);
+const _: () = assert!(WORD_MAX < WORDS_BLOCK && WORDS_TEXT_MAX <= WORDS_WAITING_MAX);
