@@ -32,6 +32,7 @@ mod start;
 pub(crate) mod text;
 mod turns;
 mod upkeep;
+pub(crate) mod words;
 
 pub mod append;
 pub mod apply;

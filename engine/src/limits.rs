@@ -338,3 +338,9 @@ const _: () = assert!(
     coldpost_tiers::limits::SNAPSHOT_RANGES_MAX * (16 + 4 + 32) + 256 <= META_MAX,
     "the op about a snapshot names all of its ranges"
 );
+/// Ranges of messages that a word index lacks beyond which all of it is made again.
+pub const WORDS_LOST_MAX: usize = 512;
+/// Bytes of folded text after which words are committed at the next account.
+pub const WORDS_COMMIT_BYTES: usize = 64 * 1024 * 1024;
+/// Messages after which words are committed.
+pub const WORDS_COMMIT_MESSAGES: usize = 32 * 1024;

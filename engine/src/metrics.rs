@@ -65,6 +65,12 @@ static TEXT_SET_ASIDE: LazyLock<IntCounter> = LazyLock::new(|| {
         "Files of the text store that were damaged.",
     )
 });
+static WORDS_SET_ASIDE: LazyLock<IntCounter> = LazyLock::new(|| {
+    counter(
+        "coldpost_words_set_aside_total",
+        "Word indexes that were damaged.",
+    )
+});
 static HOT_REOPENED: LazyLock<IntCounter> = LazyLock::new(|| {
     counter(
         "coldpost_hot_reopened_total",
@@ -181,4 +187,9 @@ pub(crate) fn text_written(bytes: u64) {
 /// A file of the text store was damaged.
 pub(crate) fn text_set_aside() {
     TEXT_SET_ASIDE.inc();
+}
+
+/// A word index was damaged.
+pub(crate) fn words_set_aside() {
+    WORDS_SET_ASIDE.inc();
 }

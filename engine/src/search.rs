@@ -1,14 +1,17 @@
 //! SEARCH on a view: rows decide what they can, texts the rest. Exact, or an error: never a silent subset.
 
 mod by_texts;
+mod by_words;
 mod fields;
 mod hits;
 mod needles;
 mod reading;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
+use crate::ids::AccountRef;
 use crate::limits::{
     SEARCH_LARGE, SEARCH_MEMORY, SEARCH_SCANS_MAX, SEARCH_SECONDS_MAX, SEARCH_WINDOWS_MAX,
 };
@@ -17,6 +20,7 @@ use crate::open::Engine;
 use crate::query::{Candidate, Query, Verdict, evaluate, plan};
 use crate::uidset::UidSet;
 use crate::view::{Entry, MailboxView, Message};
+use crate::words::WordStore;
 use fields::Columns;
 pub use hits::{Hit, HitsWanted, InMailbox, Told};
 pub(crate) use needles::FoldedFields;
@@ -95,10 +99,31 @@ struct Work {
 struct Found {
     /// UIDs of those that match.
     uids: Vec<u32>,
+    /// How well those of them match that were found by words.
+    scores: Vec<(u32, f32)>,
     /// Those of which only texts can tell.
     open: Vec<Entry>,
     /// Bytes of messages that were read themselves.
     unindexed: u64,
+}
+
+impl Found {
+    /// Adds a message; the score of one that was not found by words is 0.
+    fn add(&mut self, entry: &Entry, score: f32) {
+        self.uids.push(entry.uid);
+        if score > 0.0 {
+            self.scores.push((entry.uid, score));
+        }
+    }
+}
+
+/// What was found, and how well.
+#[derive(Clone, Debug, Default)]
+pub struct Ranked {
+    /// All that match.
+    pub uids: UidSet,
+    /// Of those that were found by words, in the order of their UIDs, how well: more is better, of this search alone.
+    pub scores: Vec<(u32, f32)>,
 }
 
 /// Says whether a message has the text that a key asks for, where that is known.
@@ -110,6 +135,14 @@ impl Engine {
     /// # Errors
     /// `Unavailable` when a body it needs is away, `Limit` beyond its bounds of texts and time: never a silent subset.
     pub async fn search(&self, view: &MailboxView, query: &Query) -> Result<UidSet> {
+        Ok(self.search_ranked(view, query).await?.uids)
+    }
+
+    /// The same, with how well each matches.
+    ///
+    /// # Errors
+    /// As [`Engine::search`]; `Unavailable` where there is no word index and one is asked.
+    pub async fn search_ranked(&self, view: &MailboxView, query: &Query) -> Result<Ranked> {
         let query = plan(query);
         let work = Work {
             needles: Needles::of(&query)?,
@@ -150,7 +183,25 @@ impl Engine {
             rest = UidSet::from_ranges([(next, u32::MAX)]);
         }
         found.uids.sort_unstable();
-        Ok(found.uids.into_iter().collect())
+        found.scores.sort_unstable_by_key(|(uid, _)| *uid);
+        Ok(Ranked {
+            uids: found.uids.into_iter().collect(),
+            scores: found.scores,
+        })
+    }
+
+    /// Whether words are indexed (`[search] words`).
+    pub fn has_words(&self) -> bool {
+        self.settings().words
+    }
+
+    /// The word index of an account's shard.
+    fn words(&self, account: AccountRef) -> Result<Arc<WordStore>> {
+        let words = self.shard(account.shard)?.words.clone();
+        words.ok_or_else(|| {
+            let text = "there is no index of words here: [search] words is false";
+            Error::new(Kind::Unavailable, text)
+        })
     }
 
     /// Adds those entries that match, by what they say themselves and then by fields of all of them together; those of which only texts can tell stay open.

@@ -22,6 +22,8 @@ pub struct Settings {
     pub hot_cache: u64,
     /// Decoded frames kept in memory, bytes.
     pub frames_cache: u64,
+    /// Whether words are indexed, for ranked and fuzzy search.
+    pub words: bool,
     /// Bytes of sealed segments and blobs kept on local disk once they are confirmed in the store.
     pub local_bodies: u64,
     /// Free space of the data disk below which mail is refused.

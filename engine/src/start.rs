@@ -415,6 +415,7 @@ pub(crate) fn open_shard(
         fetch: shard::fetch_segments(cold.clone(), lineage, Handle::current()),
         snapshots: Some(SnapshotSource::new(cold.clone(), Handle::current())),
         kept_text: Arc::clone(kept_text),
+        words: settings.words && lineage.shard != ShardNo(0),
         notices: notices.clone(),
     }
 }

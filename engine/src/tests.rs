@@ -41,6 +41,7 @@ pub(crate) fn settings(dir: &Path) -> Settings {
         shards: 1,
         hot_cache: 16 << 20,
         frames_cache: 16 << 20,
+        words: true,
         local_bodies: 0,
         min_free: MinFree::Bytes(0),
         mail_memory: 64 << 20,

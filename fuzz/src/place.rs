@@ -34,6 +34,7 @@ impl Place {
             shards: 1,
             hot_cache: 2 << 20,
             frames_cache: 256 << 10,
+            words: true,
             local_bodies: 4 << 20,
             min_free: MinFree::Bytes(0),
             mail_memory: 16 << 20,

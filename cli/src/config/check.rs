@@ -250,6 +250,7 @@ impl Config {
             shards: self.journal.shards.0.0,
             hot_cache: self.hot.cache.0.0,
             frames_cache: self.hot.frames.0.0,
+            words: self.search.words.0 == Truth::True,
             local_bodies: self.hot.local_bodies.0.0,
             min_free: self.hot.min_free.0.0,
             mail_memory: self.mail.memory.0.0,

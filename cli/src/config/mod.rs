@@ -67,6 +67,7 @@ pub(crate) struct Config {
     cold: Cold,
     hot: Hot,
     mail: Mail,
+    search: Search,
     /// `[log]`
     pub(crate) log: Log,
 }
@@ -317,6 +318,22 @@ impl Default for Mail {
             attachment_threshold: Value(Size::kib(64)),
             memory: Value(MAIL_MEMORY),
             autocreate: None,
+        }
+    }
+}
+
+/// `[search]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct Search {
+    /// Whether words are indexed, for ranked and fuzzy search.
+    words: Value<Truth>,
+}
+
+impl Default for Search {
+    fn default() -> Search {
+        Search {
+            words: Value(Truth::True),
         }
     }
 }

@@ -92,7 +92,7 @@ pub fn evaluate(query: &Query, c: &Candidate<'_>, hit: &dyn Fn(&Query) -> Option
             None => NeedsRow,
             Some(row) => of_row(query, row, c.fields).unwrap_or_else(|| ask(query, hit)),
         },
-        Query::Body(_) | Query::Text(_) => ask(query, hit),
+        Query::Body(_) | Query::Text(_) | Query::Fuzzy(..) => ask(query, hit),
         _ => match c.message {
             None => NeedsPlace,
             Some(message) => of_place(query, message),

@@ -3,7 +3,7 @@
 //! Promises: whoever has an [`Expression`] has one within the bounds of `limits.rs` that is printed as it is read.
 //! Never: knows what time it is, or which mailboxes there are.
 
-use super::ast::{DateField, Query, SizeBound};
+use super::ast::{DateField, Query, SizeBound, WordsIn};
 use crate::flags::SystemFlags;
 use crate::ids::ModSeq;
 use crate::pattern::Pattern;
@@ -40,6 +40,7 @@ pub(super) enum Node {
     Header(String, String),
     Body(String),
     Text(String),
+    Fuzzy(WordsIn, String),
     ModSeq(ModSeq),
     EmailId(String),
     ThreadId(String),
@@ -78,6 +79,11 @@ impl Expression {
     /// is planned: then the mailbox need not be opened.
     pub fn at(&self, now: i64, mailbox: &str) -> Query {
         self.0.at(&Scope { now, mailbox })
+    }
+
+    /// The same with words looked for instead of texts, so that what is found has a rank.
+    pub fn ranked(self) -> Expression {
+        Expression(self.0.fuzzy())
     }
 }
 
@@ -138,6 +144,23 @@ impl Node {
         }
     }
 
+    /// The same with words looked for, as [`Query::fuzzy`] says.
+    pub(super) fn fuzzy(self) -> Node {
+        let all = |list: Vec<Node>| list.into_iter().map(Node::fuzzy).collect();
+        match self {
+            Node::And(list) => Node::And(all(list)),
+            Node::Or(list) => Node::Or(all(list)),
+            Node::Not(inner) => Node::Not(Box::new(inner.fuzzy())),
+            Node::Body(text) => Node::Fuzzy(WordsIn::Body, text),
+            Node::Text(text) => Node::Fuzzy(WordsIn::Text, text),
+            Node::Header(name, text) if !text.is_empty() => match WordsIn::field(&name) {
+                Some(field) => Node::Fuzzy(field, text),
+                None => Node::Header(name, text),
+            },
+            other => other,
+        }
+    }
+
     /// Recursion is bounded by [`crate::limits::QUERY_DEPTH_MAX`], which the grammar keeps.
     pub(super) fn at(&self, scope: &Scope<'_>) -> Query {
         let all = |list: &[Node]| list.iter().map(|node| node.at(scope)).collect();
@@ -162,6 +185,7 @@ impl Node {
             Node::Header(name, text) => Query::Header(name.clone(), text.clone()),
             Node::Body(text) => Query::Body(text.clone()),
             Node::Text(text) => Query::Text(text.clone()),
+            Node::Fuzzy(place, text) => Query::Fuzzy(*place, text.clone()),
             Node::ModSeq(least) => Query::ModSeq(*least),
             Node::EmailId(id) => Query::EmailId(id.clone()),
             Node::ThreadId(id) => Query::ThreadId(id.clone()),

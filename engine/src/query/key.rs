@@ -83,7 +83,7 @@ pub(super) const KEYS: &[(&str, Takes)] = &[
 pub(super) const FIELD_KEYS: [&str; 5] = ["bcc", "cc", "from", "subject", "to"];
 
 /// Words between keys, which no key and no bare text is.
-pub(super) const OPERATORS: [&str; 3] = ["and", "or", "not"];
+pub(super) const OPERATORS: [&str; 4] = ["and", "or", "not", "fuzzy"];
 
 /// What others call it, and what it is called here.
 const OTHER_NAMES: &[(&str, &str)] = &[

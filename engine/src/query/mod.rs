@@ -16,7 +16,7 @@ mod eval;
 mod plan;
 mod steps;
 
-pub use ast::{DateField, Query, SizeBound};
+pub use ast::{DateField, Query, SizeBound, WordsIn};
 pub use eval::{Candidate, Verdict, decide, evaluate, settle};
 pub use expression::Expression;
 pub use plan::plan;

@@ -100,11 +100,17 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// `term = "not" term / "(" query ")" / key`
+    /// `term = "not" term / "fuzzy" term / "(" query ")" / key`
     fn term(&mut self, depth: usize) -> Result<Node, Fault> {
-        let mut negated = false;
-        while self.takes("not")? {
-            negated = !negated;
+        let (mut negated, mut is_fuzzy) = (false, false);
+        loop {
+            if self.takes("not")? {
+                negated = !negated;
+            } else if self.takes("fuzzy")? {
+                is_fuzzy = true;
+            } else {
+                break;
+            }
         }
         let node = match self.step()? {
             Some((Token::Open, place)) if depth < QUERY_DEPTH_MAX => {
@@ -131,6 +137,7 @@ impl<'t> Parser<'t> {
                 return Err(Fault::new(self.tokens.end(), said));
             }
         };
+        let node = if is_fuzzy { node.fuzzy() } else { node };
         Ok(if negated { node.not() } else { node })
     }
 

@@ -119,6 +119,7 @@ fn cost(query: &Query) -> (Source, u8) {
         Query::Not(inner) => cost(inner),
         Query::Body(_) => (Source::Text, 1),
         Query::Text(_) => (Source::Text, 2),
+        Query::Fuzzy(..) => (Source::Words, 0),
         key => (source(key), 0),
     }
 }
@@ -127,6 +128,7 @@ fn cost(query: &Query) -> (Source, u8) {
 pub(super) fn source(query: &Query) -> Source {
     match query {
         Query::Text(_) | Query::Body(_) => Source::Text,
+        Query::Fuzzy(..) => Source::Words,
         Query::Header(name, _) if main_field::is_main(name) => Source::Rows,
         Query::Header(..) => Source::Text,
         Query::Days { field, .. } => match field {

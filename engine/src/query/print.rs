@@ -77,6 +77,7 @@ fn print_key(key: &Node, f: &mut Formatter<'_>) -> fmt::Result {
         Node::Header(name, text) => write!(f, "header {} {}", Bare(name), Quoted(text)),
         Node::Body(text) => write!(f, "body {}", Quoted(text)),
         Node::Text(text) => write!(f, "text {}", Quoted(text)),
+        Node::Fuzzy(place, text) => write!(f, "fuzzy {} {}", place.key(), Quoted(text)),
         Node::ModSeq(least) => write!(f, "modseq {least}"),
         Node::EmailId(id) => write!(f, "emailid {}", Bare(id)),
         Node::ThreadId(id) => write!(f, "threadid {}", Bare(id)),

@@ -19,6 +19,8 @@ pub enum Source {
     Places,
     /// The text store: bodies and headers.
     Text,
+    /// The word index.
+    Words,
 }
 
 /// A key and what decides it.
@@ -51,9 +53,7 @@ impl Expression {
 impl Steps {
     /// Whether some key may need the text store.
     pub fn need_text(&self) -> bool {
-        self.0
-            .last()
-            .is_some_and(|step| step.source == Source::Text)
+        self.0.iter().any(|step| step.source == Source::Text)
     }
 
     /// The dearest source that some key needs.
@@ -98,6 +98,7 @@ impl Source {
             Source::Rows => "rows",
             Source::Places => "places",
             Source::Text => "text",
+            Source::Words => "words",
         }
     }
 }

@@ -8,16 +8,19 @@ use std::time::{Duration, Instant};
 
 use coldpost_search::text::TextId;
 
+use super::by_words::WordHits;
 use super::needles::StoreHits;
 use super::reading::gone;
 use super::{FoldedFields, Found, Work, candidate, take_turn, too_long};
 use crate::blocking;
 use crate::error::{Error, Kind, Result};
+use crate::ids::AccountRef;
 use crate::limits::{SEARCH_UNINDEXED_BYTES, SEARCH_UNINDEXED_WAIT_SECONDS};
 use crate::open::Engine;
 use crate::query::{Candidate, Query, Verdict, evaluate, settle};
 use crate::text::{NotFound, TextStore, TextView, text_id};
 use crate::view::{Entry, MailboxView, Message, Reach, message};
+use crate::words::{WordView, of_words};
 
 /// Messages that are read together.
 const TOGETHER: usize = 64;
@@ -25,6 +28,8 @@ const TOGETHER: usize = 64;
 /// Open entries, by who tells about them.
 struct Parted {
     texts: Arc<TextView>,
+    /// Where words are asked for.
+    words: Option<Arc<WordView>>,
     indexed: Vec<Entry>,
     others: Vec<Entry>,
     /// Of the others.
@@ -32,11 +37,15 @@ struct Parted {
 }
 
 impl Parted {
-    fn new(texts: TextView, open: &[Entry]) -> Parted {
+    fn new(texts: TextView, words: Option<WordView>, open: &[Entry]) -> Parted {
         let open = open.iter().cloned();
-        let (indexed, others) = open.partition(|entry| texts.has(text_id(entry.message)));
+        let (indexed, others) = open.partition(|entry| {
+            let id = text_id(entry.message);
+            texts.has(id) && words.as_ref().is_none_or(|words| words.has(id))
+        });
         Parted {
             texts: Arc::new(texts),
+            words: words.map(Arc::new),
             indexed,
             others,
             bytes: 0,
@@ -60,7 +69,7 @@ impl Engine {
             let parted = self
                 .parted(view, work, &store, &open, found.unindexed)
                 .await?;
-            if let Some(hits) = self.look(work, &store, &parted).await? {
+            if let Some(hits) = self.look(work, (view.account(), &store), &parted).await? {
                 break (parted, hits);
             }
         };
@@ -71,7 +80,7 @@ impl Engine {
             for entry in some {
                 let candidate = candidate(view, entry, &fields);
                 match evaluate(&work.query, &candidate, &|query| hit(query, entry)) {
-                    Verdict::Yes => found.uids.push(entry.uid),
+                    Verdict::Yes => found.add(entry, hits.score(text_id(entry.message))),
                     Verdict::No => {}
                     _ => left.push(entry.clone()),
                 }
@@ -79,7 +88,14 @@ impl Engine {
             take_turn(work, turn).await?;
         }
         for batch in left.chunks(super::ROWS) {
+            let before = found.uids.len();
             self.by_rows(view, work, batch, &hit, found, turn).await?;
+            if !work.needles.words.is_empty() {
+                let new = found.uids.split_off(before);
+                for entry in batch.iter().filter(|entry| new.contains(&entry.uid)) {
+                    found.add(entry, hits.score(text_id(entry.message)));
+                }
+            }
         }
         found.unindexed = found.unindexed.saturating_add(parted.bytes);
         // What a damaged row leaves open is met, and said, by who reads the message.
@@ -99,8 +115,8 @@ impl Engine {
                     message: Some(message),
                     ..candidate(view, entry, &fields)
                 };
-                if self.ask_text(work, &candidate, message).await? {
-                    found.uids.push(entry.uid);
+                if let Some(score) = self.ask_text(work, &candidate, message).await? {
+                    found.add(entry, score);
                 }
                 take_turn(work, turn).await?;
             }
@@ -122,7 +138,15 @@ impl Engine {
         let end = work.deadline.min(Instant::now() + wait);
         loop {
             let advanced = store.advanced.notified();
-            let parted = Parted::new(store.view(view.account().number), open);
+            let texts = store.view(view.account().number);
+            let words = match work.needles.words.is_empty() {
+                true => None,
+                false => Some(
+                    self.words(view.account())?
+                        .view(view.account().number, texts.line),
+                ),
+            };
+            let parted = Parted::new(texts, words, open);
             let bytes = self.bytes_of(view, &parted.others)?;
             if read_before.saturating_add(bytes) <= SEARCH_UNINDEXED_BYTES {
                 return Ok(Parted { bytes, ..parted });
@@ -153,15 +177,16 @@ impl Engine {
     async fn look(
         &self,
         work: &Work,
-        store: &Arc<TextStore>,
+        (account, store): (AccountRef, &Arc<TextStore>),
         parted: &Parted,
     ) -> Result<Option<StoreHits>> {
         let asks = work.needles.asks();
         let mut wanted: Vec<TextId> = parted.indexed.iter().map(|e| text_id(e.message)).collect();
         wanted.sort_unstable();
         wanted.dedup();
-        if wanted.is_empty() || asks.is_empty() {
-            return Ok(Some(work.needles.hits(Vec::new())));
+        let words = parted.words.clone();
+        if wanted.is_empty() || asks.is_empty() && words.is_none() {
+            return Ok(Some(work.needles.hits(Vec::new(), WordHits::default())));
         }
         let closed = |_| Error::new(Kind::Closed, "the store is shutting down");
         let _scan = self
@@ -173,25 +198,42 @@ impl Engine {
             .map_err(closed)?;
         let (store, texts, deadline) =
             (Arc::clone(store), Arc::clone(&parted.texts), work.deadline);
+        let needles = work.needles.words.clone();
         let looking = move || {
             let mut is_late = || Instant::now() > deadline;
-            Ok(store.find(&texts, &asks, &wanted, &mut is_late))
+            let sets = store.find(&texts, &asks, &wanted, &mut is_late);
+            let Some(words) = words else {
+                return Ok(sets.map(|sets| (sets, WordHits::default())));
+            };
+            let asked = needles.asks().iter();
+            let scores = asked.map(|ask| words.scores(ask, &mut is_late));
+            let scores: std::result::Result<Vec<_>, _> = scores.collect();
+            let found = sets.and_then(|sets| match scores {
+                Ok(scores) => Ok((sets, needles.hits(scores))),
+                Err(e) => Err(NotFound::Words(e)),
+            });
+            Ok(found)
         };
         match blocking::run("looking through texts", looking).await? {
-            Ok(sets) => Ok(Some(work.needles.hits(sets))),
+            Ok((sets, words)) => Ok(Some(work.needles.hits(sets, words))),
+            Err(NotFound::Words(e)) if e.is_corrupt() => {
+                self.words(account)?.set_aside(&e);
+                Ok(None)
+            }
+            Err(NotFound::Words(e)) => Err(of_words(e)),
             Err(NotFound::SetAside) => Ok(None),
             Err(NotFound::Late) => Err(too_long()),
             Err(NotFound::Failed(e)) => Err(e),
         }
     }
 
-    /// Reads the message and settles what rows could not.
+    /// Reads the message and settles what rows could not; tells how well it has the words that are asked for, where it matches.
     async fn ask_text(
         &self,
         work: &Work,
         candidate: &Candidate<'_>,
         message: &Message,
-    ) -> Result<bool> {
+    ) -> Result<Option<f32>> {
         let _share = self.inner.search_memory.message(message.size).await?;
         let raw = self.bytes(message, 0..message.size).await?;
         // Whatever is wrong with its row is said here, and no answer is guessed from what is left of it.
@@ -213,7 +255,7 @@ impl Engine {
             if late.get() {
                 Err(too_long())
             } else {
-                Ok(answer)
+                Ok(answer.then(|| hits.score()))
             }
         })
     }

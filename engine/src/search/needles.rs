@@ -11,13 +11,14 @@ use std::time::Instant;
 use coldpost_search::fold::{collapse_onto, contains, fold, fold_collapsed};
 use coldpost_search::text::{Ask, Kind as TextKind, TextId};
 
+use super::by_words::{WordHits, Words};
 use super::too_long;
 use crate::error::{Error, Kind, Result};
 use crate::limits::SEARCH_TEXTS_MAX;
 use crate::mail::decode;
 use crate::mail::part::Part;
 use crate::mail::text::{Piece, Scope, texts};
-use crate::query::Query;
+use crate::query::{Query, WordsIn};
 
 /// The folded texts that a planned query looks for in bodies, each once, in order.
 #[derive(Clone, Default)]
@@ -26,12 +27,14 @@ pub(super) struct Needles {
     text: Vec<String>,
     /// Names, and what is looked for in the values of such fields.
     fields: Vec<(String, String)>,
+    pub(super) words: Words,
 }
 
 /// Which messages have which, as the text store says: in the order of [`Needles::asks`].
 pub(super) struct StoreHits {
     needles: Needles,
     sets: Vec<BTreeSet<TextId>>,
+    words: WordHits,
 }
 
 /// Which of them a message has.
@@ -39,6 +42,7 @@ pub(super) struct Hits<'n> {
     needles: &'n Needles,
     body: Vec<bool>,
     text: Vec<bool>,
+    words: Vec<Option<f32>>,
 }
 
 impl Needles {
@@ -46,14 +50,17 @@ impl Needles {
     /// `Limit` beyond [`SEARCH_TEXTS_MAX`].
     pub(super) fn of(query: &Query) -> Result<Needles> {
         let mut needles = Needles::default();
-        needles.collect(query);
+        let mut words = Vec::new();
+        needles.collect(query, &mut words);
+        needles.words = Words::of(words);
         for list in [&mut needles.body, &mut needles.text] {
             list.sort_unstable();
             list.dedup();
         }
         needles.fields.sort_unstable();
         needles.fields.dedup();
-        let count = needles.body.len() + needles.text.len() + needles.fields.len();
+        let count =
+            needles.body.len() + needles.text.len() + needles.fields.len() + needles.words.len();
         if count > SEARCH_TEXTS_MAX {
             let text = format!("a search looks for at most {SEARCH_TEXTS_MAX} different texts");
             return Err(Error::new(Kind::Limit, text));
@@ -61,10 +68,13 @@ impl Needles {
         Ok(needles)
     }
 
-    fn collect(&mut self, query: &Query) {
+    fn collect(&mut self, query: &Query, words: &mut Vec<(WordsIn, String)>) {
         match query {
-            Query::And(list) | Query::Or(list) => list.iter().for_each(|q| self.collect(q)),
-            Query::Not(inner) => self.collect(inner),
+            Query::And(list) | Query::Or(list) => {
+                list.iter().for_each(|q| self.collect(q, words));
+            }
+            Query::Not(inner) => self.collect(inner, words),
+            Query::Fuzzy(place, text) => words.push((*place, text.clone())),
             Query::Body(needle) => self.body.push(needle.clone()),
             Query::Text(needle) => self.text.push(needle.clone()),
             Query::Header(name, needle) => self.fields.push((fold(name), needle.clone())),
@@ -90,10 +100,11 @@ impl Needles {
     }
 
     /// What it answered.
-    pub(super) fn hits(&self, sets: Vec<BTreeSet<TextId>>) -> StoreHits {
+    pub(super) fn hits(&self, sets: Vec<BTreeSet<TextId>>, words: WordHits) -> StoreHits {
         StoreHits {
             needles: self.clone(),
             sets,
+            words,
         }
     }
 
@@ -112,6 +123,7 @@ impl Needles {
             needles: self,
             body,
             text,
+            words: self.words.find(raw, parts, deadline)?,
         })
     }
 }
@@ -122,6 +134,10 @@ impl Hits<'_> {
         let (needles, hits, needle) = match query {
             Query::Body(needle) => (&self.needles.body, &self.body, needle),
             Query::Text(needle) => (&self.needles.text, &self.text, needle),
+            Query::Fuzzy(place, text) => {
+                let at = self.needles.words.number(*place, text);
+                return at.is_some_and(|at| matches!(self.words.get(at), Some(Some(_))));
+            }
             _ => return false,
         };
         let at = needles.binary_search(needle);
@@ -129,10 +145,24 @@ impl Hits<'_> {
     }
 }
 
+impl Hits<'_> {
+    /// How well it has all words that are asked for.
+    pub(super) fn score(&self) -> f32 {
+        self.words.iter().flatten().sum()
+    }
+}
+
 impl StoreHits {
+    /// How well a message has all words that are asked for.
+    pub(super) fn score(&self, id: TextId) -> f32 {
+        self.words.score(id)
+    }
+
     /// Whether a message has the text that a key asks for; `None`: it asks for none.
     pub(super) fn answer(&self, query: &Query, id: TextId) -> Option<bool> {
-        let Needles { body, text, fields } = &self.needles;
+        let Needles {
+            body, text, fields, ..
+        } = &self.needles;
         let has = |number: usize| self.sets.get(number).is_some_and(|set| set.contains(&id));
         Some(match query {
             Query::Body(needle) | Query::Text(needle) if needle.is_empty() => true,
@@ -141,6 +171,7 @@ impl StoreHits {
                 let at = body.len() + 2 * at;
                 has(at) || has(at + 1)
             }),
+            Query::Fuzzy(place, text) => self.words.has(*place, text, id),
             Query::Header(name, needle) => {
                 let wanted = (fold(name), needle.clone());
                 let at = fields.binary_search(&wanted);

@@ -40,6 +40,7 @@ use crate::error::{Error, Kind, Result};
 use crate::ids::{Epoch, Position, ShardNo, StoreId};
 use crate::text::TextStore;
 use crate::view::{BrokenBodies, SharedChanges};
+use crate::words::WordStore;
 use registry::Registry;
 
 /// A shard, opened.
@@ -58,6 +59,8 @@ pub(crate) struct Shard {
     pub hot: Arc<HotCell>,
     /// The text of its messages.
     pub(crate) text: Arc<TextStore>,
+    /// None where they are not wanted.
+    pub(crate) words: Option<Arc<WordStore>>,
     /// Sessions, watchers, \Recent.
     pub registry: Registry,
     /// What sessions need not work out again.

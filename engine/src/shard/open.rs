@@ -26,6 +26,7 @@ use crate::journal::embedded::{Embedded, EmbeddedSettings, local_segments};
 use crate::limits::QUEUE_ENTRIES_MAX;
 use crate::text::{KeptFrames, TextStore};
 use crate::upkeep::Notice;
+use crate::words::WordStore;
 
 /// What a shard is opened with.
 pub(crate) struct OpenShard {
@@ -49,6 +50,8 @@ pub(crate) struct OpenShard {
     pub snapshots: Option<SnapshotSource>,
     /// Keeps unpacked frames of text.
     pub kept_text: Arc<KeptFrames>,
+    /// Whether words are indexed.
+    pub words: bool,
     /// Where upkeep listens.
     pub notices: tokio::sync::mpsc::UnboundedSender<Notice>,
 }
@@ -118,10 +121,19 @@ pub(crate) fn open(settings: OpenShard) -> Result<Opened> {
     let (submit, queue) = mpsc::channel();
     let applied = fold.applied.position;
     let (disk, dir) = (Arc::clone(&settings.disk), &settings.dir);
+    let words = match settings.words {
+        true => Some(Arc::new(WordStore::open(
+            Arc::clone(&disk),
+            dir,
+            settings.lineage,
+        )?)),
+        false => None,
+    };
     let kept = Arc::clone(&settings.kept_text);
     let text = TextStore::open(disk, dir, settings.lineage, applied, kept)?;
     let shard = Arc::new(Shard {
         text: Arc::new(text),
+        words,
         no: settings.lineage.shard,
         store: settings.lineage.store,
         epoch: settings.lineage.epoch,

@@ -22,10 +22,10 @@ use crate::shard::random_id;
 const WRITE_BYTES: usize = 256 * 1024;
 
 /// An open file.
-pub(super) struct TextFile {
+pub(crate) struct TextFile {
     pub(super) id: [u8; 16],
-    pub(super) rect: Rect,
-    pub(super) run: Run,
+    pub(crate) rect: Rect,
+    pub(crate) run: Run,
 }
 
 struct OnDisk(Arc<dyn DiskFile>);

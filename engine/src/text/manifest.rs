@@ -11,16 +11,19 @@ use coldpost_tiers::segment::Lineage;
 
 use crate::error::Result;
 use crate::ids::Position;
+use crate::shard::random_id;
 
 /// Its name.
 pub(super) const NAME: &str = "manifest";
 const NEW: &str = "manifest.new";
 const SIGNATURE: &[u8; 8] = b"COLDTEXT";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 /// What it says.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Manifest {
+    /// Drawn anew whenever files came to be lost: what was made out of them is made again as well.
+    pub(super) line: u64,
     /// Up to here everything is in files, but for what is lost.
     pub(super) followed: u64,
     pub(super) lost: Vec<Rect>,
@@ -53,6 +56,7 @@ pub(super) fn load(disk: &dyn Disk, dir: &Path, lineage: Lineage, applied: Posit
         );
     }
     Manifest {
+        line: draw_line(),
         followed: applied.0,
         lost: match applied.0 {
             0 => Vec::new(),
@@ -105,10 +109,8 @@ fn encode(manifest: &Manifest, lineage: Lineage) -> Vec<u8> {
     out.u16(lineage.shard.0)
         .u32(lineage.epoch.0)
         .u32(super::RULES);
-    out.varint(manifest.followed).count(manifest.lost.len());
-    for rect in &manifest.lost {
-        put_rect(&mut out, rect);
-    }
+    out.u64(manifest.line).varint(manifest.followed);
+    put_rects(&mut out, &manifest.lost);
     out.count(manifest.files.len());
     for file in &manifest.files {
         out.raw(&file.id).varint(file.bytes);
@@ -142,12 +144,11 @@ fn decode(bytes: &[u8], lineage: Lineage) -> Result<Manifest, Malformed> {
         return Err(all.malformed("text by the rules of this version"));
     }
     let mut manifest = Manifest {
+        line: all.u64()?,
         followed: all.varint()?,
+        lost: rects(&mut all)?,
         ..Manifest::default()
     };
-    for _ in 0..all.count()? {
-        manifest.lost.push(rect(&mut all)?);
-    }
     for _ in 0..all.count()? {
         manifest.files.push(Named {
             id: all.array()?,
@@ -157,6 +158,33 @@ fn decode(bytes: &[u8], lineage: Lineage) -> Result<Manifest, Malformed> {
     }
     all.end()?;
     Ok(manifest)
+}
+
+/// A number for what a store of text is made from now on.
+pub(super) fn draw_line() -> u64 {
+    let id = random_id().unwrap_or_default();
+    let half = id.first_chunk().copied().unwrap_or_default();
+    u64::from_le_bytes(half)
+}
+
+/// A count and these.
+pub(crate) fn put_rects(out: &mut Writer, rects: &[Rect]) {
+    out.count(rects.len());
+    for rect in rects {
+        put_rect(out, rect);
+    }
+}
+
+/// Reads them.
+///
+/// # Errors
+/// Of what is none.
+pub(crate) fn rects(input: &mut Reader<'_>) -> Result<Vec<Rect>, Malformed> {
+    let mut rects = Vec::new();
+    for _ in 0..input.count()? {
+        rects.push(rect(input)?);
+    }
+    Ok(rects)
 }
 
 fn put_rect(out: &mut Writer, rect: &Rect) {

@@ -170,9 +170,15 @@ impl TextStore {
         let mut alive = Alive::new(shard)?;
         let position = shard.applied().0;
         let mut blamed = None;
+        let mut dead = Vec::new();
         let written = self.write(rect, position, &mut |writer| {
             let mut is_alive = |key| match alive.is(key) {
-                Ok(is) => Ok(is),
+                Ok(is) => {
+                    if !is {
+                        dead.push(key);
+                    }
+                    Ok(is)
+                }
                 Err(e) => {
                     alive.failed = Some(e);
                     Err(coldpost_search::Error::Late)
@@ -194,7 +200,15 @@ impl TextStore {
             };
             return self.set_aside(file, &e);
         }
-        self.replace(&inputs, written?)
+        let written = written?;
+        // The words first: what is not in the text any more nobody would take out of them.
+        if let Some(words) = &shard.words
+            && let Err(e) = words.drop_dead(&dead)
+        {
+            written.iter().for_each(|file| self.remove(file));
+            return Err(e);
+        }
+        self.replace(&inputs, written)
     }
 
     fn replace(&self, old: &[Arc<TextFile>], new: Vec<Arc<TextFile>>) -> Result<()> {

@@ -9,7 +9,7 @@
 mod extract;
 mod file;
 mod follow;
-mod manifest;
+pub(crate) mod manifest;
 mod merge;
 mod rebuild;
 mod spool;
@@ -28,15 +28,14 @@ use tokio::sync::Notify;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, MessageId, Position};
 use crate::limits::TEXT_LOST_MAX;
-pub(crate) use file::KeptFrames;
-use file::TextFile;
+pub(crate) use file::{KeptFrames, TextFile};
 pub(crate) use follow::Follower;
 use manifest::Manifest;
 pub(crate) use rebuild::Rebuilder;
 use waiting::{MessageText, WaitingTexts};
 
 /// Version of the rules by which text is taken out of mail and folded: what was made by others is made again.
-const RULES: u32 = 1;
+pub(crate) const RULES: u32 = 1;
 
 /// The text store of one shard.
 pub(crate) struct TextStore {
@@ -52,6 +51,8 @@ pub(crate) struct TextStore {
 /// What there is.
 #[derive(Default)]
 struct State {
+    /// See [`Manifest::line`].
+    line: u64,
     /// Up to here everything is in files, but for what is lost.
     followed: u64,
     /// Messages that the files should speak for and do not.
@@ -86,12 +87,24 @@ pub(crate) struct Standing {
 /// What there is of one account, as it was at a moment.
 pub(crate) struct TextView {
     account: u64,
+    /// See [`Written::line`].
+    pub(crate) line: u64,
     files: Vec<Arc<TextFile>>,
     waiting: Vec<(TextId, Arc<MessageText>)>,
     covered: u64,
     lost: Vec<Rect>,
     /// Messages that wait and are too large to be held.
     unheld: BTreeSet<TextId>,
+}
+
+/// What is in files.
+pub(crate) struct Written {
+    /// Another one after files were lost.
+    pub(crate) line: u64,
+    /// Up to here everything is, but for what is lost.
+    pub(crate) followed: u64,
+    pub(crate) lost: Vec<Rect>,
+    pub(crate) files: Vec<Arc<TextFile>>,
 }
 
 /// Why a search found nothing out.
@@ -102,6 +115,8 @@ pub(crate) enum NotFound {
     Late,
     /// The disk refused.
     Failed(Error),
+    /// The word index did.
+    Words(coldpost_search::Error),
 }
 
 /// A message as the text store has it.
@@ -145,6 +160,7 @@ impl TextStore {
         disk.create_dir(&dir).map_err(|e| failed("make", &dir, e))?;
         let manifest = manifest::load(&*disk, &dir, lineage, applied);
         let mut state = State {
+            line: manifest.line,
             followed: manifest.followed,
             lost: manifest.lost,
             ..State::default()
@@ -156,6 +172,7 @@ impl TextStore {
                 Err(e) => {
                     tracing::warn!(shard = lineage.shard.0, "{e}; it is made again");
                     state.lose(named.rect);
+                    state.line = manifest::draw_line();
                 }
             }
         }
@@ -199,6 +216,17 @@ impl TextStore {
         self.state().waiting.to()
     }
 
+    /// What is written, for those who make something out of it.
+    pub(crate) fn written(&self) -> Written {
+        let state = self.state();
+        Written {
+            line: state.line,
+            followed: state.followed,
+            lost: state.lost.clone(),
+            files: state.files.clone(),
+        }
+    }
+
     /// Figures for people.
     pub(crate) fn standing(&self) -> Standing {
         let state = self.state();
@@ -232,6 +260,7 @@ impl TextStore {
         let (waiting, unheld) = state.waiting.of(account);
         TextView {
             account,
+            line: state.line,
             files: files.cloned().collect(),
             lost: lost.copied().collect(),
             covered: state.waiting.to(),
@@ -287,7 +316,7 @@ impl TextStore {
     }
 
     /// A file that cannot be read speaks for nothing any more.
-    fn set_aside(&self, file: &TextFile, why: &coldpost_search::Error) -> Result<()> {
+    pub(crate) fn set_aside(&self, file: &TextFile, why: &coldpost_search::Error) -> Result<()> {
         let mut state = self.change();
         let Some(at) = state.files.iter().position(|known| known.id == file.id) else {
             return Ok(());
@@ -300,6 +329,7 @@ impl TextStore {
         crate::metrics::text_set_aside();
         state.files.remove(at);
         state.lose(file.rect);
+        state.line = manifest::draw_line();
         self.save(&state)?;
         drop(state);
         self.remove(file);
@@ -317,6 +347,7 @@ impl TextStore {
 
     fn save(&self, state: &State) -> Result<()> {
         let manifest = Manifest {
+            line: state.line,
             followed: state.followed,
             lost: state.lost.clone(),
             files: state.files.iter().map(|file| file.named()).collect(),
@@ -332,6 +363,7 @@ impl State {
         if self.lost.len() > TEXT_LOST_MAX {
             let (from, to) = (0, self.lost.iter().map(|rect| rect.to).max().unwrap_or(0));
             self.lost = vec![Rect::all(from, to)];
+            self.line = manifest::draw_line();
             self.files.retain(|file| file.rect.from >= to);
         }
     }

@@ -19,6 +19,7 @@ use crate::objects::erased;
 use crate::open::Engine;
 use crate::shard::Shard;
 use crate::text::{Follower, Rebuilder};
+use crate::words::WordKeeper;
 
 /// Rows about accounts that are being deleted.
 const DELETING: &[u8] = &[3];
@@ -126,7 +127,10 @@ async fn tidy(engine: Engine, progress: Arc<Progress>) {
 struct Tidying {
     shard: Arc<Shard>,
     rebuilder: Rebuilder,
+    keeper: WordKeeper,
     looked: BTreeMap<[u8; 16], std::time::Instant>,
+    /// Words are to leave the files now.
+    is_urgent: bool,
     /// The shard's time when an account was last erased, as far as its text is gone.
     erased: Option<i64>,
 }
@@ -136,7 +140,9 @@ impl Tidying {
         Tidying {
             shard: Arc::clone(shard),
             rebuilder: Rebuilder::new(engine, shard),
+            keeper: WordKeeper::new(shard),
             looked: BTreeMap::new(),
+            is_urgent: false,
             erased: None,
         }
     }
@@ -147,14 +153,36 @@ impl Tidying {
         let shard = Arc::clone(&self.shard);
         let mut go_on = || !shard.is_shut() && !standing.starves_already();
         let rebuilt = self.rebuild(&mut go_on);
+        // Before a merge: afterwards more would have to be read for what is new.
+        let indexed = repeat(&mut go_on, |go_on| self.keeper.step(go_on));
         let merged = repeat(&mut go_on, |go_on| shard.text.merge_some(&shard, go_on));
         let erased = self.drop_erased(&mut go_on);
         let age = engine.settings().segment_age / 2;
         let dropped = repeat(&mut go_on, |go_on| {
             let looked = (age, &mut self.looked);
-            shard.text.drop_dead(&shard, looked, clock::now_s(), go_on)
+            let now = clock::now_s();
+            let dropped = shard.text.drop_dead(&shard, looked, now, go_on)?;
+            self.is_urgent |= dropped;
+            Ok(dropped)
         });
-        rebuilt.and(merged).and(erased).and(dropped)
+        let cleaned = self.clean(&mut go_on, age);
+        self.keeper.rest();
+        rebuilt
+            .and(indexed)
+            .and(merged)
+            .and(erased)
+            .and(dropped)
+            .and(cleaned)
+    }
+
+    /// Words of what is gone leave the files when its text does, and a merge took out some long ago.
+    fn clean(&mut self, go_on: &mut dyn FnMut() -> bool, age: Duration) -> Result<()> {
+        let now = clock::now_s();
+        let oldest = match std::mem::take(&mut self.is_urgent) {
+            true => now,
+            false => now.saturating_sub(i64::try_from(age.as_secs()).unwrap_or(i64::MAX)),
+        };
+        repeat(go_on, |_| self.keeper.clean(oldest))
     }
 
     fn rebuild(&mut self, go_on: &mut dyn FnMut() -> bool) -> Result<()> {
@@ -173,7 +201,12 @@ impl Tidying {
         if last == self.erased {
             return Ok(());
         }
-        repeat(go_on, |go_on| shard.text.drop_erased(&shard, go_on))?;
+        let is_urgent = &mut self.is_urgent;
+        repeat(go_on, |go_on| {
+            let dropped = shard.text.drop_erased(&shard, go_on)?;
+            *is_urgent |= dropped;
+            Ok(dropped)
+        })?;
         if go_on() {
             self.erased = last.filter(|_| is_over);
         }
@@ -217,6 +250,25 @@ pub(super) fn figures(engine: &Engine) -> Vec<(String, String)> {
                 format!("{} of about {}", now.done, now.total),
             );
         }
+        if let Some(words) = &shard.words {
+            let standing = words.standing();
+            let mut say = |name: &str, figure: u64| {
+                let name = format!("words of shard {}: {name}", shard.no.0);
+                figures.push((name, figure.to_string()));
+            };
+            say(
+                "entries behind the journal",
+                shard.applied().0.saturating_sub(standing.followed),
+            );
+            say("messages", standing.messages);
+            say("bytes", standing.bytes);
+            say("stretches to be indexed", length(standing.lost));
+            say("segments", length(standing.segments));
+        }
     }
     figures
+}
+
+fn length(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
 }

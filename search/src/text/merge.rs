@@ -87,6 +87,27 @@ pub fn merge(
     Ok(())
 }
 
+impl Run {
+    /// Gives the pieces of all messages of an account, those of a message's bodies and then those of its header.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Io`; those of `each`.
+    pub fn each_text(
+        &self,
+        account: u64,
+        each: &mut dyn FnMut(TextId, Kind, Piece<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let Some(mut messages) = Messages::of(self, 0, account)? else {
+            return Ok(());
+        };
+        while let Some(id) = messages.next().map_err(|(_, e)| e)? {
+            let given = messages.give(id, &mut |kind, piece| each(id, kind, piece));
+            given.map_err(|(_, e)| e)?;
+        }
+        Ok(())
+    }
+}
+
 /// The first message of several.
 fn first(messages: &mut [Messages<'_>]) -> std::result::Result<Option<TextId>, Failed> {
     let mut first = None;

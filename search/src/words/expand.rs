@@ -74,7 +74,9 @@ pub(super) fn expand(
         _ => "",
     };
     let mut best = Best::new(WORDS_SPELLINGS_MAX);
-    of.walk(beginning, &judge, patience, &mut |spelling| best.offer(spelling))?;
+    of.walk(beginning, &judge, patience, &mut |spelling| {
+        best.offer(spelling)
+    })?;
     let mut spellings = best.spellings;
     spellings.sort_by(|a, b| a.word.cmp(&b.word));
     Ok(spellings)
@@ -161,7 +163,9 @@ impl<'s> Vocabulary<'s> {
         let fields = self.fields;
         let segments = self.snapshot.segments.iter().enumerate();
         segments.flat_map(move |(number, segment)| {
-            let fields = Field::ALL.into_iter().filter(move |field| fields.has(*field));
+            let fields = Field::ALL
+                .into_iter()
+                .filter(move |field| fields.has(*field));
             fields.map(move |field| (number, &**segment, field))
         })
     }
@@ -230,7 +234,10 @@ impl<'s> Vocabulary<'s> {
                     places: Vec::new(),
                 };
                 let before = current.replace(spelling);
-                before.filter(|before| before.count > 0).into_iter().for_each(&mut *found);
+                before
+                    .filter(|before| before.count > 0)
+                    .into_iter()
+                    .for_each(&mut *found);
             }
             if let Some(current) = &mut current {
                 self.put(current, place, patience)?;
@@ -239,7 +246,10 @@ impl<'s> Vocabulary<'s> {
                 next.push(Reverse((word, number)));
             }
         }
-        current.filter(|last| last.count > 0).into_iter().for_each(found);
+        current
+            .filter(|last| last.count > 0)
+            .into_iter()
+            .for_each(found);
         Ok(())
     }
 }
@@ -314,7 +324,8 @@ impl<'s> Walk<'s> {
             let word = term.get(self.before..).unwrap_or_default();
             let word = std::str::from_utf8(word).unwrap_or_default();
             if let Some(nearness) = judge(word) {
-                self.meant.push_back((word.to_owned(), nearness, info.clone()));
+                self.meant
+                    .push_back((word.to_owned(), nearness, info.clone()));
             }
             if read >= WORDS_WALK {
                 self.from.clear();

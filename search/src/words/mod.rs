@@ -19,6 +19,7 @@ mod directory;
 mod expand;
 mod fault;
 mod files;
+mod look;
 mod merge;
 mod read;
 mod schema;
@@ -39,6 +40,7 @@ use crate::error::{Error, Result};
 
 pub use ask::{Ask, Field, Fields, Fuzziness, Hits};
 pub use files::{Files, NewFile, OpenFile};
+pub use look::look;
 pub use read::Reader;
 pub use schema::SCHEMA_VERSION;
 pub use suggest::Suggested;
@@ -157,7 +159,6 @@ impl WordIndex {
 fn version(rules: u32) -> String {
     format!("{SCHEMA_VERSION} {rules} ")
 }
-
 
 #[cfg(test)]
 mod tests;

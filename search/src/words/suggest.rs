@@ -86,7 +86,9 @@ impl Reader {
                 fields,
             };
             let mut best = Best::new(most);
-            vocabulary.walk(beginning, judge, patience, &mut |spelling| best.offer(spelling))?;
+            vocabulary.walk(beginning, judge, patience, &mut |spelling| {
+                best.offer(spelling)
+            })?;
             let suggested = best.sorted().into_iter().map(|spelling| Suggested {
                 word: spelling.word,
                 count: spelling.count,

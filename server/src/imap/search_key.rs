@@ -30,7 +30,7 @@ pub fn query(search: &Search, uids: &UidSet, saved: &UidSet, now: i64) -> Result
 pub fn asks_modseq(keys: &[SearchKey]) -> bool {
     keys.iter().any(|key| match key {
         SearchKey::ModSeq(_) => true,
-        SearchKey::Not(key) => asks_modseq(std::slice::from_ref(key)),
+        SearchKey::Not(key) | SearchKey::Fuzzy(key) => asks_modseq(std::slice::from_ref(key)),
         SearchKey::And(keys) | SearchKey::Or(keys) => asks_modseq(keys),
         _ => false,
     })
@@ -40,7 +40,7 @@ pub fn asks_modseq(keys: &[SearchKey]) -> bool {
 pub(crate) fn asks_numbers(keys: &[SearchKey]) -> bool {
     keys.iter().any(|key| match key {
         SearchKey::Sequence(set) => set.has_numbers(),
-        SearchKey::Not(key) => asks_numbers(std::slice::from_ref(key)),
+        SearchKey::Not(key) | SearchKey::Fuzzy(key) => asks_numbers(std::slice::from_ref(key)),
         SearchKey::And(keys) | SearchKey::Or(keys) => asks_numbers(keys),
         _ => false,
     })
@@ -51,7 +51,9 @@ pub(crate) fn asks_numbers_or_saved(keys: &[SearchKey]) -> bool {
     keys.iter().any(|key| match key {
         SearchKey::Sequence(_) => true,
         SearchKey::Uid(set) => set.has_saved(),
-        SearchKey::Not(key) => asks_numbers_or_saved(std::slice::from_ref(key)),
+        SearchKey::Not(key) | SearchKey::Fuzzy(key) => {
+            asks_numbers_or_saved(std::slice::from_ref(key))
+        }
         SearchKey::And(keys) | SearchKey::Or(keys) => asks_numbers_or_saved(keys),
         _ => false,
     })
@@ -135,6 +137,7 @@ impl Context<'_> {
             SearchKey::EmailId(id) => Query::EmailId(id.clone()),
             SearchKey::ThreadId(id) => Query::ThreadId(id.clone()),
             SearchKey::Not(key) => not(self.query(key)?),
+            SearchKey::Fuzzy(key) => self.query(key)?.fuzzy(),
             SearchKey::Or(keys) => {
                 let any: Result<_, _> = keys.iter().map(|key| self.query(key)).collect();
                 Query::Or(any?)

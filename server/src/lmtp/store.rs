@@ -94,6 +94,7 @@ pub(crate) mod tests {
             shards: 1,
             hot_cache: 1 << 22,
             frames_cache: 1 << 20,
+            words: true,
             local_bodies: 1 << 30,
             min_free: MinFree::Bytes(0),
             mail_memory: 1 << 20,

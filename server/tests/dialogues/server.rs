@@ -200,6 +200,7 @@ fn settings(data: &Path, keep_local: bool) -> Settings {
         shards: 1,
         hot_cache: 16 << 20,
         frames_cache: if keep_local { 16 << 20 } else { 0 },
+        words: true,
         local_bodies: if keep_local { 1 << 30 } else { 0 },
         min_free: MinFree::Bytes(0),
         mail_memory: 16 << 20,

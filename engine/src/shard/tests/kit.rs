@@ -86,6 +86,7 @@ pub(super) fn open_settings(setup: Setup, shard: ShardNo) -> OpenShard {
         fetch: Arc::new(nothing),
         snapshots: None,
         kept_text: kept_nothing(),
+        words: false,
         notices: tokio::sync::mpsc::unbounded_channel().0,
     }
 }

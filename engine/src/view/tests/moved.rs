@@ -84,6 +84,7 @@ async fn a_reader_goes_on_where_its_message_was_moved_to_in_the_middle_of_a_part
     let scratch = place::scratch("moved");
     let opened = Engine::open(Settings {
         frames_cache: 0,
+        words: true,
         grace: Duration::ZERO,
         retention: Duration::ZERO,
         segment_age: Duration::ZERO,

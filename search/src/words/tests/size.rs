@@ -24,7 +24,9 @@ impl Random {
 fn word(rank: u64) -> String {
     let mut random = Random(rank);
     let letters = 2 + (rank as f64).log2() as u64 / 2 + random.next() % 4;
-    let letter = |random: &mut Random| char::from(b"EEETTAAOOINNSSHRRDLLCUMWFGYPBVK"[(random.next() % 31) as usize]);
+    let letter = |random: &mut Random| {
+        char::from(b"EEETTAAOOINNSSHRRDLLCUMWFGYPBVK"[(random.next() % 31) as usize])
+    };
     (0..letters).map(|_| letter(&mut random)).collect()
 }
 
@@ -44,9 +46,13 @@ fn text(random: &mut Random, bytes: usize) -> String {
 pub(super) fn kinds(files: &MemoryFiles, bytes: usize) {
     let mut kinds = std::collections::BTreeMap::new();
     for name in files.names() {
-        *kinds.entry(name.rsplit('.').next().unwrap().to_owned()).or_insert(0) += files.bytes(&name).len();
+        *kinds
+            .entry(name.rsplit('.').next().unwrap().to_owned())
+            .or_insert(0) += files.bytes(&name).len();
     }
-    for (kind, size) in kinds { eprintln!("{kind} {size} {:.4}", size as f64 / bytes as f64); }
+    for (kind, size) in kinds {
+        eprintln!("{kind} {size} {:.4}", size as f64 / bytes as f64);
+    }
 }
 
 /// Bytes of the index for each byte of text, and segments.
@@ -60,7 +66,11 @@ fn share(accounts: u64, messages: u64) -> (f64, usize) {
         let account = (message % accounts).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let subject = text(&mut random, 40);
         bytes += body.len() + subject.len();
-        let texts = [(Field::Body, body.as_str()), (Field::Subject, &subject), (Field::From, "ANN EXAMPLE ANN@EXAMPLE.ORG")];
+        let texts = [
+            (Field::Body, body.as_str()),
+            (Field::Subject, &subject),
+            (Field::From, "ANN EXAMPLE ANN@EXAMPLE.ORG"),
+        ];
         writer.add(account, id(message), &texts).unwrap();
         if message % 500 == 499 {
             writer.commit(b"").unwrap();
@@ -68,7 +78,10 @@ fn share(accounts: u64, messages: u64) -> (f64, usize) {
     }
     writer.commit(b"").unwrap();
     kinds(&files, bytes);
-    (files.total() as f64 / bytes as f64, writer.reader().segments())
+    (
+        files.total() as f64 / bytes as f64,
+        writer.reader().segments(),
+    )
 }
 
 #[test]

@@ -181,6 +181,8 @@ pub enum SearchKey {
     ThreadId(String),
     /// NOT
     Not(Box<SearchKey>),
+    /// FUZZY (RFC 6203)
+    Fuzzy(Box<SearchKey>),
     /// OR, and ORs in it: one of them must hold.
     Or(Vec<SearchKey>),
     /// Keys in parentheses, all of which must hold.

@@ -222,6 +222,7 @@ fn key_with_argument(
         "EMAILID" => SearchKey::EmailId(id(input)?),
         "THREADID" => SearchKey::ThreadId(id(input)?),
         "NOT" => SearchKey::Not(key(input)?),
+        "FUZZY" => SearchKey::Fuzzy(key(input)?),
         "OR" => SearchKey::Or(any_of(depth, left, input)?),
         _ => return Err(bad(format!("unknown search key {name}"))),
     })
