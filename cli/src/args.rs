@@ -35,6 +35,9 @@ pub(crate) struct Search {
     /// Show at most so many messages of each mailbox, the newest first
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) limit: usize,
+    /// Look for words, also such as are spelled nearly so, and show the best messages of all mailboxes first
+    #[arg(long)]
+    pub(crate) ranked: bool,
     /// Do not read mail for the words around hits
     #[arg(long)]
     pub(crate) no_excerpts: bool,

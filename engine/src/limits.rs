@@ -344,3 +344,5 @@ pub const WORDS_LOST_MAX: usize = 512;
 pub const WORDS_COMMIT_BYTES: usize = 64 * 1024 * 1024;
 /// Messages after which words are committed.
 pub const WORDS_COMMIT_MESSAGES: usize = 32 * 1024;
+/// Spellings that are suggested for a word.
+pub const SUGGESTED_MAX: usize = 8;

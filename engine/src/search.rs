@@ -126,6 +126,39 @@ pub struct Ranked {
     pub scores: Vec<(u32, f32)>,
 }
 
+impl Ranked {
+    /// How well each of these matches, in their order.
+    pub fn scores_of(&self, uids: &[u32]) -> Vec<f32> {
+        let score = |uid: &u32| {
+            let at = self.scores.binary_search_by_key(uid, |(known, _)| *known);
+            at.ok().and_then(|at| self.scores.get(at))
+        };
+        let scores = uids.iter().map(score);
+        scores
+            .map(|known| known.map_or(0.0, |(_, score)| *score))
+            .collect()
+    }
+
+    /// The same from 1 to 100, where 100 is the best of all that match (RFC 6203, 4).
+    pub fn relevancy_of(&self, uids: &[u32]) -> Vec<u8> {
+        let best = self
+            .scores
+            .iter()
+            .fold(0.0, |best: f32, (_, score)| best.max(*score));
+        let share = |score: f32| match best > 0.0 {
+            true => (score / best * 100.0).round().clamp(1.0, 100.0),
+            false => 1.0,
+        };
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "1 to 100 by the line before"
+        )]
+        let whole = |score: f32| share(score) as u8;
+        self.scores_of(uids).into_iter().map(whole).collect()
+    }
+}
+
 /// Says whether a message has the text that a key asks for, where that is known.
 type Says<'h> = &'h (dyn Fn(&Query, &Entry) -> Option<bool> + Sync);
 

@@ -33,13 +33,18 @@ pub(crate) fn run(checked: &Checked, asked: &Search, output: Output) -> Result<E
         Err(wrong) => return Err(Failure::Failed(format!("{wrong}"))),
     };
     if asked.explain {
-        explain(&expression, output)?;
+        let asked_for = match asked.ranked {
+            true => expression.ranked(),
+            false => expression,
+        };
+        explain(&asked_for, output)?;
     }
     let wanted = SearchWanted {
         account: asked.account.clone(),
         query,
         limit: asked.limit,
         excerpts: !asked.no_excerpts,
+        ranked: asked.ranked,
     };
     let mut seen = Seen {
         output,
@@ -104,6 +109,12 @@ impl Seen {
                     milliseconds(*microseconds)
                 )
             }
+            SearchLine::Suggestion { word, instead } => {
+                format!(
+                    "{word} is in no message; did you mean {}?",
+                    instead.join(", ")
+                )
+            }
             SearchLine::Summary {
                 found,
                 mailboxes,
@@ -149,6 +160,10 @@ fn message(found: &SearchFound) -> String {
         one_line(&found.from),
         one_line(&found.subject)
     );
+    if let Some(relevancy) = found.relevancy {
+        // A String takes everything.
+        let _ = write!(text, "\n    relevancy {relevancy}");
+    }
     if let Some(words) = &found.excerpt {
         let (begin, end) = match std::io::stdout().is_terminal() {
             true => MARK,

@@ -12,7 +12,7 @@ use coldpost_server::tls::TlsFiles;
 use coldpost_server::{Addresses, lmtp};
 
 use super::value::{Secret, Size, Value};
-use super::word::{Accounts, Dedup};
+use super::word::{Accounts, Dedup, Truth};
 use super::{Auth, Config};
 use crate::failure::Failure;
 use crate::logging;

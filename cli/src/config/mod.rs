@@ -85,6 +85,7 @@ impl Default for Config {
             cold: Cold::default(),
             hot: Hot::default(),
             mail: Mail::default(),
+            search: Search::default(),
             log: Log::default(),
         }
     }

@@ -22,6 +22,7 @@ use crate::ids::Uid;
 use crate::limits::{ORDER_MEMORY, ORDER_MESSAGE_BYTES, SEARCH_SECONDS_MAX};
 use crate::mail::Wanted;
 use crate::open::Engine;
+use crate::search::Ranked;
 use crate::uidset::UidSet;
 use crate::view::MailboxView;
 pub use thread::{Algorithm, Step, Threads};
@@ -47,6 +48,8 @@ pub enum SortKey {
     DisplayFrom,
     /// The same of To
     DisplayTo,
+    /// How well it was found by words, the best first (RFC 6203)
+    Relevancy,
 }
 
 /// A key, and in which direction.
@@ -106,9 +109,10 @@ impl Kind {
     }
 }
 
-impl From<SortKey> for Kind {
-    fn from(key: SortKey) -> Kind {
-        match key {
+impl Kind {
+    /// The column that a key is in; none of what a search says.
+    fn of(key: SortKey) -> Option<Kind> {
+        Some(match key {
             SortKey::Arrival => Kind::Arrival,
             SortKey::Cc => Kind::Cc,
             SortKey::Date => Kind::Date,
@@ -118,7 +122,8 @@ impl From<SortKey> for Kind {
             SortKey::To => Kind::To,
             SortKey::DisplayFrom => Kind::DisplayFrom,
             SortKey::DisplayTo => Kind::DisplayTo,
-        }
+            SortKey::Relevancy => return None,
+        })
     }
 }
 
@@ -133,15 +138,16 @@ impl Engine {
     pub async fn sort(
         &self,
         view: &MailboxView,
-        found: &UidSet,
+        found: &Ranked,
         keys: &[SortBy],
     ) -> Result<Vec<Uid>> {
-        let mut kinds: Vec<Kind> = keys.iter().map(|by| by.key.into()).collect();
+        let kinds = keys.iter().filter_map(|by| Kind::of(by.key));
+        let mut kinds: Vec<Kind> = kinds.collect();
         kinds.sort_unstable();
         kinds.dedup();
-        let columns = self.columns(view, &kinds, found).await?;
+        let columns = self.columns(view, &kinds, &found.uids).await?;
         let sorting = || sort::sorted(found, keys, &kinds, &columns);
-        Ok(blocking::beside_others(found.len(), sorting))
+        Ok(blocking::beside_others(found.uids.len(), sorting))
     }
 
     /// `found` of the view as threads.

@@ -6,24 +6,33 @@ use std::sync::Arc;
 use super::column::{Column, index};
 use super::{Kind, SortBy};
 use crate::ids::Uid;
-use crate::uidset::UidSet;
+use crate::search::Ranked;
 
 /// `found`, all of which are in the columns of `kinds`, by `keys`; equal ones as the mailbox has them.
 pub(super) fn sorted(
-    found: &UidSet,
+    found: &Ranked,
     keys: &[SortBy],
     kinds: &[Kind],
     columns: &[Arc<Column>],
 ) -> Vec<Uid> {
-    let uids: Vec<Uid> = found.iter().collect();
-    let mut order: Vec<u32> = (0..found.len()).collect();
+    let uids: Vec<Uid> = found.uids.iter().collect();
+    let mut order: Vec<u32> = (0..found.uids.len()).collect();
     // Each pass leaves equal ones in the order of the passes before it.
     for by in keys.iter().rev() {
-        let place = kinds.binary_search(&by.key.into()).ok();
+        let Some(kind) = Kind::of(by.key) else {
+            let scores = found.scores_of(&uids);
+            let score = |at: &u32| scores.get(index(*at)).copied().unwrap_or(0.0);
+            match by.reverse {
+                false => order.sort_by(|a, b| score(b).total_cmp(&score(a))),
+                true => order.sort_by(|a, b| score(a).total_cmp(&score(b))),
+            }
+            continue;
+        };
+        let place = kinds.binary_search(&kind).ok();
         let Some(column) = place.and_then(|at| columns.get(at)) else {
             continue;
         };
-        let ranks = column.ranks_of(found);
+        let ranks = column.ranks_of(&found.uids);
         let rank = |at: &u32| ranks.get(index(*at)).copied().unwrap_or(0);
         match by.reverse {
             false => order.sort_by_key(rank),
@@ -44,6 +53,7 @@ mod tests {
     use super::super::SortKey;
     use super::super::column::{Fresh, FreshValues};
     use super::*;
+    use crate::uidset::UidSet;
 
     /// Subject, sender, size.
     type Mail = (String, String, i64);
@@ -79,7 +89,7 @@ mod tests {
             some in proptest::collection::btree_set(1_u32..50, 0..50),
             keys in keys(),
         ) {
-            let mut kinds: Vec<Kind> = keys.iter().map(|by| by.key.into()).collect();
+            let mut kinds: Vec<Kind> = keys.iter().filter_map(|by| Kind::of(by.key)).collect();
             kinds.sort_unstable();
             kinds.dedup();
             let columns: Vec<_> = kinds.iter().map(|kind| column(&mails, *kind)).collect();
@@ -96,7 +106,8 @@ mod tests {
                 });
                 compared.reduce(std::cmp::Ordering::then).unwrap_or(std::cmp::Ordering::Equal).then(a.cmp(b))
             });
-            prop_assert_eq!(sorted(&found, &keys, &kinds, &columns), wanted);
+            let ranked = Ranked { uids: found, scores: Vec::new() };
+            prop_assert_eq!(sorted(&ranked, &keys, &kinds, &columns), wanted);
         }
     }
 }

@@ -2,21 +2,27 @@
 //!
 //! Promises: what is told matches; bodies are read for excerpts of what is told, and of nothing else. Never: marks anything \Seen.
 
+use std::cmp::Reverse;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use coldpost_search::excerpt::{Excerpt, excerpt};
 use coldpost_search::fold::fold_collapsed;
+use coldpost_search::limits::WORDS_ASK_MAX;
+use coldpost_search::words::words_of;
 
+use super::Ranked;
+use crate::blocking;
 use crate::error::{Kind, Result};
 use crate::ids::{AccountRef, Uid};
-use crate::limits::{EXCERPT_BYTES_MAX, EXCERPT_WIDTH};
+use crate::limits::{EXCERPT_BYTES_MAX, EXCERPT_WIDTH, SEARCH_SECONDS_MAX, SUGGESTED_MAX};
 use crate::mail::SearchField;
 use crate::mail::text::{Scope, texts};
 use crate::open::Engine;
 use crate::query::{Expression, Query, plan};
 use crate::uidset::UidSet;
-use crate::view::{MailboxView, Message};
+use crate::view::{MailboxInfo, MailboxView, Message};
+use crate::words::of_words;
 
 /// Messages whose rows are read together.
 const TOGETHER: usize = 32;
@@ -36,6 +42,8 @@ pub struct Hit {
     pub from: String,
     /// Subject, decoded.
     pub subject: String,
+    /// How well it has the words, from 1 to 100; of those that were looked for by words.
+    pub relevancy: Option<u8>,
     /// The words around the first hit in its texts; none where no text was asked for, or its body is away.
     pub excerpt: Option<Excerpt>,
 }
@@ -60,6 +68,8 @@ pub struct HitsWanted {
     pub hits: usize,
     /// Whether with the words around the hit.
     pub excerpts: bool,
+    /// Whether words are looked for instead of texts, and the best are told first, of all mailboxes together.
+    pub ranked: bool,
 }
 
 /// Who is told, in the order of mailboxes.
@@ -82,29 +92,32 @@ impl Engine {
         wanted: HitsWanted,
         told: &mut (dyn Told + Send),
     ) -> Result<()> {
+        if wanted.ranked {
+            let asked = asked.clone().ranked();
+            return self.tell_ranked(account, &asked, wanted, told).await;
+        }
         let now = self.now();
         for info in self.mailboxes(account)? {
-            if info.id.is_none() {
+            let Some((view, query)) = self.asked_of(account, &info, asked, now)? else {
                 continue;
-            }
-            let query = asked.at(now, &info.name);
-            if plan(&query) == Query::NOTHING {
-                continue;
-            }
-            let view = match self.select(account, &info.name, false) {
-                Ok(view) => view,
-                // It was deleted meanwhile.
-                Err(e) if e.kind() == Kind::NotFound => continue,
-                Err(e) => return Err(e),
             };
             let begun = Instant::now();
-            let found = self.search(&view, &query).await?;
+            let found = self.search_ranked(&view, &query).await?;
             let took = begun.elapsed();
-            self.tell_of(&view, &info.name, (&query, &found), wanted, told)
-                .await?;
+            let needles = self.needles_of(account, &query, wanted).await?;
+            let count = usize::try_from(found.uids.len()).unwrap_or(usize::MAX);
+            let newest = found.uids.iter().skip(count.saturating_sub(wanted.hits));
+            let newest: Vec<Uid> = newest.collect();
+            for uids in newest.rchunks(TOGETHER) {
+                let mut hits = self
+                    .hits_of(&view, &info.name, (uids, &found), &needles)
+                    .await?;
+                hits.sort_by_key(|hit| Reverse(hit.uid));
+                hits.into_iter().for_each(|hit| told.hit(hit));
+            }
             told.mailbox(InMailbox {
                 mailbox: info.name,
-                found: found.len(),
+                found: found.uids.len(),
                 of: view.uids().len(),
                 took,
             });
@@ -112,46 +125,188 @@ impl Engine {
         Ok(())
     }
 
-    async fn tell_of(
+    /// The best of all mailboxes first.
+    async fn tell_ranked(
         &self,
-        view: &MailboxView,
-        mailbox: &str,
-        (query, found): (&Query, &UidSet),
+        account: AccountRef,
+        asked: &Expression,
         wanted: HitsWanted,
         told: &mut (dyn Told + Send),
     ) -> Result<()> {
+        let now = self.now();
+        let mut best: Vec<(f32, Uid, String)> = Vec::new();
+        let mut looked = Vec::new();
+        let best_first = |a: &(f32, Uid, String), b: &(f32, Uid, String)| {
+            let by_score = b.0.total_cmp(&a.0);
+            by_score.then(a.2.cmp(&b.2)).then(b.1.cmp(&a.1))
+        };
         let mut needles = Vec::new();
-        if wanted.excerpts {
-            texts_of(query, &mut needles);
-        }
-        let count = usize::try_from(found.len()).unwrap_or(usize::MAX);
-        let newest = found.iter().skip(count.saturating_sub(wanted.hits));
-        let newest: Vec<Uid> = newest.collect();
-        for uids in newest.rchunks(TOGETHER) {
-            let uids: UidSet = uids.iter().copied().collect();
-            let mut entries = view.entries(&uids, TOGETHER)?;
-            entries.reverse();
-            let mut left = entries.as_slice();
-            while !left.is_empty() {
-                let messages = self.messages(view.account(), left)?;
-                let count = messages.len().clamp(1, left.len());
-                for (entry, message) in left.iter().zip(messages) {
-                    let message = message?;
-                    let excerpt = self.excerpt_of(&message, &needles).await?;
-                    told.hit(Hit {
-                        mailbox: mailbox.to_owned(),
-                        uid: entry.uid,
-                        date: message.internal_date,
-                        size: message.size,
-                        from: shown(&message, SearchField::From),
-                        subject: shown(&message, SearchField::Subject),
-                        excerpt,
-                    });
-                }
-                left = left.get(count..).unwrap_or_default();
+        for info in self.mailboxes(account)? {
+            let Some((view, query)) = self.asked_of(account, &info, asked, now)? else {
+                continue;
+            };
+            if needles.is_empty() {
+                needles = self.needles_of(account, &query, wanted).await?;
+            }
+            let begun = Instant::now();
+            let found = self.search_ranked(&view, &query).await?;
+            looked.push(InMailbox {
+                mailbox: info.name.clone(),
+                found: found.uids.len(),
+                of: view.uids().len(),
+                took: begun.elapsed(),
+            });
+            let uids: Vec<Uid> = found.uids.iter().collect();
+            for some in uids.chunks(wanted.hits.max(TOGETHER)) {
+                let scores = found.scores_of(some).into_iter();
+                let scored = scores
+                    .zip(some)
+                    .map(|(score, uid)| (score, *uid, info.name.clone()));
+                best.extend(scored);
+                best.sort_by(best_first);
+                best.truncate(wanted.hits);
             }
         }
+        let scores = (0..).zip(&best).map(|(place, (score, ..))| (place, *score));
+        let all = Ranked {
+            scores: scores.collect(),
+            ..Ranked::default()
+        };
+        let places: Vec<u32> = all.scores.iter().map(|(place, _)| *place).collect();
+        for ((_, uid, mailbox), relevancy) in best.iter().zip(all.relevancy_of(&places)) {
+            let view = match self.select(account, mailbox, false) {
+                Ok(view) => view,
+                // It was deleted meanwhile.
+                Err(e) if e.kind() == Kind::NotFound => continue,
+                Err(e) => return Err(e),
+            };
+            let one = (std::slice::from_ref(uid), &Ranked::default());
+            for mut hit in self.hits_of(&view, mailbox, one, &needles).await? {
+                hit.relevancy = Some(relevancy);
+                told.hit(hit);
+            }
+        }
+        looked.into_iter().for_each(|mailbox| told.mailbox(mailbox));
         Ok(())
+    }
+
+    /// A mailbox and what is asked of it, where that is anything.
+    fn asked_of(
+        &self,
+        account: AccountRef,
+        info: &MailboxInfo,
+        asked: &Expression,
+        now: i64,
+    ) -> Result<Option<(MailboxView, Query)>> {
+        let query = asked.at(now, &info.name);
+        if info.id.is_none() || plan(&query) == Query::NOTHING {
+            return Ok(None);
+        }
+        match self.select(account, &info.name, false) {
+            Ok(view) => Ok(Some((view, query))),
+            // It was deleted meanwhile.
+            Err(e) if e.kind() == Kind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Folded texts by which people see why something was found.
+    async fn needles_of(
+        &self,
+        account: AccountRef,
+        query: &Query,
+        wanted: HitsWanted,
+    ) -> Result<Vec<String>> {
+        let (mut texts, mut words) = (Vec::new(), Vec::new());
+        if wanted.excerpts {
+            texts_of(query, &mut texts, &mut words);
+        }
+        for (word, spelled) in self.spelled_nearly(account, words).await? {
+            texts.push(word);
+            texts.extend(spelled);
+        }
+        Ok(texts)
+    }
+
+    /// Words that messages of an account have and that are spelled nearly as those of the query; each word that is asked for with those near it.
+    ///
+    /// # Errors
+    /// As [`Engine::search`].
+    pub async fn suggested(
+        &self,
+        account: AccountRef,
+        asked: &Expression,
+    ) -> Result<Vec<(String, Vec<String>)>> {
+        let (mut texts, mut words) = (Vec::new(), Vec::new());
+        texts_of(&asked.at(self.now(), ""), &mut texts, &mut words);
+        words.extend(texts.iter().flat_map(|text| words_of(text)));
+        words.truncate(WORDS_ASK_MAX);
+        self.spelled_nearly(account, words).await
+    }
+
+    async fn spelled_nearly(
+        &self,
+        account: AccountRef,
+        words: Vec<String>,
+    ) -> Result<Vec<(String, Vec<String>)>> {
+        if words.is_empty() || !self.has_words() {
+            return Ok(Vec::new());
+        }
+        let shard = self.shard(account.shard)?;
+        let Some(store) = shard.words.clone() else {
+            return Ok(Vec::new());
+        };
+        let view = store.view(account.number, shard.text.written().line);
+        let deadline = Instant::now() + Duration::from_secs(SEARCH_SECONDS_MAX);
+        let looking = move || {
+            let mut is_late = || Instant::now() > deadline;
+            let mut all = Vec::with_capacity(words.len());
+            for word in words {
+                let near = view.suggest(&word, SUGGESTED_MAX, &mut is_late);
+                let near = near.map_err(of_words)?.into_iter().map(|near| near.word);
+                let near = near.filter(|near| *near != word).collect();
+                all.push((word, near));
+            }
+            Ok(all)
+        };
+        blocking::run("looking for words", looking).await
+    }
+
+    /// Messages of a mailbox, in the order of their UIDs.
+    async fn hits_of(
+        &self,
+        view: &MailboxView,
+        mailbox: &str,
+        (uids, found): (&[Uid], &Ranked),
+        needles: &[String],
+    ) -> Result<Vec<Hit>> {
+        let set: UidSet = uids.iter().copied().collect();
+        let entries = view.entries(&set, uids.len())?;
+        let mut hits = Vec::with_capacity(entries.len());
+        let mut left = entries.as_slice();
+        while !left.is_empty() {
+            let messages = self.messages(view.account(), left)?;
+            let count = messages.len().clamp(1, left.len());
+            for (entry, message) in left.iter().zip(messages) {
+                let message = message?;
+                let relevancy = match found.scores.is_empty() {
+                    true => None,
+                    false => found.relevancy_of(&[entry.uid]).pop(),
+                };
+                hits.push(Hit {
+                    mailbox: mailbox.to_owned(),
+                    uid: entry.uid,
+                    date: message.internal_date,
+                    size: message.size,
+                    from: shown(&message, SearchField::From),
+                    subject: shown(&message, SearchField::Subject),
+                    relevancy,
+                    excerpt: self.excerpt_of(&message, needles).await?,
+                });
+            }
+            left = left.get(count..).unwrap_or_default();
+        }
+        Ok(hits)
     }
 
     /// The words around the first needle, in the body before the header.
@@ -192,13 +347,16 @@ fn shown(message: &Message, field: SearchField) -> String {
     texts.into_iter().next().unwrap_or_default()
 }
 
-/// Folded texts that are looked for and not excluded.
-fn texts_of(query: &Query, needles: &mut Vec<String>) {
+/// Folded texts, and words, that are looked for and not excluded.
+fn texts_of(query: &Query, texts: &mut Vec<String>, words: &mut Vec<String>) {
     match query {
-        Query::And(list) | Query::Or(list) => list.iter().for_each(|q| texts_of(q, needles)),
-        Query::Body(text) | Query::Text(text) if !text.is_empty() => {
-            needles.push(fold_collapsed(text));
+        Query::And(list) | Query::Or(list) => {
+            list.iter().for_each(|q| texts_of(q, texts, words));
         }
+        Query::Body(text) | Query::Text(text) if !text.is_empty() => {
+            texts.push(fold_collapsed(text));
+        }
+        Query::Fuzzy(_, text) => words.extend(words_of(&fold_collapsed(text))),
         _ => {}
     }
 }

@@ -64,6 +64,7 @@ async fn all(engine: &Engine, wanted: &SearchWanted, telling: &mut Telling<'_>) 
     let hits = HitsWanted {
         hits: wanted.limit,
         excerpts: wanted.excerpts,
+        ranked: wanted.ranked,
     };
     if let Some(name) = &wanted.account {
         let name = AccountName::normalise(name)?;
@@ -75,7 +76,11 @@ async fn all(engine: &Engine, wanted: &SearchWanted, telling: &mut Telling<'_>) 
             Error::new(Kind::NotFound, text)
         };
         let account = engine.account(&name)?.ok_or_else(missing)?;
-        return one(engine, (&name, account), &asked, hits, telling).await;
+        one(engine, (&name, account), &asked, hits, telling).await?;
+        if telling.found == 0 {
+            suggest(engine, account, &asked, telling).await?;
+        }
+        return Ok(());
     }
     let mut after: Option<AccountName> = None;
     loop {
@@ -91,6 +96,24 @@ async fn all(engine: &Engine, wanted: &SearchWanted, telling: &mut Telling<'_>) 
             return Ok(());
         }
     }
+}
+
+/// What may have been meant.
+async fn suggest(
+    engine: &Engine,
+    account: AccountRef,
+    asked: &Expression,
+    telling: &mut Telling<'_>,
+) -> Result<()> {
+    for (word, instead) in engine.suggested(account, asked).await? {
+        if !instead.is_empty() {
+            (telling.tell)(SearchLine::Suggestion {
+                word: word.to_lowercase(),
+                instead: instead.iter().map(|word| word.to_lowercase()).collect(),
+            });
+        }
+    }
+    Ok(())
 }
 
 async fn one(

@@ -61,6 +61,7 @@ const TABLE: &[(&str, When)] = &[
     ("THREAD=REFS", When::Authenticated),
     ("PREVIEW", When::Authenticated),
     ("MULTISEARCH", When::Authenticated),
+    ("SEARCH=FUZZY", When::Authenticated),
     ("APPENDLIMIT=", When::Authenticated),
 ];
 
@@ -91,6 +92,8 @@ pub(crate) fn of_session(
 ) -> Vec<Cow<'static, str>> {
     let tls_offered = ctx.tls.is_some() && !peer.is_tls();
     let names = capabilities(authenticated, ctx.auth.offered(peer), tls_offered).into_iter();
+    let has_words = ctx.engine.has_words();
+    let names = names.filter(|name| has_words || *name != "SEARCH=FUZZY");
     let numbered = |name: &'static str| match name {
         "APPENDLIMIT=" => Cow::Owned(format!("{name}{}", ctx.settings.max_message)),
         _ => Cow::Borrowed(name),

@@ -144,6 +144,7 @@ mod tests {
                 last: 3,
                 from_end: false,
             }),
+            relevancy: false,
         }
     }
 

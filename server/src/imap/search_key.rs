@@ -36,6 +36,16 @@ pub fn asks_modseq(keys: &[SearchKey]) -> bool {
     })
 }
 
+/// Whether a key is FUZZY.
+pub(crate) fn asks_fuzzy(keys: &[SearchKey]) -> bool {
+    keys.iter().any(|key| match key {
+        SearchKey::Fuzzy(_) => true,
+        SearchKey::Not(key) => asks_fuzzy(std::slice::from_ref(key)),
+        SearchKey::And(keys) | SearchKey::Or(keys) => asks_fuzzy(keys),
+        _ => false,
+    })
+}
+
 /// Whether a key has sequence numbers: they must not move while it is answered.
 pub(crate) fn asks_numbers(keys: &[SearchKey]) -> bool {
     keys.iter().any(|key| match key {

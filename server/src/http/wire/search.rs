@@ -18,6 +18,9 @@ pub struct Wanted {
     pub limit: usize,
     /// Whether with the words around the hit.
     pub excerpts: bool,
+    /// Whether words are looked for instead of texts, and the best are told first; `limit` is of all mailboxes of an account together then.
+    #[serde(default)]
+    pub ranked: bool,
 }
 
 /// A line of the answer; the last is `summary` or `failed`.
@@ -38,6 +41,13 @@ pub enum SearchLine {
         of: u32,
         /// What finding them took.
         microseconds: u64,
+    },
+    /// A word of the query, of which nothing was found, and what is spelled nearly so.
+    Suggestion {
+        /// The word, folded.
+        word: String,
+        /// Words that messages have, the nearest first.
+        instead: Vec<String>,
     },
     /// The end.
     Summary {
@@ -72,6 +82,9 @@ pub struct Found {
     pub from: String,
     /// Subject, decoded.
     pub subject: String,
+    /// How well it has the words, from 1 to 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relevancy: Option<u8>,
     /// The words around the first hit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excerpt: Option<Words>,
@@ -99,6 +112,7 @@ impl SearchLine {
             size: hit.size,
             from: hit.from,
             subject: hit.subject,
+            relevancy: hit.relevancy,
             excerpt: hit.excerpt.map(|excerpt| Words {
                 marks: excerpt.marks.iter().map(|m| (m.start, m.end)).collect(),
                 text: excerpt.text,

@@ -81,6 +81,8 @@ pub struct SearchReturn {
     pub save: bool,
     /// PARTIAL
     pub partial: Option<Page>,
+    /// RELEVANCY (RFC 6203)
+    pub relevancy: bool,
 }
 
 impl SearchReturn {

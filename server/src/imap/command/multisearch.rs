@@ -7,10 +7,10 @@ use std::time::Instant;
 
 use coldpost_engine::Kind;
 use coldpost_engine::ids::{AccountRef, MailboxId};
-use coldpost_engine::uidset::UidSet;
+use coldpost_engine::search::Ranked;
 use coldpost_engine::view::{MailboxInfo, MailboxView};
 
-use super::search::{after, answer, find_by, highest_modseq};
+use super::search::{after, answer, check_words, find_by, highest_modseq, relevancy};
 use crate::imap::ast::{Multisearch, Search, SearchReturn, Source};
 use crate::imap::completion::{Completion, Outcome};
 use crate::imap::listing::Pace;
@@ -54,6 +54,7 @@ async fn search_all(
         let text = "SAVE, $ and sequence numbers are of the selected mailbox: search it alone";
         return Ok(Completion::bad(text));
     }
+    check_words(session, search)?;
     if search_key::asks_modseq(&search.keys) {
         session.enable_condstore(out.buffer());
     }
@@ -67,10 +68,11 @@ async fn search_all(
         if let Some((uid_validity, found, modseq)) = found
             && !returns.only_saves()
         {
-            let results = Results::Ascending(found);
+            let results = Results::Ascending(found.uids.clone());
             let answer = Esearch {
                 mailbox: Some((&info.name, uid_validity)),
                 modseq,
+                relevancy: relevancy(returns, &results, &found),
                 ..answer(tag, returns, &results)
             };
             reply::esearch(out.buffer(), answer);
@@ -93,7 +95,7 @@ async fn search_one(
     info: &MailboxInfo,
     search: &Search,
     returns: SearchReturn,
-) -> Outcome<Option<(u32, UidSet, Option<u64>)>> {
+) -> Outcome<Option<(u32, Ranked, Option<u64>)>> {
     let engine = session.ctx.engine.clone();
     let own = session.selected.as_mut();
     let own = own.filter(|selected| Some(selected.view.mailbox()) == info.id);
@@ -113,7 +115,7 @@ async fn search_one(
     let saved = saved.unwrap_or_default();
     let query = search_key::query(search, view.uids(), &saved, engine.now());
     let found = find_by(&engine, view, &query.map_err(Completion::from)?).await?;
-    let meant = Results::Ascending(found.clone()).meant_by(returns);
+    let meant = Results::Ascending(found.uids.clone()).meant_by(returns);
     let modseq = match search_key::asks_modseq(&search.keys) {
         true => highest_modseq(view, &meant)?,
         false => None,
@@ -122,7 +124,7 @@ async fn search_one(
     if let (true, Some(selected)) = (returns.save, own) {
         selected.saved = meant;
     }
-    Ok((!found.is_empty()).then_some((uid_validity, found, modseq)))
+    Ok((!found.uids.is_empty()).then_some((uid_validity, found, modseq)))
 }
 
 /// The mailboxes that `sources` name, each once, in the order of their names. Names of none are passed over (RFC 5465, 6).

@@ -3,6 +3,7 @@
 use coldpost_engine::Engine;
 use coldpost_engine::ids::ModSeq;
 use coldpost_engine::query::Query;
+use coldpost_engine::search::Ranked;
 use coldpost_engine::uidset::UidSet;
 use coldpost_engine::view::MailboxView;
 
@@ -33,15 +34,8 @@ async fn find_and_tell(
     out: &mut Out<'_>,
 ) -> Outcome {
     let found = find(session, search, out).await?;
-    tell(
-        session,
-        tag,
-        "SEARCH",
-        search,
-        &Results::Ascending(found),
-        out,
-    )
-    .await?;
+    let results = Results::Ascending(found.uids.clone());
+    tell(session, (tag, "SEARCH"), search, (&results, &found), out).await?;
     Ok(Completion::ok("Search completed"))
 }
 
@@ -50,7 +44,8 @@ pub(super) async fn find(
     session: &mut Session,
     search: &Search,
     out: &mut Out<'_>,
-) -> Outcome<UidSet> {
+) -> Outcome<Ranked> {
+    check_words(session, search)?;
     if search_key::asks_modseq(&search.keys) {
         session.enable_condstore(out.buffer());
     }
@@ -63,10 +58,32 @@ pub(super) async fn find(
 }
 
 /// What a query finds of those that a view shows; what sets of UIDs decide needs no look at messages.
-pub(super) async fn find_by(engine: &Engine, view: &MailboxView, query: &Query) -> Outcome<UidSet> {
-    match of_sets(query, view.uids()) {
-        Some(found) => Ok(found),
-        None => Ok(engine.search(view, query).await?.intersection(view.uids())),
+pub(super) async fn find_by(engine: &Engine, view: &MailboxView, query: &Query) -> Outcome<Ranked> {
+    if let Some(uids) = of_sets(query, view.uids()) {
+        return Ok(Ranked {
+            uids,
+            ..Ranked::default()
+        });
+    }
+    let found = engine.search_ranked(view, query).await?;
+    Ok(Ranked {
+        uids: found.uids.intersection(view.uids()),
+        ..found
+    })
+}
+
+/// FUZZY where words are indexed, RELEVANCY where something is fuzzy (RFC 6203, 4).
+pub(super) fn check_words(session: &Session, search: &Search) -> Outcome<()> {
+    let is_fuzzy = search_key::asks_fuzzy(&search.keys);
+    let is_ranked = search.returns.is_some_and(|returns| returns.relevancy);
+    match (is_fuzzy, session.ctx.engine.has_words()) {
+        (true, false) => Err(Failure::Refused(Completion::bad(
+            "words are not indexed here, so there is no FUZZY",
+        ))),
+        (false, _) if is_ranked => Err(Failure::Refused(Completion::bad(
+            "RELEVANCY is of searches with FUZZY",
+        ))),
+        _ => Ok(()),
     }
 }
 
@@ -88,10 +105,9 @@ fn of_sets(query: &Query, uids: &UidSet) -> Option<UidSet> {
 /// Tells what was found, and keeps what is to be saved.
 pub(super) async fn tell(
     session: &mut Session,
-    tag: &str,
-    name: &str,
+    (tag, name): (&str, &str),
     search: &Search,
-    found: &Results,
+    (found, ranked): (&Results, &Ranked),
     out: &mut Out<'_>,
 ) -> Outcome<()> {
     let selected = session.selected()?;
@@ -122,6 +138,7 @@ pub(super) async fn tell(
         let answer = Esearch {
             numbers: search.numbers,
             modseq,
+            relevancy: relevancy(returns, found, ranked),
             ..answer(tag, returns, &numbers)
         };
         reply::esearch(out.buffer(), answer);
@@ -132,6 +149,19 @@ pub(super) async fn tell(
         selected.saved = meant;
     }
     Ok(out.relieve().await?)
+}
+
+/// How well those match that are told, in the order in which they are.
+pub(super) fn relevancy(returns: SearchReturn, found: &Results, ranked: &Ranked) -> Vec<u8> {
+    let told = match returns.partial {
+        Some(page) => found.page(page),
+        None => Some(found.clone()),
+    };
+    match told.filter(|_| returns.relevancy) {
+        Some(Results::Ascending(set)) => ranked.relevancy_of(&set.iter().collect::<Vec<_>>()),
+        Some(Results::Sorted(list)) => ranked.relevancy_of(&list),
+        None => Vec::new(),
+    }
 }
 
 /// An answer of UIDs to what `returns` asks for, without MODSEQ.
@@ -151,6 +181,7 @@ pub(super) fn answer<'a>(tag: &'a str, returns: SearchReturn, found: &Results) -
         partial: returns.partial.map(|asked| (asked, page(asked))),
         count: returns.count.then(|| found.len()),
         modseq: None,
+        relevancy: Vec::new(),
     }
 }
 

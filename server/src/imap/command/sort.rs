@@ -1,6 +1,6 @@
 //! SORT and THREAD, and their UID forms (RFC 5256; SORT=DISPLAY of RFC 5957; ESORT of RFC 5267).
 
-use coldpost_engine::order::{Step, Threads};
+use coldpost_engine::order::{SortKey, Step, Threads};
 
 use super::search;
 use crate::imap::ast::{Numbers, Sort, Thread};
@@ -8,6 +8,7 @@ use crate::imap::completion::{Completion, Outcome};
 use crate::imap::out::Out;
 use crate::imap::reply;
 use crate::imap::results::Results;
+use crate::imap::search_key;
 use crate::imap::selected::Selected;
 use crate::imap::session::Session;
 
@@ -30,11 +31,15 @@ async fn sort_and_tell(
     sort: &Sort,
     out: &mut Out<'_>,
 ) -> Outcome {
+    let is_by_relevancy = sort.by.iter().any(|by| by.key == SortKey::Relevancy);
+    if is_by_relevancy && !search_key::asks_fuzzy(&sort.search.keys) {
+        return Ok(Completion::bad("RELEVANCY is of searches with FUZZY"));
+    }
     let found = search::find(session, &sort.search, out).await?;
     let view = &session.selected()?.view;
     let sorted = session.ctx.engine.sort(view, &found, &sort.by).await?;
     let sorted = Results::Sorted(sorted);
-    search::tell(session, tag, "SORT", &sort.search, &sorted, out).await?;
+    search::tell(session, (tag, "SORT"), &sort.search, (&sorted, &found), out).await?;
     Ok(Completion::ok("Sort completed"))
 }
 
@@ -42,7 +47,7 @@ pub(super) async fn thread(session: &mut Session, thread: Thread, out: &mut Out<
     let found = search::find(session, &thread.search, out).await?;
     let selected = session.selected()?;
     let engine = &session.ctx.engine;
-    let threads = engine.thread(&selected.view, &found, thread.algorithm);
+    let threads = engine.thread(&selected.view, &found.uids, thread.algorithm);
     tell(selected, thread.search.numbers, &threads.await?, out).await?;
     Ok(Completion::ok("Thread completed"))
 }

@@ -78,6 +78,7 @@ fn sort_criterion(input: &mut &[u8]) -> Parsed<SortBy> {
         "TO" => SortKey::To,
         "DISPLAYFROM" => SortKey::DisplayFrom,
         "DISPLAYTO" => SortKey::DisplayTo,
+        "RELEVANCY" => SortKey::Relevancy,
         _ => return Err(bad(format!("unknown sort key {name}"))),
     };
     Ok(SortBy { key, reverse })

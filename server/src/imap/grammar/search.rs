@@ -67,6 +67,7 @@ pub(super) fn search_return_opts(input: &mut &[u8]) -> Parsed<SearchReturn> {
             "ALL" => returns.all = true,
             "COUNT" => returns.count = true,
             "SAVE" => returns.save = true,
+            "RELEVANCY" => returns.relevancy = true,
             "PARTIAL" => {
                 let page = preceded(sp, partial_range).parse_next(input)?;
                 if returns.partial.replace(page).is_some() {

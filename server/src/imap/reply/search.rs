@@ -46,6 +46,8 @@ pub struct Esearch<'a> {
     pub count: Option<u32>,
     /// MODSEQ (RFC 4731, 3.2)
     pub modseq: Option<ModSeq>,
+    /// RELEVANCY (RFC 6203, 4), of the messages told in their order; none is not said.
+    pub relevancy: Vec<u8>,
 }
 
 /// `* ESEARCH (TAG "…") …`
@@ -72,6 +74,7 @@ pub fn esearch(out: &mut Vec<u8>, answer: Esearch<'_>) {
         ("PARTIAL", partial),
         ("COUNT", answer.count.map(|n| n.to_string())),
         ("MODSEQ", answer.modseq.map(|n| n.to_string())),
+        ("RELEVANCY", scores(&answer.relevancy)),
     ];
     for (name, value) in said {
         if let Some(value) = value {
@@ -79,6 +82,11 @@ pub fn esearch(out: &mut Vec<u8>, answer: Esearch<'_>) {
         }
     }
     out.extend_from_slice(b"\r\n");
+}
+
+fn scores(relevancy: &[u8]) -> Option<String> {
+    let scores: Vec<String> = relevancy.iter().map(u8::to_string).collect();
+    (!scores.is_empty()).then(|| format!("({})", scores.join(" ")))
 }
 
 /// `* THREAD`, before the first thread.
