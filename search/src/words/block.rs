@@ -238,3 +238,54 @@ impl BlockFile {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Plain(File);
+
+    impl OpenFile for Plain {
+        fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
+            self.0.read_exact_at(into, offset)
+        }
+
+        fn len(&self) -> io::Result<u64> {
+            Ok(self.0.metadata()?.len())
+        }
+    }
+
+    #[test]
+    fn each_range_is_read_as_it_was_written_and_a_file_that_shrinks_is_an_error() {
+        let file = tempfile::tempfile().unwrap();
+        let payload: Vec<u8> = (0..WORDS_BLOCK * 3 + 7)
+            .map(|at| (at * 31 % 251) as u8)
+            .collect();
+        file.write_all_at(&pack("a", &payload), 0).unwrap();
+        let open = |name| BlockFile::open(name, Arc::new(Plain(file.try_clone().unwrap())));
+        assert!(open("b").is_err());
+        let opened = open("a").unwrap();
+        let edges = [
+            0,
+            1,
+            WORDS_BLOCK - 1,
+            WORDS_BLOCK,
+            WORDS_BLOCK + 1,
+            WORDS_BLOCK * 3,
+            payload.len(),
+        ];
+        for start in edges {
+            for end in edges.into_iter().filter(|end| *end >= start) {
+                assert_eq!(&opened.read(start, end).unwrap()[..], &payload[start..end]);
+            }
+        }
+        assert!(opened.read(0, payload.len() + 1).is_err());
+        file.set_len(100).unwrap();
+        let read = opened.read(WORDS_BLOCK, WORDS_BLOCK + 1);
+        assert_eq!(read.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+}

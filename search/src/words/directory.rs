@@ -73,9 +73,7 @@ impl WordFiles {
             .and_then(|file| BlockFile::open(name, file));
         let file = opened.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => OpenReadError::FileDoesNotExist(path.to_owned()),
-            _ => {
-                OpenReadError::wrap_io_error(self.trouble.hear(name, error), path.to_owned())
-            }
+            _ => OpenReadError::wrap_io_error(self.trouble.hear(name, error), path.to_owned()),
         })?;
         Ok(Opened {
             file,
@@ -172,10 +170,13 @@ impl Directory for WordFiles {
         path: &Path,
     ) -> Result<BufWriter<Box<dyn TerminatingWrite + Send + Sync>>, OpenWriteError> {
         let name = name_of(path);
-        let file = self.files.create(name).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => OpenWriteError::FileAlreadyExists(path.to_owned()),
-            _ => OpenWriteError::wrap_io_error(self.trouble.hear(name, error), path.to_owned()),
-        })?;
+        let file = self
+            .files
+            .create(name)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists => OpenWriteError::FileAlreadyExists(path.to_owned()),
+                _ => OpenWriteError::wrap_io_error(self.trouble.hear(name, error), path.to_owned()),
+            })?;
         Ok(BufWriter::new(Box::new(Writing {
             file: BlockWriter::new(name, file),
             name: name.to_owned(),

@@ -52,7 +52,7 @@ pub(super) struct Vocabulary<'s> {
 }
 
 /// Tells how near a word is, or that it is not meant.
-pub(super) type Judge<'j> = &'j dyn Fn(&str) -> Option<Nearness>;
+pub(super) type Judge<'j> = &'j dyn Fn(&[u8]) -> Option<Nearness>;
 
 /// The nearest [`WORDS_SPELLINGS_MAX`] spellings, of equal ones the most frequent, in the order of words.
 pub(super) fn expand(
@@ -64,9 +64,9 @@ pub(super) fn expand(
         return Ok(of.one(&wanted.word, patience)?.into_iter().collect());
     }
     let near = Near::new(&wanted.word, wanted.edits);
-    let judge = |word: &str| match near.distance(word) {
+    let judge = |word: &[u8]| match near.distance(word) {
         Some(0) => Some(Nearness::Same),
-        _ if wanted.is_prefix && word.starts_with(&wanted.word) => Some(Nearness::Longer),
+        _ if wanted.is_prefix && word.starts_with(wanted.word.as_bytes()) => Some(Nearness::Longer),
         edits => edits.map(Nearness::Edits),
     };
     let beginning = match wanted.edits {
@@ -74,7 +74,9 @@ pub(super) fn expand(
         _ => "",
     };
     let mut best = Best::new(WORDS_SPELLINGS_MAX);
-    of.walk(beginning, &judge, patience, &mut |spelling| best.offer(spelling))?;
+    of.walk(beginning, &judge, patience, &mut |spelling| {
+        best.offer(spelling)
+    })?;
     let mut spellings = best.spellings;
     spellings.sort_by(|a, b| a.word.cmp(&b.word));
     Ok(spellings)
@@ -138,13 +140,13 @@ impl Near {
     }
 
     /// How many edits a word is away, if not more than asked.
-    pub(super) fn distance(&self, word: &str) -> Option<u8> {
+    pub(super) fn distance(&self, word: &[u8]) -> Option<u8> {
         let Some(automaton) = &self.automaton else {
-            return (word == self.word).then_some(0);
+            return (word == self.word.as_bytes()).then_some(0);
         };
         let mut state = automaton.initial_state();
-        for byte in word.bytes() {
-            state = automaton.transition(state, byte);
+        for byte in word {
+            state = automaton.transition(state, *byte);
             if state == SINK_STATE {
                 return None;
             }
@@ -161,7 +163,9 @@ impl<'s> Vocabulary<'s> {
         let fields = self.fields;
         let segments = self.snapshot.segments.iter().enumerate();
         segments.flat_map(move |(number, segment)| {
-            let fields = Field::ALL.into_iter().filter(move |field| fields.has(*field));
+            let fields = Field::ALL
+                .into_iter()
+                .filter(move |field| fields.has(*field));
             fields.map(move |field| (number, &**segment, field))
         })
     }
@@ -230,7 +234,10 @@ impl<'s> Vocabulary<'s> {
                     places: Vec::new(),
                 };
                 let before = current.replace(spelling);
-                before.filter(|before| before.count > 0).into_iter().for_each(&mut *found);
+                before
+                    .filter(|before| before.count > 0)
+                    .into_iter()
+                    .for_each(&mut *found);
             }
             if let Some(current) = &mut current {
                 self.put(current, place, patience)?;
@@ -239,7 +246,10 @@ impl<'s> Vocabulary<'s> {
                 next.push(Reverse((word, number)));
             }
         }
-        current.filter(|last| last.count > 0).into_iter().for_each(found);
+        current
+            .filter(|last| last.count > 0)
+            .into_iter()
+            .for_each(found);
         Ok(())
     }
 }
@@ -312,9 +322,9 @@ impl<'s> Walk<'s> {
         while let Some((term, info)) = stream.next() {
             read += 1;
             let word = term.get(self.before..).unwrap_or_default();
-            let word = std::str::from_utf8(word).unwrap_or_default();
             if let Some(nearness) = judge(word) {
-                self.meant.push_back((word.to_owned(), nearness, info.clone()));
+                let word = String::from_utf8_lossy(word).into_owned();
+                self.meant.push_back((word, nearness, info.clone()));
             }
             if read >= WORDS_WALK {
                 self.from.clear();

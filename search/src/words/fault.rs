@@ -62,9 +62,10 @@ impl Trouble {
             TantivyError::OpenWriteError(OpenWriteError::IoError { io_error, .. }) => {
                 self.io(io_error)
             }
-            TantivyError::LockFailure(..) => {
-                refused(io::ErrorKind::WouldBlock, "it has a writer already".to_owned())
-            }
+            TantivyError::LockFailure(..) => refused(
+                io::ErrorKind::WouldBlock,
+                "it has a writer already".to_owned(),
+            ),
             TantivyError::ErrorInThread(text) | TantivyError::SystemError(text) => {
                 let told = self.told();
                 told.unwrap_or_else(|| refused(io::ErrorKind::Other, text.clone()))
@@ -97,7 +98,8 @@ impl Trouble {
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()));
             let text = text.unwrap_or_default();
             let told = self.told();
-            Err(told.unwrap_or_else(|| Error::corrupt(WHAT, 0, format!("reading it failed: {text}"))))
+            Err(told
+                .unwrap_or_else(|| Error::corrupt(WHAT, 0, format!("reading it failed: {text}"))))
         })
     }
 }
@@ -117,7 +119,11 @@ fn damage_in(error: &io::Error) -> Option<&Damage> {
 }
 
 fn corrupt(damage: &Damage) -> Error {
-    Error::corrupt(WHAT, damage.offset, format!("{}: {}", damage.name, damage.found))
+    Error::corrupt(
+        WHAT,
+        damage.offset,
+        format!("{}: {}", damage.name, damage.found),
+    )
 }
 
 fn refused(kind: io::ErrorKind, text: String) -> Error {

@@ -59,7 +59,10 @@ mod tests {
             });
             while let Some(mut chosen) = choose(&segments) {
                 chosen.sort_unstable();
-                let parts = chosen.iter().rev().map(|number| segments.swap_remove(*number));
+                let parts = chosen
+                    .iter()
+                    .rev()
+                    .map(|number| segments.swap_remove(*number));
                 let merged = parts.fold((0, 0), |sum, part| {
                     (sum.0 + part.messages, sum.1 + part.terms_bytes)
                 });
@@ -72,7 +75,10 @@ mod tests {
             }
             most = most.max(segments.len());
         }
-        let all: u64 = segments.iter().map(|segment| u64::from(segment.messages)).sum();
+        let all: u64 = segments
+            .iter()
+            .map(|segment| u64::from(segment.messages))
+            .sum();
         assert!(most <= 32, "{most} segments");
         assert!(rewritten < all * 16, "{rewritten} of {all}");
     }

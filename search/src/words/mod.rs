@@ -158,6 +158,5 @@ fn version(rules: u32) -> String {
     format!("{SCHEMA_VERSION} {rules} ")
 }
 
-
 #[cfg(test)]
 mod tests;

@@ -72,7 +72,9 @@ impl Reader {
     pub fn messages(&self) -> u64 {
         let snapshot = self.snapshot();
         let messages = snapshot.segments.iter();
-        messages.map(|segment| u64::from(segment.reader.num_docs())).sum()
+        messages
+            .map(|segment| u64::from(segment.reader.num_docs()))
+            .sum()
     }
 }
 
@@ -193,7 +195,10 @@ impl Segment {
     }
 
     pub(super) fn get(&self, words: &InvertedIndexReader, term: &[u8]) -> Result<Option<TermInfo>> {
-        words.terms().get(term).map_err(|error| self.trouble.io(&error))
+        words
+            .terms()
+            .get(term)
+            .map_err(|error| self.trouble.io(&error))
     }
 
     pub(super) fn io(&self, error: &std::io::Error) -> Error {
@@ -249,7 +254,8 @@ impl Segment {
         let columns = Columns::read(&self.reader);
         let (columns, bytes) = columns.map_err(|error| self.trouble.error(error))?;
         let before = self.kept.fetch_add(bytes, Ordering::Relaxed);
-        let is_first = before + bytes <= WORDS_COLUMNS_MAX && self.columns.set(columns.clone()).is_ok();
+        let is_first =
+            before + bytes <= WORDS_COLUMNS_MAX && self.columns.set(columns.clone()).is_ok();
         if !is_first {
             self.kept.fetch_sub(bytes, Ordering::Relaxed);
         }
@@ -263,7 +269,9 @@ impl Segment {
             None => {
                 let positions = self.reader.fast_fields().u64(schema::POSITION);
                 let positions = positions.map_err(|error| self.trouble.error(error))?;
-                *self.range.get_or_init(|| (positions.min_value(), positions.max_value()))
+                *self
+                    .range
+                    .get_or_init(|| (positions.min_value(), positions.max_value()))
             }
         };
         Ok(range.0 <= position && position <= range.1)
@@ -291,7 +299,12 @@ pub(super) struct Columns {
 impl Columns {
     fn read(reader: &SegmentReader) -> tantivy::Result<(Columns, usize)> {
         let fast = reader.fast_fields();
-        let names = [schema::EPOCH, schema::POSITION, schema::NUMBER, schema::LENGTH];
+        let names = [
+            schema::EPOCH,
+            schema::POSITION,
+            schema::NUMBER,
+            schema::LENGTH,
+        ];
         let mut bytes = 0_usize;
         for name in names {
             let column = fast.column_num_bytes(name)?.get_bytes();

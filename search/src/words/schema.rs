@@ -4,13 +4,13 @@
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
+use tantivy::IndexSettings;
 use tantivy::schema::document::Document;
 use tantivy::schema::{
     Field as Slot, IndexRecordOption, NumericOptions, Schema, TantivyDocument, TextFieldIndexing,
     TextOptions,
 };
 use tantivy::tokenizer::{TextAnalyzer, Token, TokenStream, Tokenizer, TokenizerManager};
-use tantivy::IndexSettings;
 
 use crate::limits::WORDS_WAITING_MAX;
 

@@ -36,7 +36,8 @@ impl Reader {
     ) -> Result<Hits> {
         let mut hits = self.scores(account, ask, is_late)?;
         let total = hits.len();
-        let best_first = |a: &(TextId, f32), b: &(TextId, f32)| b.1.total_cmp(&a.1).then(b.0.cmp(&a.0));
+        let best_first =
+            |a: &(TextId, f32), b: &(TextId, f32)| b.1.total_cmp(&a.1).then(b.0.cmp(&a.0));
         if limit < total {
             if limit > 0 {
                 hits.select_nth_unstable_by(limit - 1, best_first);
@@ -113,7 +114,12 @@ fn of_word(
     let mut sum = Vec::new();
     for field in Field::ALL {
         let mut found = of_field(of.snapshot, size, &spellings, field, patience)?;
-        let weight = rarity(size.messages, found.len()) * if field == Field::Body { 1.0 } else { HEADER_WEIGHT };
+        let weight = rarity(size.messages, found.len())
+            * if field == Field::Body {
+                1.0
+            } else {
+                HEADER_WEIGHT
+            };
         for (_, score) in &mut found {
             *score *= weight;
         }
@@ -144,15 +150,20 @@ fn of_field(
             };
             let columns = segment.columns()?;
             let address = u64::try_from(place.segment).unwrap_or(u64::MAX) << 32;
-            segment.each(segment.words(field), &place.info, patience, &mut |doc, frequency| {
-                let length = match field {
-                    Field::Body => columns.length(doc) as f32 / average,
-                    _ => 1.0,
-                };
-                let frequency = frequency as f32;
-                let score = frequency * (K1 + 1.0) / (frequency + K1 * (1.0 - B + B * length));
-                found.push((address | u64::from(doc), near * score));
-            })?;
+            segment.each(
+                segment.words(field),
+                &place.info,
+                patience,
+                &mut |doc, frequency| {
+                    let length = match field {
+                        Field::Body => columns.length(doc) as f32 / average,
+                        _ => 1.0,
+                    };
+                    let frequency = frequency as f32;
+                    let score = frequency * (K1 + 1.0) / (frequency + K1 * (1.0 - B + B * length));
+                    found.push((address | u64::from(doc), near * score));
+                },
+            )?;
         }
         if found.len() > 4096 + unique * 2 {
             best_of_each(&mut found);
@@ -230,7 +241,8 @@ fn named(snapshot: &Snapshot, found: &[Scored]) -> Result<Vec<(TextId, f32)>> {
         for (address, score) in of_segment {
             let doc = u32::try_from(address & u64::from(u32::MAX)).unwrap_or(u32::MAX);
             let id = columns.id(doc);
-            let id = id.ok_or_else(|| Error::corrupt("the word index", 0, "a message has no id"))?;
+            let id =
+                id.ok_or_else(|| Error::corrupt("the word index", 0, "a message has no id"))?;
             named.push((id, *score));
         }
     }

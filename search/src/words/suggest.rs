@@ -5,7 +5,7 @@ use crate::fold::fold;
 use crate::limits::WORDS_SPELLINGS_MAX;
 
 use super::ask::{Fields, Fuzziness, Patience};
-use super::expand::{Best, Near, Nearness, Vocabulary};
+use super::expand::{Best, Judge, Near, Nearness, Vocabulary};
 use super::read::Reader;
 use super::term;
 use super::token::words_of;
@@ -37,7 +37,7 @@ impl Reader {
         let Some(prefix) = words_of(&fold(prefix)).pop() else {
             return Ok(Vec::new());
         };
-        let judge = |_: &str| Some(Nearness::Same);
+        let judge = |_: &[u8]| Some(Nearness::Same);
         self.suggested(account, (&prefix, fields), &judge, most, is_late)
     }
 
@@ -58,7 +58,7 @@ impl Reader {
         };
         let edits = Fuzziness::ByLength.edits(word.chars().count());
         let near = Near::new(&word, edits);
-        let judge = |word: &str| near.distance(word).map(Nearness::Edits);
+        let judge = |word: &[u8]| near.distance(word).map(Nearness::Edits);
         let beginning = if edits == 0 { word.as_str() } else { "" };
         self.suggested(account, (beginning, fields), &judge, most, is_late)
     }
@@ -67,7 +67,7 @@ impl Reader {
         &self,
         account: u64,
         (beginning, fields): (&str, Fields),
-        judge: &dyn Fn(&str) -> Option<Nearness>,
+        judge: Judge<'_>,
         most: usize,
         is_late: &mut dyn FnMut() -> bool,
     ) -> Result<Vec<Suggested>> {
@@ -86,7 +86,9 @@ impl Reader {
                 fields,
             };
             let mut best = Best::new(most);
-            vocabulary.walk(beginning, judge, patience, &mut |spelling| best.offer(spelling))?;
+            vocabulary.walk(beginning, judge, patience, &mut |spelling| {
+                best.offer(spelling)
+            })?;
             let suggested = best.sorted().into_iter().map(|spelling| Suggested {
                 word: spelling.word,
                 count: spelling.count,

@@ -153,7 +153,18 @@ mod tests {
 
     #[test]
     fn odd_texts_cost_linear_time() {
-        for unit in ["A", "A.", "\u{301}", "A\u{301}'", "'\u{200d}", "東", "👍🏽", "🇩", ".\u{ad}1", "A\u{5f}"] {
+        for unit in [
+            "A",
+            "A.",
+            "\u{301}",
+            "A\u{301}'",
+            "'\u{200d}",
+            "東",
+            "👍🏽",
+            "🇩",
+            ".\u{ad}1",
+            "A\u{5f}",
+        ] {
             let text = unit.repeat(10_000_000 / unit.len());
             let start = Instant::now();
             each_word(&text, usize::MAX, &mut |_| {});

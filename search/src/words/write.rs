@@ -93,7 +93,10 @@ impl Writer {
             if !added.insert((account, id)) || is_there(reader, &key, id)? {
                 writer.delete_term(Term::from_field_text(fields.keys, &key));
             }
-            message.add_text(fields.keys, format!("{account_key}{BETWEEN}{BETWEEN}{id_key}"));
+            message.add_text(
+                fields.keys,
+                format!("{account_key}{BETWEEN}{BETWEEN}{id_key}"),
+            );
             let message = Waiting {
                 document: message,
                 room: room.take(words.bytes),
@@ -339,6 +342,8 @@ fn sweep(index: &WordIndex, writer: &IndexWriter<Waiting>) -> Result<()> {
     let swept = swept.map_err(|error| index.files.trouble.error(error))?;
     match swept.failed_to_delete_files.is_empty() {
         true => Ok(()),
-        false => Err(refused("files of words that were removed could not be deleted")),
+        false => Err(refused(
+            "files of words that were removed could not be deleted",
+        )),
     }
 }

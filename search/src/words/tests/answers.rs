@@ -11,10 +11,22 @@ use crate::fold::fold;
 #[test]
 fn words_are_found_in_the_fields_that_are_asked_and_better_ones_first() {
     let (_, _, mut writer) = fresh();
-    add(&mut writer, 1, 1, "The invoice for November, again an invoice.", "Hello");
+    add(
+        &mut writer,
+        1,
+        1,
+        "The invoice for November, again an invoice.",
+        "Hello",
+    );
     add(&mut writer, 1, 2, "Nothing here but an invocie.", "Lunch");
     add(&mut writer, 1, 3, "See attachment.", "Invoice 17");
-    add(&mut writer, 1, 4, "Résumé and 東京都の天気, invoices too", "Work");
+    add(
+        &mut writer,
+        1,
+        4,
+        "Résumé and 東京都の天気, invoices too",
+        "Work",
+    );
     let texts = [(Field::From, "ANN@EXAMPLE.ORG"), (Field::To, "BOB INVOICE")];
     writer.add(1, id(5), &texts).unwrap();
     add(&mut writer, 2, 6, "invoice of somebody else", "invoice");
@@ -23,7 +35,10 @@ fn words_are_found_in_the_fields_that_are_asked_and_better_ones_first() {
     let asked = |text: &str, fields, fuzziness| {
         let ask = Ask::new(text, fields, fuzziness);
         let hits = reader.ask(1, &ask, 10, &mut never()).unwrap();
-        let hits = hits.hits.iter().map(|(id, score)| format!("{} {score:.2}", id.position));
+        let hits = hits
+            .hits
+            .iter()
+            .map(|(id, score)| format!("{} {score:.2}", id.position));
         format!("{text}: {}\n", hits.collect::<Vec<_>>().join(", "))
     };
     use Fuzziness::{ByLength, Exact};
@@ -41,7 +56,20 @@ fn words_are_found_in_the_fields_that_are_asked_and_better_ones_first() {
         asked("absent", Fields::ALL, ByLength),
         asked("...", Fields::ALL, ByLength),
     ];
-    expect![[r#""#]].assert_eq(&answers.concat());
+    expect![[r#"
+        invoice: 5 2.77, 3 2.77, 1 1.66
+        invoice: 5 2.77, 3 2.77, 1 0.65, 2 0.26, 4 0.19
+        invoice: 5 2.77, 3 2.77
+        invoice: 5 2.77
+        resume: 4 1.00
+        京都: 4 1.00
+        invoice again: 1 1.79
+        invoice lunch: 2 3.03
+        ann bob: 5 5.55
+        absent: 
+        ...: 
+    "#]]
+    .assert_eq(&answers.concat());
     let prefix = Ask::new("an inv", Fields::BODIES, Exact).with_prefix();
     let mut positions = found(&reader, 1, &prefix);
     positions.sort_unstable();
@@ -53,20 +81,39 @@ fn words_are_found_in_the_fields_that_are_asked_and_better_ones_first() {
 #[test]
 fn words_go_on_and_are_corrected_by_what_the_account_has() {
     let (_, _, mut writer) = fresh();
-    for (position, body) in ["invoice inventory", "invoice involve", "invite", "invoices"].iter().enumerate() {
+    for (position, body) in ["invoice inventory", "invoice involve", "invite", "invoices"]
+        .iter()
+        .enumerate()
+    {
         add(&mut writer, 1, position as u64, body, "");
     }
     add(&mut writer, 2, 9, "invention invoicing", "");
     writer.commit(b"").unwrap();
     let reader = writer.reader();
     let shown = |words: Vec<Suggested>| {
-        let words = words.iter().map(|word| format!("{} {} {}", word.word, word.count, word.edits));
+        let words = words
+            .iter()
+            .map(|word| format!("{} {} {}", word.word, word.count, word.edits));
         words.collect::<Vec<_>>().join(", ")
     };
-    let complete = reader.complete(1, "inv", Fields::ALL, 3, &mut never()).unwrap();
-    let suggest = reader.suggest(1, "invoicse", Fields::ALL, 9, &mut never()).unwrap();
-    expect![[r#""#]].assert_eq(&format!("{}\n{}", shown(complete), shown(suggest)));
-    assert!(reader.complete(1, "", Fields::ALL, 9, &mut never()).unwrap().is_empty());
+    let complete = reader
+        .complete(1, "inv", Fields::ALL, 3, &mut never())
+        .unwrap();
+    let suggest = reader
+        .suggest(1, "invoicse", Fields::ALL, 9, &mut never())
+        .unwrap();
+    let both = format!("{}\n{}\n", shown(complete), shown(suggest));
+    expect![[r#"
+        INVOICE 2 0, INVENTORY 1 0, INVITE 1 0
+        INVOICE 2 1, INVOICES 1 1
+    "#]]
+    .assert_eq(&both);
+    assert!(
+        reader
+            .complete(1, "", Fields::ALL, 9, &mut never())
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[test]
@@ -108,7 +155,14 @@ fn edits(a: &str, b: &str) -> usize {
 
 type Mail = BTreeMap<(u64, u64), [Vec<String>; 2]>;
 
-fn naive(mail: &Mail, account: u64, text: &str, fields: Fields, fuzzy: bool, prefix: bool) -> Vec<u64> {
+fn naive(
+    mail: &Mail,
+    account: u64,
+    text: &str,
+    fields: Fields,
+    fuzzy: bool,
+    prefix: bool,
+) -> Vec<u64> {
     let words = words_of(&fold(text));
     let matches = |texts: &[Vec<String>; 2]| {
         let all = words.iter().enumerate().all(|(number, word)| {
@@ -118,13 +172,17 @@ fn naive(mail: &Mail, account: u64, text: &str, fields: Fields, fuzzy: bool, pre
                 _ => 2,
             };
             let is_last = prefix && number + 1 == words.len();
-            let is_meant = |has: &String| edits(has, word) <= allowed || is_last && has.starts_with(word.as_str());
+            let is_meant = |has: &String| {
+                edits(has, word) <= allowed || is_last && has.starts_with(word.as_str())
+            };
             let of = |field, number: usize| fields.has(field) && texts[number].iter().any(is_meant);
             of(Field::Body, 0) || of(Field::Subject, 1)
         });
         all && !words.is_empty()
     };
-    let of_account = mail.iter().filter(|((of, _), texts)| *of == account && matches(texts));
+    let of_account = mail
+        .iter()
+        .filter(|((of, _), texts)| *of == account && matches(texts));
     of_account.map(|((_, position), _)| *position).collect()
 }
 

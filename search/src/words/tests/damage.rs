@@ -11,7 +11,10 @@ fn answers(files: &MemoryFiles) -> crate::Result<Vec<String>> {
         let ask = Ask::new(text, Fields::ALL, Fuzziness::ByLength).with_prefix();
         let scores = reader.scores(1, &ask, &mut never())?;
         answers.push(format!("{scores:?}"));
-        answers.push(format!("{:?}", reader.complete(1, text, Fields::ALL, 9, &mut never())?));
+        answers.push(format!(
+            "{:?}",
+            reader.complete(1, text, Fields::ALL, 9, &mut never())?
+        ));
     }
     Ok(answers)
 }
@@ -32,7 +35,10 @@ fn goes_on(files: &MemoryFiles) -> crate::Result<()> {
 fn sample() -> MemoryFiles {
     let (files, _, mut writer) = fresh();
     for position in 0..70 {
-        let body = format!("word{position} shared {}", "w".repeat(1 + position as usize % 9));
+        let body = format!(
+            "word{position} shared {}",
+            "w".repeat(1 + position as usize % 9)
+        );
         add(&mut writer, 1 + position % 2, position, &body, "subject");
         if position % 20 == 19 {
             writer.remove(1, id(position - 3)).unwrap();
@@ -65,12 +71,18 @@ fn a_flipped_bit_or_a_cut_anywhere_is_told_as_damage() {
             expect(&files, &right, &format!("{name} flipped at {at}"));
             files.put(&name, &whole[..at]);
             let cut = answers(&files);
-            assert!(cut.is_err_and(|error| error.is_corrupt()), "{name} cut at {at}");
+            assert!(
+                cut.is_err_and(|error| error.is_corrupt()),
+                "{name} cut at {at}"
+            );
             let mut bytes = whole.clone();
             bytes.extend_from_slice(&whole[at..]);
             files.put(&name, &bytes);
             let longer = answers(&files);
-            assert!(longer.is_err_and(|error| error.is_corrupt()), "{name} longer by {at}");
+            assert!(
+                longer.is_err_and(|error| error.is_corrupt()),
+                "{name} longer by {at}"
+            );
         }
     }
 }

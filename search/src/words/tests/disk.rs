@@ -17,7 +17,10 @@ struct Plain(File);
 impl Files for DirFiles {
     fn create(&self, name: &str) -> io::Result<Box<dyn NewFile>> {
         let mut options = OpenOptions::new();
-        let file = options.write(true).create_new(true).open(self.0.join(name))?;
+        let file = options
+            .write(true)
+            .create_new(true)
+            .open(self.0.join(name))?;
         Ok(Box::new(Plain(file)))
     }
 
@@ -40,7 +43,9 @@ impl Files for DirFiles {
 
     fn list(&self) -> io::Result<Vec<String>> {
         let entries = fs::read_dir(&self.0)?;
-        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+        entries
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect()
     }
 
     fn sync_dir(&self) -> io::Result<()> {

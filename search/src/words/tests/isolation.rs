@@ -8,7 +8,12 @@ use super::*;
 type Step = (u64, String, String, bool);
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = (0u64..20, "([ab]{1,3}|rare[xy]|common) ([ab]{1,3}|common)", "[ab]{0,2}", any::<bool>());
+    let step = (
+        0u64..20,
+        "([ab]{1,3}|rare[xy]|common) ([ab]{1,3}|common)",
+        "[ab]{0,2}",
+        any::<bool>(),
+    );
     prop::collection::vec(step, 1..25)
 }
 
@@ -24,15 +29,35 @@ fn run(writer: &mut Writer, account: u64, step: &Step) {
 fn told(writer: &Writer, account: u64) -> Vec<String> {
     let reader = writer.reader();
     let mut told = Vec::new();
-    for text in ["common", "rarex", "a", "ab", "common a", "comon rarey", "r", "b a"] {
+    for text in [
+        "common",
+        "rarex",
+        "a",
+        "ab",
+        "common a",
+        "comon rarey",
+        "r",
+        "b a",
+    ] {
         for fuzziness in [Fuzziness::Exact, Fuzziness::ByLength] {
             let ask = Ask::new(text, Fields::ALL, fuzziness).with_prefix();
             let hits = reader.ask(account, &ask, 5, &mut never()).unwrap();
-            let bits = hits.hits.iter().map(|(id, score)| (id.position, score.to_bits()));
-            told.push(format!("{text} {} {:?}", hits.total, bits.collect::<Vec<_>>()));
+            let bits = hits
+                .hits
+                .iter()
+                .map(|(id, score)| (id.position, score.to_bits()));
+            told.push(format!(
+                "{text} {} {:?}",
+                hits.total,
+                bits.collect::<Vec<_>>()
+            ));
         }
-        let complete = reader.complete(account, text, Fields::ALL, 5, &mut never()).unwrap();
-        let suggest = reader.suggest(account, text, Fields::ALL, 5, &mut never()).unwrap();
+        let complete = reader
+            .complete(account, text, Fields::ALL, 5, &mut never())
+            .unwrap();
+        let suggest = reader
+            .suggest(account, text, Fields::ALL, 5, &mut never())
+            .unwrap();
         told.push(format!("{complete:?} {suggest:?}"));
     }
     told

@@ -7,7 +7,11 @@ fn work(writer: &mut Writer, told: &mut u8) -> crate::Result<()> {
     for commit in 1..=6_u8 {
         for number in 0..3 {
             let position = u64::from(commit) * 10 + number;
-            writer.add(1, id(position), &[(Field::Body, "WORD OTHER"), (Field::Subject, "S")])?;
+            writer.add(
+                1,
+                id(position),
+                &[(Field::Body, "WORD OTHER"), (Field::Subject, "S")],
+            )?;
         }
         writer.remove(1, id(u64::from(commit) * 10 + 1))?;
         writer.remove(1, id(u64::from(commit - 1) * 10))?;
@@ -26,22 +30,34 @@ fn expected(commit: u8) -> Vec<u64> {
         let base = u64::from(commit) * 10;
         [base, base + 2]
     });
-    added.filter(|position| position % 10 != 0 || *position == u64::from(commit) * 10).collect()
+    added
+        .filter(|position| position % 10 != 0 || *position == u64::from(commit) * 10)
+        .collect()
 }
 
 fn check(files: MemoryFiles, told: u8, n: usize) -> bool {
     let index = WordIndex::open(Arc::new(files.clone()), RULES).unwrap();
     let payload = index.payload().unwrap().map_or(0, |payload| payload[0]);
-    assert!(payload == told || payload == told + 1, "{payload} after {told} at {n}");
+    assert!(
+        payload == told || payload == told + 1,
+        "{payload} after {told} at {n}"
+    );
     let ask = Ask::new("word", Fields::ALL, Fuzziness::Exact);
-    let scores = index.reader().unwrap().scores(1, &ask, &mut never()).unwrap();
+    let scores = index
+        .reader()
+        .unwrap()
+        .scores(1, &ask, &mut never())
+        .unwrap();
     let positions: Vec<u64> = scores.iter().map(|(id, _)| id.position).collect();
     assert_eq!(positions, expected(payload), "at {n}");
     // It goes on, and what was left behind is gone.
     let mut writer = index.writer().unwrap();
     writer.add(1, id(1000), &[(Field::Body, "WORD")]).unwrap();
     writer.commit(b"more").unwrap();
-    assert_eq!(writer.reader().scores(1, &ask, &mut never()).unwrap().len(), positions.len() + 1);
+    assert_eq!(
+        writer.reader().scores(1, &ask, &mut never()).unwrap().len(),
+        positions.len() + 1
+    );
     assert!(files.names().len() <= 1 + writer.reader().segments() * 7);
     payload != told
 }

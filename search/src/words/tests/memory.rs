@@ -73,7 +73,9 @@ impl MemoryFiles {
     }
 
     fn of(files: impl Iterator<Item = (String, Vec<u8>)>) -> MemoryFiles {
-        let names: BTreeMap<_, _> = files.map(|(name, bytes)| (name, Bytes::of(&bytes))).collect();
+        let names: BTreeMap<_, _> = files
+            .map(|(name, bytes)| (name, Bytes::of(&bytes)))
+            .collect();
         MemoryFiles(Arc::new(Mutex::new(State {
             durable: names.clone(),
             names,
@@ -130,7 +132,9 @@ impl Files for MemoryFiles {
         let mut state = self.state();
         state.step()?;
         let removed = state.names.remove(name);
-        removed.map(|_| ()).ok_or_else(|| io::ErrorKind::NotFound.into())
+        removed
+            .map(|_| ())
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn list(&self) -> io::Result<Vec<String>> {

@@ -7,7 +7,6 @@ mod isolation;
 mod kill;
 mod memory;
 mod removal;
-mod scratch;
 mod size;
 
 use std::sync::Arc;
@@ -43,7 +42,10 @@ fn fresh() -> (MemoryFiles, WordIndex, Writer) {
 /// Adds a message with a body and a subject.
 fn add(writer: &mut Writer, account: u64, position: u64, body: &str, subject: &str) {
     let (body, subject) = (fold_collapsed(body), fold_collapsed(subject));
-    let texts = [(Field::Body, body.as_str()), (Field::Subject, subject.as_str())];
+    let texts = [
+        (Field::Body, body.as_str()),
+        (Field::Subject, subject.as_str()),
+    ];
     writer.add(account, id(position), &texts).unwrap();
 }
 
