@@ -117,6 +117,43 @@ fn words_go_on_and_are_corrected_by_what_the_account_has() {
 }
 
 #[test]
+fn of_a_message_with_too_many_words_the_first_different_ones_count() {
+    let (_, _, mut writer) = fresh();
+    let most = crate::limits::WORDS_DISTINCT_MAX;
+    let words: Vec<String> = (0..most + 10).map(|number| format!("W{number}")).collect();
+    let body = format!("{} W5", words.join(" "));
+    writer
+        .add(1, id(1), &[(Field::Body, &body), (Field::Subject, "S")])
+        .unwrap();
+    writer.commit(b"").unwrap();
+    let is_found = |word: &str| {
+        let ask = Ask::new(word, Fields::ALL, Fuzziness::Exact);
+        !found(&writer.reader(), 1, &ask).is_empty()
+    };
+    assert!(is_found("s") && is_found("w5") && is_found(&words[most - 2]));
+    assert!(!is_found(&words[most]) && !is_found(&words[most + 9]));
+}
+
+#[test]
+fn a_writer_that_has_too_many_changes_says_so_until_it_commits() {
+    let (_, _, mut writer) = fresh();
+    for position in 0..crate::limits::WORDS_CHANGES_MAX as u64 {
+        writer.remove(1, id(position)).unwrap();
+    }
+    let full = writer.add(1, id(1), &[(Field::Body, "WORD")]);
+    assert!(full.is_err_and(|error| !error.is_corrupt()));
+    assert!(
+        writer
+            .commit(&vec![0; crate::limits::WORDS_PAYLOAD_MAX + 1])
+            .is_err()
+    );
+    writer
+        .commit(&vec![0; crate::limits::WORDS_PAYLOAD_MAX])
+        .unwrap();
+    writer.add(1, id(1), &[(Field::Body, "WORD")]).unwrap();
+}
+
+#[test]
 fn who_is_late_is_told_so() {
     let (_, _, mut writer) = fresh();
     add(&mut writer, 1, 1, "word", "");
