@@ -34,7 +34,7 @@ pub const WORDS_TEXT_MAX: usize = 1024 * 1024;
 /// Different words of a message that are indexed.
 pub const WORDS_DISTINCT_MAX: usize = 20_000;
 /// Different words of a question that count.
-pub const WORDS_ASK_MAX: usize = 32;
+pub const WORDS_ASK_MAX: usize = 16;
 /// Spellings that a word of a question stands for, the nearest, of these the most frequent; words that are suggested.
 pub const WORDS_SPELLINGS_MAX: usize = 64;
 /// Terms that are read at once of a dictionary that is walked through.

@@ -32,7 +32,7 @@ pub(super) struct Damage {
 }
 
 impl Damage {
-    pub(super) fn new(name: &str, offset: u64, found: &'static str) -> io::Error {
+    pub(super) fn error(name: &str, offset: u64, found: &'static str) -> io::Error {
         let name = name.to_owned();
         let damage = Damage {
             name,
@@ -140,7 +140,7 @@ impl BlockFile {
     /// Compares the end of a file with its length.
     pub(super) fn open(name: &str, file: Arc<dyn OpenFile>) -> io::Result<BlockFile> {
         let bytes = file.len()?;
-        let damaged = |found| Damage::new(name, bytes, found);
+        let damaged = |found| Damage::error(name, bytes, found);
         let at = bytes.checked_sub(wide(FOOTER));
         let at = at.ok_or_else(|| damaged("it is shorter than its end"))?;
         let mut end = [0; FOOTER];
@@ -173,7 +173,7 @@ impl BlockFile {
     /// Reads and compares the blocks of a range of the payload.
     pub(super) fn read(&self, start: usize, end: usize) -> io::Result<OwnedBytes> {
         if start > end || end > self.payload {
-            return Err(Damage::new(&self.name, wide(end), "it ends before"));
+            return Err(Damage::error(&self.name, wide(end), "it ends before"));
         }
         if start == end {
             return Ok(OwnedBytes::empty());
@@ -233,8 +233,59 @@ impl BlockFile {
             false => {
                 let at = wide(number * STRIDE);
                 let found = "its bytes are not those of its checksum";
-                Err(Damage::new(&self.name, at, found))
+                Err(Damage::error(&self.name, at, found))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Plain(File);
+
+    impl OpenFile for Plain {
+        fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
+            self.0.read_exact_at(into, offset)
+        }
+
+        fn len(&self) -> io::Result<u64> {
+            Ok(self.0.metadata()?.len())
+        }
+    }
+
+    #[test]
+    fn each_range_is_read_as_it_was_written_and_a_file_that_shrinks_is_an_error() {
+        let file = tempfile::tempfile().unwrap();
+        let payload: Vec<u8> = (0..WORDS_BLOCK * 3 + 7)
+            .map(|at| u8::try_from(at * 31 % 251).unwrap())
+            .collect();
+        file.write_all_at(&pack("a", &payload), 0).unwrap();
+        let open = |name| BlockFile::open(name, Arc::new(Plain(file.try_clone().unwrap())));
+        assert!(open("b").is_err());
+        let opened = open("a").unwrap();
+        let edges = [
+            0,
+            1,
+            WORDS_BLOCK - 1,
+            WORDS_BLOCK,
+            WORDS_BLOCK + 1,
+            WORDS_BLOCK * 3,
+            payload.len(),
+        ];
+        for start in edges {
+            for end in edges.into_iter().filter(|end| *end >= start) {
+                assert_eq!(&opened.read(start, end).unwrap()[..], &payload[start..end]);
+            }
+        }
+        assert!(opened.read(0, payload.len() + 1).is_err());
+        file.set_len(100).unwrap();
+        let read = opened.read(WORDS_BLOCK, WORDS_BLOCK + 1);
+        assert_eq!(read.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 }

@@ -272,7 +272,7 @@ pub(super) fn is_there(files: &dyn Files) -> io::Result<bool> {
 pub(super) fn bytes_of(files: &WordFiles, path: &Path) -> io::Result<u64> {
     let opened = files.open(path).map_err(|error| match error {
         OpenReadError::IoError { io_error, .. } => io::Error::new(io_error.kind(), io_error),
-        _ => Damage::new(name_of(path), 0, "it is gone"),
+        _ => Damage::error(name_of(path), 0, "it is gone"),
     })?;
     Ok(u64::try_from(opened.len()).unwrap_or(u64::MAX))
 }

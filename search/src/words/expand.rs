@@ -5,6 +5,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
+use std::rc::Rc;
 use std::sync::OnceLock;
 
 use levenshtein_automata::{DFA, Distance, LevenshteinAutomatonBuilder, SINK_STATE};
@@ -28,15 +29,16 @@ pub(super) enum Nearness {
 }
 
 /// A word of an account.
+#[derive(Clone)]
 pub(super) struct Spelling {
     pub(super) word: String,
-    pub(super) nearness: Nearness,
     /// Messages that have it, summed over the fields.
     pub(super) count: u64,
     pub(super) places: Vec<Place>,
 }
 
 /// Where a word stands.
+#[derive(Clone)]
 pub(super) struct Place {
     /// Number of the segment in the snapshot.
     pub(super) segment: usize,
@@ -51,42 +53,83 @@ pub(super) struct Vocabulary<'s> {
     pub(super) fields: Fields,
 }
 
-/// Tells how near a word is, or that it is not meant.
-pub(super) type Judge<'j> = &'j dyn Fn(&str) -> Option<Nearness>;
+/// Tells whether a word is meant.
+pub(super) type Judge<'j> = &'j dyn Fn(&[u8]) -> bool;
 
-/// The nearest [`WORDS_SPELLINGS_MAX`] spellings, of equal ones the most frequent, in the order of words.
+/// What a word of a question may mean.
+struct Meaning<'w> {
+    wanted: &'w Wanted,
+    near: Rc<Near>,
+    best: Best,
+}
+
+fn nearness(wanted: &Wanted, near: &Near, word: &[u8]) -> Option<Nearness> {
+    match near.distance(word) {
+        Some(0) => Some(Nearness::Same),
+        _ if wanted.is_prefix && word.starts_with(wanted.word.as_bytes()) => Some(Nearness::Longer),
+        edits => edits.map(Nearness::Edits),
+    }
+}
+
+/// For each word the nearest [`WORDS_SPELLINGS_MAX`] spellings, of equal ones the most frequent. The dictionaries are walked through once for all.
 pub(super) fn expand(
     of: &Vocabulary<'_>,
-    wanted: &Wanted,
+    wanted: &[Wanted],
     patience: &mut Patience<'_>,
-) -> Result<Vec<Spelling>> {
-    if wanted.edits == 0 && !wanted.is_prefix {
-        return Ok(of.one(&wanted.word, patience)?.into_iter().collect());
+) -> Result<Vec<Vec<(Nearness, Spelling)>>> {
+    let meaning = |wanted| Meaning {
+        wanted,
+        near: Rc::new(Near::new(&wanted.word, wanted.edits)),
+        best: Best::new(WORDS_SPELLINGS_MAX),
+    };
+    let mut meanings: Vec<Meaning<'_>> = wanted.iter().map(meaning).collect();
+    let mut walked: Vec<&mut Meaning<'_>> = Vec::new();
+    for meaning in &mut meanings {
+        match meaning.wanted.edits == 0 && !meaning.wanted.is_prefix {
+            true => {
+                let one = of.one(&meaning.wanted.word, patience)?;
+                one.into_iter()
+                    .for_each(|one| meaning.best.offer(Nearness::Same, one));
+            }
+            false => walked.push(meaning),
+        }
     }
-    let near = Near::new(&wanted.word, wanted.edits);
-    let judge = |word: &str| match near.distance(word) {
-        Some(0) => Some(Nearness::Same),
-        _ if wanted.is_prefix && word.starts_with(&wanted.word) => Some(Nearness::Longer),
-        edits => edits.map(Nearness::Edits),
-    };
-    let beginning = match wanted.edits {
-        0 => wanted.word.as_str(),
-        _ => "",
-    };
-    let mut best = Best::new(WORDS_SPELLINGS_MAX);
-    of.walk(beginning, &judge, patience, &mut |spelling| {
-        best.offer(spelling)
-    })?;
-    let mut spellings = best.spellings;
-    spellings.sort_by(|a, b| a.word.cmp(&b.word));
-    Ok(spellings)
+    if let Some(first) = walked.first() {
+        // A prefix alone has a range of its own.
+        let beginning = match (first.wanted.edits, walked.len()) {
+            (0, 1) => first.wanted.word.as_str(),
+            _ => "",
+        };
+        let judges: Vec<_> = walked
+            .iter()
+            .map(|meaning| (meaning.wanted, Rc::clone(&meaning.near)))
+            .collect();
+        let is_meant = |word: &[u8]| {
+            judges
+                .iter()
+                .any(|(wanted, near)| nearness(wanted, near, word).is_some())
+        };
+        of.walk(beginning, &is_meant, patience, &mut |spelling| {
+            for meaning in &mut walked {
+                if let Some(near) =
+                    nearness(meaning.wanted, &meaning.near, spelling.word.as_bytes())
+                {
+                    meaning.best.offer(near, spelling.clone());
+                }
+            }
+        })?;
+    }
+    Ok(meanings
+        .into_iter()
+        .map(|meaning| meaning.best.sorted())
+        .collect())
 }
 
 /// The best of many.
 pub(super) struct Best {
     most: usize,
-    /// At most twice as many, the rest was worse.
-    pub(super) spellings: Vec<Spelling>,
+    /// At most twice as many; the rest was worse.
+    spellings: Vec<(Nearness, Spelling)>,
 }
 
 impl Best {
@@ -95,24 +138,23 @@ impl Best {
         Best { most, spellings }
     }
 
-    pub(super) fn offer(&mut self, spelling: Spelling) {
-        self.spellings.push(spelling);
+    pub(super) fn offer(&mut self, nearness: Nearness, spelling: Spelling) {
+        self.spellings.push((nearness, spelling));
         if self.spellings.len() >= self.most.saturating_mul(2) {
             self.cut();
         }
     }
 
     fn cut(&mut self) {
-        let spellings = &mut self.spellings;
-        spellings.sort_by(|a, b| {
-            let near = a.nearness.cmp(&b.nearness);
+        self.spellings.sort_by(|(near, a), (other, b)| {
+            let near = near.cmp(other);
             near.then(b.count.cmp(&a.count)).then(a.word.cmp(&b.word))
         });
-        spellings.truncate(self.most);
+        self.spellings.truncate(self.most);
     }
 
     /// Nearest first, then the most frequent.
-    pub(super) fn sorted(mut self) -> Vec<Spelling> {
+    pub(super) fn sorted(mut self) -> Vec<(Nearness, Spelling)> {
         self.cut();
         self.spellings
     }
@@ -140,13 +182,13 @@ impl Near {
     }
 
     /// How many edits a word is away, if not more than asked.
-    pub(super) fn distance(&self, word: &str) -> Option<u8> {
+    pub(super) fn distance(&self, word: &[u8]) -> Option<u8> {
         let Some(automaton) = &self.automaton else {
-            return (word == self.word).then_some(0);
+            return (word == self.word.as_bytes()).then_some(0);
         };
         let mut state = automaton.initial_state();
-        for byte in word.bytes() {
-            state = automaton.transition(state, byte);
+        for byte in word {
+            state = automaton.transition(state, *byte);
             if state == SINK_STATE {
                 return None;
             }
@@ -174,7 +216,6 @@ impl<'s> Vocabulary<'s> {
     fn one(&self, word: &str, patience: &mut Patience<'_>) -> Result<Option<Spelling>> {
         let mut spelling = Spelling {
             word: word.to_owned(),
-            nearness: Nearness::Same,
             count: 0,
             places: Vec::new(),
         };
@@ -223,13 +264,12 @@ impl<'s> Vocabulary<'s> {
             let Some(walk) = walks.get_mut(number) else {
                 continue;
             };
-            let Some((nearness, place)) = walk.take() else {
+            let Some(place) = walk.take() else {
                 continue;
             };
             if current.as_ref().is_none_or(|current| current.word != word) {
                 let spelling = Spelling {
                     word,
-                    nearness,
                     count: 0,
                     places: Vec::new(),
                 };
@@ -266,7 +306,7 @@ struct Walk<'s> {
     to: Vec<u8>,
     is_at_end: bool,
     /// What is meant of the terms that were read.
-    meant: VecDeque<(String, Nearness, TermInfo)>,
+    meant: VecDeque<(String, TermInfo)>,
 }
 
 impl<'s> Walk<'s> {
@@ -303,14 +343,13 @@ impl<'s> Walk<'s> {
         Ok(self.meant.front().map(|(word, ..)| word.clone()))
     }
 
-    fn take(&mut self) -> Option<(Nearness, Place)> {
-        let (_, nearness, info) = self.meant.pop_front()?;
-        let place = Place {
+    fn take(&mut self) -> Option<Place> {
+        let (_, info) = self.meant.pop_front()?;
+        Some(Place {
             segment: self.number,
             field: self.field,
             info,
-        };
-        Some((nearness, place))
+        })
     }
 
     /// Reads the next terms; gives how many.
@@ -322,10 +361,9 @@ impl<'s> Walk<'s> {
         while let Some((term, info)) = stream.next() {
             read += 1;
             let word = term.get(self.before..).unwrap_or_default();
-            let word = std::str::from_utf8(word).unwrap_or_default();
-            if let Some(nearness) = judge(word) {
-                self.meant
-                    .push_back((word.to_owned(), nearness, info.clone()));
+            if judge(word) {
+                let word = String::from_utf8_lossy(word).into_owned();
+                self.meant.push_back((word, info.clone()));
             }
             if read >= WORDS_WALK {
                 self.from.clear();

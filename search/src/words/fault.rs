@@ -31,7 +31,7 @@ impl Trouble {
     /// Keeps an error of a file on its way up; the end of a file that is not its end is damage.
     pub(super) fn hear(&self, name: &str, error: io::Error) -> io::Error {
         let error = match error.kind() {
-            io::ErrorKind::UnexpectedEof => Damage::new(name, 0, "it is shorter than it was"),
+            io::ErrorKind::UnexpectedEof => Damage::error(name, 0, "it is shorter than it was"),
             _ => error,
         };
         let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);

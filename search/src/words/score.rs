@@ -4,10 +4,9 @@
 //! to the last bit however the messages lie in segments, what was removed before, and whoever else is in the index.
 
 use crate::error::{Error, Result};
-use crate::limits::WORDS_ASK_MAX;
 use crate::text::TextId;
 
-use super::ask::{Ask, Field, Hits, Patience, Wanted};
+use super::ask::{Ask, Field, Hits, Patience};
 use super::expand::{Nearness, Spelling, Vocabulary, expand};
 use super::read::{Reader, Size, Snapshot};
 use super::term;
@@ -89,8 +88,8 @@ fn scored(
         return Ok(Vec::new());
     }
     let mut all: Option<Vec<Scored>> = None;
-    for wanted in ask.wanted.iter().take(WORDS_ASK_MAX) {
-        let word = of_word(&vocabulary, size, wanted, patience)?;
+    for spellings in expand(&vocabulary, &ask.wanted, patience)? {
+        let word = of_word(snapshot, size, &spellings, patience)?;
         let both = match all {
             None => word,
             Some(before) => in_both(&before, &word),
@@ -105,15 +104,14 @@ fn scored(
 
 /// Messages that have a word in one of the fields.
 fn of_word(
-    of: &Vocabulary<'_>,
+    snapshot: &Snapshot,
     size: Size,
-    wanted: &Wanted,
+    spellings: &[(Nearness, Spelling)],
     patience: &mut Patience<'_>,
 ) -> Result<Vec<Scored>> {
-    let spellings = expand(of, wanted, patience)?;
     let mut sum = Vec::new();
     for field in Field::ALL {
-        let mut found = of_field(of.snapshot, size, &spellings, field, patience)?;
+        let mut found = of_field(snapshot, size, spellings, field, patience)?;
         let weight = rarity(size.messages, found.len())
             * if field == Field::Body {
                 1.0
@@ -135,15 +133,15 @@ fn of_word(
 fn of_field(
     snapshot: &Snapshot,
     size: Size,
-    spellings: &[Spelling],
+    spellings: &[(Nearness, Spelling)],
     field: Field,
     patience: &mut Patience<'_>,
 ) -> Result<Vec<Scored>> {
     let mut found: Vec<Scored> = Vec::new();
     let mut unique = 0;
     let average = size.words as f32 / size.messages as f32;
-    for spelling in spellings {
-        let near = closeness(spelling.nearness);
+    for (nearness, spelling) in spellings {
+        let near = closeness(*nearness);
         for place in spelling.places.iter().filter(|place| place.field == field) {
             let Some(segment) = snapshot.segments.get(place.segment) else {
                 continue;

@@ -37,8 +37,8 @@ impl Reader {
         let Some(prefix) = words_of(&fold(prefix)).pop() else {
             return Ok(Vec::new());
         };
-        let judge = |_: &str| Some(Nearness::Same);
-        self.suggested(account, (&prefix, fields), &judge, most, is_late)
+        let any = |_: &[u8]| Some(Nearness::Same);
+        self.suggested(account, (&prefix, fields), &any, most, is_late)
     }
 
     /// The words of an account nearest to one, at most two edits away, of equally near ones the most frequent first; the word itself too.
@@ -58,16 +58,16 @@ impl Reader {
         };
         let edits = Fuzziness::ByLength.edits(word.chars().count());
         let near = Near::new(&word, edits);
-        let judge = |word: &str| near.distance(word).map(Nearness::Edits);
+        let nearness = |word: &[u8]| near.distance(word).map(Nearness::Edits);
         let beginning = if edits == 0 { word.as_str() } else { "" };
-        self.suggested(account, (beginning, fields), &judge, most, is_late)
+        self.suggested(account, (beginning, fields), &nearness, most, is_late)
     }
 
     fn suggested(
         &self,
         account: u64,
         (beginning, fields): (&str, Fields),
-        judge: &dyn Fn(&str) -> Option<Nearness>,
+        nearness: &dyn Fn(&[u8]) -> Option<Nearness>,
         most: usize,
         is_late: &mut dyn FnMut() -> bool,
     ) -> Result<Vec<Suggested>> {
@@ -86,13 +86,16 @@ impl Reader {
                 fields,
             };
             let mut best = Best::new(most);
-            vocabulary.walk(beginning, judge, patience, &mut |spelling| {
-                best.offer(spelling)
+            let is_meant = |word: &[u8]| nearness(word).is_some();
+            vocabulary.walk(beginning, &is_meant, patience, &mut |spelling| {
+                if let Some(near) = nearness(spelling.word.as_bytes()) {
+                    best.offer(near, spelling);
+                }
             })?;
-            let suggested = best.sorted().into_iter().map(|spelling| Suggested {
+            let suggested = best.sorted().into_iter().map(|(near, spelling)| Suggested {
                 word: spelling.word,
                 count: spelling.count,
-                edits: match spelling.nearness {
+                edits: match near {
                     Nearness::Edits(edits) => edits,
                     Nearness::Same | Nearness::Longer => 0,
                 },

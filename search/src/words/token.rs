@@ -89,18 +89,12 @@ fn is_unspaced(character: char) -> bool {
         | '\u{2e80}'..='\u{2fdf}' | '\u{3005}'..='\u{3007}' | '\u{3021}'..='\u{3029}' | '\u{3031}'..='\u{309f}'
         | '\u{30a1}'..='\u{30fa}' | '\u{30fc}'..='\u{30ff}' | '\u{31f0}'..='\u{31ff}'
         | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3fffd}');
-    is_of_them && character.is_alphanumeric() && !character.is_numeric_digit()
+    is_of_them && character.is_alphanumeric() && !is_digit(character)
 }
 
 /// Digits of those scripts make numbers, which are words.
-trait Digit {
-    fn is_numeric_digit(self) -> bool;
-}
-
-impl Digit for char {
-    fn is_numeric_digit(self) -> bool {
-        matches!(self, '\u{e50}'..='\u{e59}' | '\u{ed0}'..='\u{ed9}' | '\u{1040}'..='\u{1049}' | '\u{1090}'..='\u{1099}' | '\u{17e0}'..='\u{17e9}')
-    }
+fn is_digit(character: char) -> bool {
+    matches!(character, '\u{e50}'..='\u{e59}' | '\u{ed0}'..='\u{ed9}' | '\u{1040}'..='\u{1049}' | '\u{1090}'..='\u{1099}' | '\u{17e0}'..='\u{17e9}')
 }
 
 #[cfg(test)]

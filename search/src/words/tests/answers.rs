@@ -56,7 +56,20 @@ fn words_are_found_in_the_fields_that_are_asked_and_better_ones_first() {
         asked("absent", Fields::ALL, ByLength),
         asked("...", Fields::ALL, ByLength),
     ];
-    expect![[r#""#]].assert_eq(&answers.concat());
+    expect![[r#"
+        invoice: 5 2.77, 3 2.77, 1 1.66
+        invoice: 5 2.77, 3 2.77, 1 0.65, 2 0.26, 4 0.19
+        invoice: 5 2.77, 3 2.77
+        invoice: 5 2.77
+        resume: 4 1.00
+        京都: 4 1.00
+        invoice again: 1 1.79
+        invoice lunch: 2 3.03
+        ann bob: 5 5.55
+        absent: 
+        ...: 
+    "#]]
+    .assert_eq(&answers.concat());
     let prefix = Ask::new("an inv", Fields::BODIES, Exact).with_prefix();
     let mut positions = found(&reader, 1, &prefix);
     positions.sort_unstable();
@@ -89,13 +102,55 @@ fn words_go_on_and_are_corrected_by_what_the_account_has() {
     let suggest = reader
         .suggest(1, "invoicse", Fields::ALL, 9, &mut never())
         .unwrap();
-    expect![[r#""#]].assert_eq(&format!("{}\n{}", shown(complete), shown(suggest)));
+    let both = format!("{}\n{}\n", shown(complete), shown(suggest));
+    expect![[r#"
+        INVOICE 2 0, INVENTORY 1 0, INVITE 1 0
+        INVOICE 2 1, INVOICES 1 1
+    "#]]
+    .assert_eq(&both);
     assert!(
         reader
             .complete(1, "", Fields::ALL, 9, &mut never())
             .unwrap()
             .is_empty()
     );
+}
+
+#[test]
+fn of_a_message_with_too_many_words_the_first_different_ones_count() {
+    let (_, _, mut writer) = fresh();
+    let most = crate::limits::WORDS_DISTINCT_MAX;
+    let words: Vec<String> = (0..most + 10).map(|number| format!("W{number}")).collect();
+    let body = format!("{} W5", words.join(" "));
+    writer
+        .add(1, id(1), &[(Field::Body, &body), (Field::Subject, "S")])
+        .unwrap();
+    writer.commit(b"").unwrap();
+    let is_found = |word: &str| {
+        let ask = Ask::new(word, Fields::ALL, Fuzziness::Exact);
+        !found(&writer.reader(), 1, &ask).is_empty()
+    };
+    assert!(is_found("s") && is_found("w5") && is_found(&words[most - 2]));
+    assert!(!is_found(&words[most]) && !is_found(&words[most + 9]));
+}
+
+#[test]
+fn a_writer_that_has_too_many_changes_says_so_until_it_commits() {
+    let (_, _, mut writer) = fresh();
+    for position in 0..crate::limits::WORDS_CHANGES_MAX as u64 {
+        writer.remove(1, id(position)).unwrap();
+    }
+    let full = writer.add(1, id(1), &[(Field::Body, "WORD")]);
+    assert!(full.is_err_and(|error| !error.is_corrupt()));
+    assert!(
+        writer
+            .commit(&vec![0; crate::limits::WORDS_PAYLOAD_MAX + 1])
+            .is_err()
+    );
+    writer
+        .commit(&vec![0; crate::limits::WORDS_PAYLOAD_MAX])
+        .unwrap();
+    writer.add(1, id(1), &[(Field::Body, "WORD")]).unwrap();
 }
 
 #[test]

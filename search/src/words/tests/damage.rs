@@ -37,7 +37,7 @@ fn sample() -> MemoryFiles {
     for position in 0..70 {
         let body = format!(
             "word{position} shared {}",
-            "w".repeat(1 + position as usize % 9)
+            &"wwwwwwwww"[..1 + usize::from(position % 9 > 3)]
         );
         add(&mut writer, 1 + position % 2, position, &body, "subject");
         if position % 20 == 19 {

@@ -7,7 +7,6 @@ mod isolation;
 mod kill;
 mod memory;
 mod removal;
-mod scratch;
 mod size;
 
 use std::sync::Arc;

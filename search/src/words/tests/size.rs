@@ -1,4 +1,4 @@
-//! What the index takes of the text, on text with the frequencies of mail.
+//! What the index takes of the text, on random words with about the frequencies of mail.
 
 use super::*;
 
@@ -23,36 +23,30 @@ impl Random {
 /// A word by its rank: frequent ones are short.
 fn word(rank: u64) -> String {
     let mut random = Random(rank);
-    let letters = 2 + (rank as f64).log2() as u64 / 2 + random.next() % 4;
+    let letters = 1 + u64::from(rank.ilog2()) / 2 + random.next() % 4;
     let letter = |random: &mut Random| {
         char::from(b"EEETTAAOOINNSSHRRDLLCUMWFGYPBVK"[(random.next() % 31) as usize])
     };
     (0..letters).map(|_| letter(&mut random)).collect()
 }
 
-/// A text of so many bytes; one word in thirty is a number that hardly comes again.
+#[expect(clippy::cast_possible_truncation, reason = "a rank is at most 60,000")]
+fn rank(fraction: f64) -> u64 {
+    60_000_f64.powf(fraction.powf(1.6)) as u64
+}
+
+/// A text of so many bytes. Of 1,000 messages 114 words in 1,000 are new ones (of real mail 111), 56 % of the words of a message are different
+/// ones (51 %), a word has 6.1 bytes (7.1).
 fn text(random: &mut Random, bytes: usize) -> String {
     let mut text = String::new();
     while text.len() < bytes {
-        match random.next() % 30 {
+        match random.next() % 60 {
             0 => text.push_str(&(random.next() % 1_000_000).to_string()),
-            _ => text.push_str(&word((60_000_f64.powf(random.fraction())) as u64)),
+            _ => text.push_str(&word(rank(random.fraction()))),
         }
         text.push(' ');
     }
     text
-}
-
-pub(super) fn kinds(files: &MemoryFiles, bytes: usize) {
-    let mut kinds = std::collections::BTreeMap::new();
-    for name in files.names() {
-        *kinds
-            .entry(name.rsplit('.').next().unwrap().to_owned())
-            .or_insert(0) += files.bytes(&name).len();
-    }
-    for (kind, size) in kinds {
-        eprintln!("{kind} {size} {:.4}", size as f64 / bytes as f64);
-    }
 }
 
 /// Bytes of the index for each byte of text, and segments.
@@ -61,7 +55,7 @@ fn share(accounts: u64, messages: u64) -> (f64, usize) {
     let mut random = Random(1);
     let mut bytes = 0;
     for message in 0..accounts * messages {
-        let length = 500 + (random.next() % 6000) as usize;
+        let length = 400 + (random.next() % 3400) as usize;
         let body = text(&mut random, length);
         let account = (message % accounts).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let subject = text(&mut random, 40);
@@ -77,22 +71,24 @@ fn share(accounts: u64, messages: u64) -> (f64, usize) {
         }
     }
     writer.commit(b"").unwrap();
-    kinds(&files, bytes);
     (
         files.total() as f64 / bytes as f64,
         writer.reader().segments(),
     )
 }
 
+// Real mail takes less (0.24 for one account, 0.43 for 60 of 100 messages, measured over 6,000 messages): its words come in clusters and in messages
+// that are much alike. These bounds say when the index has grown.
+
 #[test]
-fn an_account_takes_a_quarter_of_its_text() {
+fn one_account_of_random_words_takes_no_more_of_its_text_than_it_did() {
     let (share, segments) = share(1, 3000);
-    assert!(share < 0.25, "{share:.3}");
+    assert!(share < 0.32, "{share:.3}");
     assert!(segments <= 12, "{segments}");
 }
 
 #[test]
-fn small_accounts_take_half_of_their_text() {
+fn small_accounts_of_random_words_take_no_more_of_their_text_than_they_did() {
     let (share, _) = share(60, 100);
-    assert!(share < 0.55, "{share:.3}");
+    assert!(share < 0.60, "{share:.3}");
 }
