@@ -201,3 +201,6 @@ pub(crate) fn of_words(error: coldpost_search::Error) -> Error {
     };
     Error::with_source(kind, format!("the word index: {error}"), error)
 }
+
+#[cfg(test)]
+mod tests;

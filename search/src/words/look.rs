@@ -25,7 +25,7 @@ pub fn look(ask: &Ask, texts: &[(Field, &str)]) -> Option<f32> {
                 return;
             }
             for ((wanted, near), best) in ask.wanted.iter().zip(&nears).zip(&mut best) {
-                let nearness = match near.distance(word) {
+                let nearness = match near.distance(word.as_bytes()) {
                     Some(0) => Nearness::Same,
                     _ if wanted.is_prefix && word.starts_with(&wanted.word) => Nearness::Longer,
                     Some(edits) => Nearness::Edits(edits),

@@ -257,6 +257,7 @@ fn what_a_search_found_is_said_in_both_ways() {
                 partial: None,
                 count: Some(4),
                 modseq: Some(9),
+                relevancy: vec![40, 100],
             };
             let page = |first, last, from_end| Page {
                 first,
@@ -278,6 +279,7 @@ fn what_a_search_found_is_said_in_both_ways() {
                 partial: Some((page(9, 5, false), String::new())),
                 count: Some(0),
                 modseq: None,
+                relevancy: Vec::new(),
             };
             esearch(out, all);
             esearch(out, partial);
@@ -287,8 +289,8 @@ fn what_a_search_found_is_said_in_both_ways() {
             * SEARCH 2 10 11 12
             * SORT 12 2 (MODSEQ 917162500)
             * SEARCH
-            * ESEARCH (TAG "A282") UID MIN 2 MAX 12 ALL 2,10:12 COUNT 4 MODSEQ 9
-            * ESEARCH (TAG "A282" MAILBOX "a b/&AOk-" UIDVALIDITY 17) UID MIN 2 MAX 12 ALL 2,10:12 PARTIAL (-1:-2 11:12) COUNT 4 MODSEQ 9
+            * ESEARCH (TAG "A282") UID MIN 2 MAX 12 ALL 2,10:12 COUNT 4 MODSEQ 9 RELEVANCY (40 100)
+            * ESEARCH (TAG "A282" MAILBOX "a b/&AOk-" UIDVALIDITY 17) UID MIN 2 MAX 12 ALL 2,10:12 PARTIAL (-1:-2 11:12) COUNT 4 MODSEQ 9 RELEVANCY (40 100)
             * ESEARCH (TAG "q\"") PARTIAL (9:5 NIL) COUNT 0
         "#]],
     );
