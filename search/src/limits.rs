@@ -43,7 +43,7 @@ pub const WORDS_WALK: usize = 1024;
 pub const WORDS_BLOCK: usize = 16 * 1024;
 /// Bytes of a commit's payload.
 pub const WORDS_PAYLOAD_MAX: usize = 64 * 1024;
-/// Messages that may be added and removed between two commits.
+/// Messages that may be added and removed between two commits; one that is removed or replaced takes about 900 bytes until then.
 pub const WORDS_CHANGES_MAX: usize = 64 * 1024;
 /// Bytes of memory for words that are not in a file yet: the least that tantivy takes.
 pub const WORDS_WRITER_MEMORY: usize = 15_000_000;

@@ -1,7 +1,7 @@
 //! The index's files as tantivy wants them, over [`Files`].
 //!
 //! Promises: every byte is compared before tantivy sees it; nothing waits for a file that is watched; locks are in memory and die with the process.
-//! Never: keeps tantivy's list of its own files on disk. It is made from the directory at each opening, so that what a kill left is removed.
+//! Never: keeps tantivy's list of its own files on disk. It is made from the directory at each opening, so that a writer removes what a kill left.
 
 use std::collections::BTreeSet;
 use std::fmt;

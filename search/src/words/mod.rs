@@ -6,12 +6,13 @@
 //! commit before or the one after; damage is told as `Corrupt`, and then the index is to be made again ([`WordIndex::create`]).
 //! Never: decides what exact search finds; knows where files are, what a mailbox is, or who may see what; reads a clock; starts a timer.
 //!
-//! Memory: a writer has 15 MB for words (tantivy's least), [`WORDS_WAITING_MAX`](crate::limits::WORDS_WAITING_MAX) of messages on their way to it, 100 bytes for
-//! each change since the last commit, and while it merges the dictionaries of what is merged
-//! ([`WORDS_MERGE_TERMS_MAX`](crate::limits::WORDS_MERGE_TERMS_MAX)) and their columns. A reader has for each segment one bit a message, the first keys of the
-//! dictionaries' blocks (1 % of the index) and a block for each of seven open files; for all of them together
+//! Memory: a writer has 15 MB for words (tantivy's least), [`WORDS_WAITING_MAX`](crate::limits::WORDS_WAITING_MAX) of messages on their way to it, 40 bytes
+//! for each message that was added since the last commit and 900 for each that was removed or replaced
+//! ([`WORDS_CHANGES_MAX`](crate::limits::WORDS_CHANGES_MAX)), three threads, and while it merges the packed dictionaries of what is merged
+//! ([`WORDS_MERGE_TERMS_MAX`](crate::limits::WORDS_MERGE_TERMS_MAX)) and their columns. A reader has for each segment one bit a message where some were removed,
+//! the first keys of the dictionaries' blocks and one block for each of six or seven open files; for all of them together
 //! [`WORDS_COLUMNS_MAX`](crate::limits::WORDS_COLUMNS_MAX) of columns. A question takes 48 bytes for each message of the account that has one of its words,
-//! and [`WORDS_WALK`](crate::limits::WORDS_WALK) terms of each dictionary that it walks through.
+//! [`WORDS_WALK`](crate::limits::WORDS_WALK) terms of each dictionary that it walks through, and up to 1.8 MB for each fuzzy word.
 
 mod ask;
 mod block;

@@ -3,7 +3,7 @@
 //! Promises: what was added and removed counts from a commit on, all of it or nothing; an id that is there is replaced; segments stay few, for
 //! each commit merges what has become too many; memory is bounded (see `words`).
 //! Never: goes on after an error. It is closed then, and made anew from the index, whose last commit stands.
-//! A crash leaves: files that the last commit does not name; the next opening removes them.
+//! A crash leaves: files that the last commit does not name; the next writer removes them.
 
 use std::collections::HashSet;
 use std::io;
@@ -53,6 +53,7 @@ impl Writer {
             writer.map_err(|error| trouble.error(error))
         })?;
         writer.set_merge_policy(Box::new(NoMergePolicy));
+        trouble.guard(|| sweep(&index, &writer))?;
         let reader = index.reader()?;
         Ok(Writer {
             index,
