@@ -78,6 +78,9 @@ fn without_a_file_everything_has_its_default() {
         attachment_threshold = "64KiB"
         memory = "64MiB"
 
+        [search]
+        words = "true"
+
         [log]
         level = "info"
         format = "text"

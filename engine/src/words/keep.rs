@@ -62,15 +62,18 @@ impl WordKeeper {
         let Some(words) = &self.shard.words else {
             return Ok(false);
         };
+        let mut writing = words.writing();
         let written = self.shard.text.written();
-        words.begin(&written)?;
+        words.begin(&mut writing, &written)?;
         let mut covers = words.state().covers.clone();
         covers.follow(&written);
         let Some(rect) = covers.next(&written) else {
             return Ok(false);
         };
         let mut damaged = None;
-        let ended = words.index((&mut covers, rect), &written, &mut damaged, go_on);
+        let wanted = (&mut covers, rect);
+        let ended = words.index(&mut writing, wanted, &written, &mut damaged, go_on);
+        drop(writing);
         if let Some((file, e)) = damaged {
             self.shard.text.set_aside(&file, &e)?;
             return Ok(true);
@@ -88,11 +91,12 @@ impl WordKeeper {
         let Some(words) = &self.shard.words else {
             return Ok(false);
         };
+        let mut writing = words.writing();
         let mut covers = words.state().covers.clone();
         if covers.unclean == 0 || covers.unclean > oldest {
             return Ok(false);
         }
-        let cleaned = words.with_writer(|writer| {
+        let cleaned = words.with_writer(&mut writing, |writer| {
             let more = writer.purge_deleted()?;
             if !more {
                 covers.unclean = 0;
@@ -114,7 +118,7 @@ impl WordKeeper {
 
 impl WordStore {
     /// Makes an index anew where there is none that was made of this text.
-    fn begin(&self, written: &Written) -> Result<()> {
+    fn begin(&self, writing: &mut Option<Writer>, written: &Written) -> Result<()> {
         let is_of_it = {
             let state = self.state();
             state.index.is_some() && state.covers.line == written.line
@@ -122,7 +126,7 @@ impl WordStore {
         if is_of_it {
             return Ok(());
         }
-        *self.writing() = None;
+        *writing = None;
         let made = WordIndex::create(Arc::clone(&self.files) as _, RULES);
         let made = made.and_then(|index| Ok((index.reader()?, index)));
         let (reader, index) = made.map_err(of_words)?;
@@ -139,19 +143,16 @@ impl WordStore {
 
     fn with_writer<T>(
         &self,
+        writing: &mut Option<Writer>,
         work: impl FnOnce(&mut Writer) -> coldpost_search::Result<T>,
     ) -> coldpost_search::Result<T> {
-        let mut writing = self.writing();
-        let writer = match &mut *writing {
-            Some(writer) => writer,
-            none => {
-                let index = self.state().index.as_ref().map(|(index, _)| index.clone());
-                let Some(index) = index else {
-                    // It was set aside: there is nothing to be written to until it is made anew.
-                    return Err(coldpost_search::Error::Late);
-                };
-                none.insert(index.writer()?)
-            }
+        if writing.is_none() {
+            let index = self.state().index.as_ref().map(|(index, _)| index.clone());
+            *writing = index.map(|index| index.writer()).transpose()?;
+        }
+        let Some(writer) = writing.as_mut() else {
+            // It was set aside: there is nothing to be written to until it is made anew.
+            return Err(coldpost_search::Error::Late);
         };
         let done = work(writer);
         let reader = writer.reader();
@@ -185,6 +186,7 @@ impl WordStore {
     /// Takes in the messages of `rect`; a file of text in which there is `damage` is the text store's to be set aside.
     fn index(
         &self,
+        writing: &mut Option<Writer>,
         (covers, rect): (&mut Covers, Rect),
         written: &Written,
         damage: &mut Option<(Arc<TextFile>, coldpost_search::Error)>,
@@ -199,7 +201,7 @@ impl WordStore {
         accounts.dedup();
         let mut taken = Taken::default();
         let mut high = rect.high;
-        self.with_writer(|writer| {
+        self.with_writer(writing, |writer| {
             for account in accounts {
                 if taken.bytes >= WORDS_COMMIT_BYTES {
                     let first = Key {
@@ -234,6 +236,7 @@ impl WordStore {
     /// # Errors
     /// `Unavailable` when the disk refuses: they are to stay in the text store then.
     pub(crate) fn drop_dead(&self, dead: &[Key]) -> Result<()> {
+        let mut writing = self.writing();
         if dead.is_empty() || self.state().index.is_none() {
             return Ok(());
         }
@@ -241,7 +244,7 @@ impl WordStore {
         if covers.unclean == 0 {
             covers.unclean = clock::now_s().max(1);
         }
-        let dropped = self.with_writer(|writer| {
+        let dropped = self.with_writer(&mut writing, |writer| {
             for some in dead.chunks(WORDS_COMMIT_MESSAGES) {
                 for key in some {
                     writer.remove(key.account, key.id)?;
