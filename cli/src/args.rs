@@ -84,9 +84,23 @@ pub(crate) enum Command {
     /// Take snapshots of the metadata into the object store, and list them
     #[command(subcommand)]
     Snapshot(Snapshot),
+    /// Look at the index of text and words, read it through, or make it again
+    #[command(subcommand)]
+    Index(Index),
     /// Look at the settings
     #[command(subcommand)]
     Config(Config),
+}
+
+/// What is done about the index of text and words.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Index {
+    /// Say how it is
+    Status,
+    /// Make all of it again out of mail; searches go on, and read mail themselves meanwhile
+    Rebuild,
+    /// Read all of it and compare it with its checksums and with what messages there are; damage gives exit code 3
+    Check,
 }
 
 /// `coldpost account`

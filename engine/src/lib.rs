@@ -49,7 +49,7 @@ pub mod write;
 pub use error::{Error, Kind, Result};
 pub use mailboxes::mailbox_name;
 pub use open::{Engine, Health};
-pub use upkeep::{DeadObject, Deleted, DeletedInPart};
+pub use upkeep::{DeadObject, Deleted, DeletedInPart, IndexChecked, IndexProgress};
 
 pub use coldpost_tiers::gc::Verdict;
 

@@ -346,3 +346,5 @@ pub const WORDS_COMMIT_BYTES: usize = 64 * 1024 * 1024;
 pub const WORDS_COMMIT_MESSAGES: usize = 32 * 1024;
 /// Spellings that are suggested for a word.
 pub const SUGGESTED_MAX: usize = 8;
+/// Accounts that are checked between two words about how far it is.
+pub const CHECK_ACCOUNTS: usize = 16;

@@ -6,6 +6,7 @@ mod cold;
 mod compact;
 mod config;
 mod gc;
+mod index;
 mod search;
 mod serve;
 mod snapshot;
@@ -44,6 +45,7 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<ExitCode, Failure> {
         }
         Command::Gc { apply } => return gc::run(&checked, *apply, *output),
         Command::Search(asked) => return search::run(&checked, asked, *output),
+        Command::Index(what) => return index::run(&checked, what, *output),
         Command::Compact => compact::run(&checked, *output)?,
         Command::Cold(what) => return cold::run(&checked, what, *output),
         Command::Snapshot(what) => snapshot::run(&checked, what, *output)?,

@@ -6,6 +6,7 @@
 //! Promises: of a message that this speaks for, what is found is what it holds; of all others it says nothing. A crash leaves: files that the manifest does not
 //! name, which the next start removes. Losing all of it costs time.
 
+mod check;
 mod extract;
 mod file;
 mod follow;
@@ -28,6 +29,7 @@ use tokio::sync::Notify;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, MessageId, Position};
 use crate::limits::TEXT_LOST_MAX;
+pub(crate) use check::Check;
 pub(crate) use file::{KeptFrames, TextFile};
 pub(crate) use follow::Follower;
 use manifest::Manifest;
@@ -334,6 +336,23 @@ impl TextStore {
         drop(state);
         self.remove(file);
         self.advanced.notify_waiters();
+        Ok(())
+    }
+
+    /// All files are made again.
+    ///
+    /// # Errors
+    /// `Unavailable` when the disk refuses.
+    pub(crate) fn lose_files(&self) -> Result<()> {
+        let mut state = self.change();
+        let files = std::mem::take(&mut state.files);
+        for file in &files {
+            state.lose(file.rect);
+        }
+        state.line = manifest::draw_line();
+        self.save(&state)?;
+        drop(state);
+        files.iter().for_each(|file| self.remove(file));
         Ok(())
     }
 

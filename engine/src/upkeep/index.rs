@@ -269,6 +269,114 @@ pub(super) fn figures(engine: &Engine) -> Vec<(String, String)> {
     figures
 }
 
+/// How far something about the indexes is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IndexProgress {
+    /// Messages that were looked at.
+    pub done: u64,
+    /// Of about so many.
+    pub total: u64,
+}
+
+/// What a check of the indexes found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IndexChecked {
+    /// Files of text that were read.
+    pub files: u64,
+    /// Messages whose text is in them.
+    pub messages: u64,
+    /// Messages that wait, or are to be made again: a search reads them themselves.
+    pub waiting: u64,
+    /// What is wrong; what was damaged is made again.
+    pub damage: Vec<String>,
+}
+
+impl Engine {
+    /// Text and words of all shards, in figures by name.
+    pub fn index_figures(&self) -> Vec<(String, String)> {
+        figures(self)
+    }
+
+    /// Makes all text and all words again, from mail; gives how many stretches could not be read and are tried again later.
+    ///
+    /// # Errors
+    /// `Unavailable` when the disk refuses.
+    pub async fn rebuild_index(
+        &self,
+        tell: &mut (dyn FnMut(IndexProgress) + Send),
+    ) -> Result<usize> {
+        let turn = self.inner.turns.indexing.take().await;
+        let shards: Vec<Arc<Shard>> = self.mail_shards().to_vec();
+        let mut tidying: Vec<Tidying> = shards.iter().map(|s| Tidying::new(self, s)).collect();
+        let work = move || {
+            let _turn = turn;
+            for of in &tidying {
+                of.shard.text.lose_files()?;
+            }
+            for of in &mut tidying {
+                let shard = Arc::clone(&of.shard);
+                let mut go_on = || !shard.is_shut();
+                of.rebuild(&mut go_on)?;
+                repeat(&mut go_on, |go_on| of.keeper.step(go_on))?;
+                of.keeper.rest();
+            }
+            Ok(())
+        };
+        let mut working = Box::pin(blocking::run("making the index again", work));
+        let ended = loop {
+            tokio::select! {
+                ended = &mut working => break ended,
+                () = tokio::time::sleep(tick()) => {
+                    let of = shards.iter().filter_map(|shard| shard.text.standing().rebuilding);
+                    let sum = of.fold(IndexProgress::default(), |sum, now| IndexProgress {
+                        done: sum.done + now.done,
+                        total: sum.total + now.total,
+                    });
+                    tell(sum);
+                }
+            }
+        };
+        ended?;
+        Ok(shards.iter().map(|shard| shard.text.standing().lost).sum())
+    }
+
+    /// Reads all of the indexes, compares them with their checksums and with the rows of messages.
+    ///
+    /// # Errors
+    /// `Unavailable` when the disk refuses.
+    pub async fn check_index(
+        &self,
+        tell: &mut (dyn FnMut(IndexProgress) + Send),
+    ) -> Result<IndexChecked> {
+        let mut checked = IndexChecked::default();
+        for shard in self.mail_shards() {
+            let total = shard.hot.read()?.count(TableName::Places)?;
+            let mut check = crate::text::Check::new(shard)?;
+            loop {
+                // Some accounts at a time, so that somebody hears of it.
+                let work = move || check.step().map(|goes_on| (check, goes_on));
+                let (after, goes_on) = blocking::run("checking the index", work).await?;
+                check = after;
+                tell(IndexProgress {
+                    done: check.done(),
+                    total,
+                });
+                if !goes_on {
+                    break;
+                }
+            }
+            check.add_to(&mut checked);
+            if let Some(words) = shard.words.clone() {
+                let work = move || Ok(words.check());
+                checked
+                    .damage
+                    .extend(blocking::run("checking words", work).await?);
+            }
+        }
+        Ok(checked)
+    }
+}
+
 fn length(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }

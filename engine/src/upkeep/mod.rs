@@ -18,6 +18,7 @@ mod tests;
 pub(crate) use collect::collect;
 pub use delete::{DeadObject, Deleted, DeletedInPart};
 pub(crate) use evict::sweep_blobs;
+pub use index::{IndexChecked, IndexProgress};
 
 use std::collections::BTreeMap;
 use std::fmt;

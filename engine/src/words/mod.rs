@@ -146,6 +146,16 @@ impl WordStore {
         }
     }
 
+    /// Reads and compares everything; what is damaged is set aside, and told.
+    pub(crate) fn check(&self) -> Option<String> {
+        // Files go while something is written.
+        let _writing = self.writing();
+        let index = self.state().index.as_ref().map(|(index, _)| index.clone());
+        let e = index?.check().err()?;
+        self.set_aside(&e);
+        Some(format!("{}: {e}", self.dir.display()))
+    }
+
     /// An index that cannot be read does not count any more.
     pub(crate) fn set_aside(&self, why: &coldpost_search::Error) {
         tracing::error!(

@@ -5,10 +5,13 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use zstd::bulk::Decompressor;
+
 use crate::error::{Error, Result};
 
 use super::frame::{self, Kept, Of, Unpacked};
 use super::index::{FrameAt, Index};
+use super::signature::{self, Signature};
 use super::{Kind, Made, Rect, TextId};
 
 /// Where the bytes of a file are.
@@ -122,6 +125,39 @@ impl Run {
             let bytes = self.read(at)?;
             let stored = frame::read(&bytes, of, at.raw, at.offset)?;
             ids.extend(stored.list.iter().map(|listed| listed.id));
+        }
+        ids.dedup();
+        Ok(ids)
+    }
+
+    /// Reads and compares everything that there is of an account, its signatures too; gives its messages, in order.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Io`.
+    pub fn check(&self, account: u64) -> Result<Vec<TextId>> {
+        let mut ids: Vec<TextId> = Vec::new();
+        let Some(of_account) = self.index.of(account) else {
+            return Ok(ids);
+        };
+        let mut unpacker = Decompressor::new().map_err(Error::io("zstd"))?;
+        for kind in Kind::ALL {
+            let (of, part) = (self.of(account, kind), &of_account.parts[kind.index()]);
+            for at in &part.frames {
+                let bytes = self.read(at)?;
+                let stored = frame::read(&bytes, of, at.raw, at.offset)?;
+                if kind == Kind::Body {
+                    ids.extend(stored.list.iter().map(|listed| listed.id));
+                }
+                stored.unpack(&mut unpacker)?;
+            }
+            if part.signature > 0 {
+                signature::check(Signature {
+                    source: &*self.source,
+                    offset: part.signature,
+                    frames: part.frames.len(),
+                    seed: of.seed(),
+                })?;
+            }
         }
         ids.dedup();
         Ok(ids)

@@ -204,6 +204,17 @@ pub(super) fn find(signature: Signature<'_>, rows: &[usize]) -> Result<Frames> {
     Ok(found)
 }
 
+/// Compares all of it.
+pub(super) fn check(signature: Signature<'_>) -> Result<()> {
+    let row_bytes = row_bytes(signature.frames);
+    let rows_each = rows_of_stretch(row_bytes);
+    let stretch_bytes = rows_each * row_bytes + CRC;
+    for number in 0..ROWS / rows_each {
+        read_stretch(signature, number, stretch_bytes)?;
+    }
+    Ok(())
+}
+
 fn read_stretch(of: Signature<'_>, number: usize, bytes: usize) -> Result<Vec<u8>> {
     let offset = of.offset.saturating_add(length(number * bytes));
     let mut stretch = of

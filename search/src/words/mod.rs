@@ -139,6 +139,25 @@ impl WordIndex {
         })
     }
 
+    /// Reads and compares every block of every file that counts.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Io`.
+    pub fn check(&self) -> Result<()> {
+        let trouble = &self.files.trouble;
+        trouble.guard(|| {
+            let damaged = self.index.validate_checksum();
+            let damaged = damaged.map_err(|error| trouble.error(error))?;
+            match damaged.iter().next() {
+                None => Ok(()),
+                Some(file) => {
+                    let found = format!("{} is not as it was written", file.display());
+                    Err(Error::corrupt("the word index", 0, found))
+                }
+            }
+        })
+    }
+
     /// Who writes; one at a time.
     ///
     /// # Errors

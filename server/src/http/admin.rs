@@ -9,7 +9,7 @@ use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use coldpost_engine::{Error, Kind, snapshot, verify};
+use coldpost_engine::{Error, IndexProgress, Kind, snapshot, verify};
 use futures::stream;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -20,8 +20,8 @@ use super::Http;
 use super::limits::{ACCOUNTS_MAX, ALIVE_EVERY, PROGRESS_EVERY};
 use super::wire::{
     Accounts, AddAccount, Added, Answer, Answers, Batch, Collected, CompactLine, Delete, Deleted,
-    Done, Failure, Garbage, Rename, SearchWanted, SetPassword, SnapshotLine, Snapshots, Status,
-    VerifyLine, in_full,
+    Done, Failure, Garbage, IndexLine, IndexStanding, Rename, SearchWanted, SetPassword,
+    SnapshotLine, Snapshots, Status, VerifyLine, in_full,
 };
 use crate::answer::answer;
 
@@ -251,6 +251,31 @@ pub(super) async fn compact(State(http): State<Arc<Http>>) -> Response {
     in_lines(move |mut reporter| async move {
         let mut tell = |report: &_| reporter.report(CompactLine::of(report), true);
         engine.compact_now(&mut tell).await.into()
+    })
+}
+
+/// `GET /admin/index`
+pub(super) async fn index(State(http): State<Arc<Http>>) -> Json<IndexStanding> {
+    Json(IndexStanding {
+        figures: http.engine.index_figures(),
+    })
+}
+
+/// `POST /admin/index/rebuild`: a JSON object a line, the last is `rebuilt` or `failed`. It goes on when its reader goes away.
+pub(super) async fn rebuild_index(State(http): State<Arc<Http>>) -> Response {
+    let engine = http.engine.clone();
+    in_lines(move |mut reporter| async move {
+        let mut tell = |now: IndexProgress| reporter.report(IndexLine::from(now), true);
+        engine.rebuild_index(&mut tell).await.into()
+    })
+}
+
+/// `POST /admin/index/check`: a JSON object a line, the last is `checked` or `failed`.
+pub(super) async fn check_index(State(http): State<Arc<Http>>) -> Response {
+    let engine = http.engine.clone();
+    in_lines(move |mut reporter| async move {
+        let mut tell = |now: IndexProgress| reporter.report(IndexLine::from(now), true);
+        engine.check_index(&mut tell).await.into()
     })
 }
 

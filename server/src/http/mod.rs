@@ -119,6 +119,9 @@ fn router(http: Arc<Http>, shutdown: Shutdown) -> Router {
         .route("/admin/account/delete", post(admin::delete_account))
         .route("/admin/verify", post(admin::verify))
         .route("/admin/search", post(admin::search))
+        .route("/admin/index", get(admin::index))
+        .route("/admin/index/rebuild", post(admin::rebuild_index))
+        .route("/admin/index/check", post(admin::check_index))
         .route("/admin/compact", post(admin::compact))
         .route("/admin/gc", get(admin::garbage).post(admin::collect))
         .route(

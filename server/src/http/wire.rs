@@ -4,6 +4,7 @@
 
 mod account;
 mod bucket;
+mod index;
 mod search;
 mod snapshot;
 mod upkeep;
@@ -18,6 +19,7 @@ pub use account::{
     SetPassword,
 };
 pub use bucket::{Bucket, Requests};
+pub use index::{IndexLine, IndexStanding};
 pub use search::{
     Found as SearchFound, PlanStep, SearchLine, Wanted as SearchWanted, Words, plan_steps,
 };
