@@ -1,0 +1,8 @@
+//! Search from outside: the command, and what SEARCH promises while mail comes and goes, others get mail, and the daemon dies.
+
+#[path = "search/command.rs"]
+mod command;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_coldpost");
+const ANN: &str = "ann@example.org";
+const BEN: &str = "ben@example.org";
