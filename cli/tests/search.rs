@@ -4,6 +4,8 @@
 mod at_once;
 #[path = "search/command.rs"]
 mod command;
+#[path = "search/killed.rs"]
+mod killed;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_coldpost");
 const ANN: &str = "ann@example.org";
