@@ -1,5 +1,7 @@
 //! Search from outside: the command, and what SEARCH promises while mail comes and goes, others get mail, and the daemon dies.
 
+#[path = "search/apart.rs"]
+mod apart;
 #[path = "search/at_once.rs"]
 mod at_once;
 #[path = "search/command.rs"]
