@@ -41,7 +41,7 @@ enum Damage {
 }
 
 impl Damage {
-    /// A round's: each comes in the rounds of the suite.
+    /// A round's: those of the first four are always the same.
     fn of(round: usize, dice: &mut Dice) -> Damage {
         let all = [
             Damage::Flips,
