@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use coldpost_testkit::dice::Dice;
 use coldpost_testkit::imap::Imap;
 use coldpost_testkit::lmtp::Lmtp;
-use coldpost_testkit::{Daemon, Must, Options, made_mail, tool};
+use coldpost_testkit::{Daemon, Must, Options, made_mail, place, tool};
 
 use crate::{ANN, BINARY};
 
@@ -86,8 +86,9 @@ impl Within {
             }
         };
         let filler = match self {
-            Within::Plain | Within::Html => filler,
-            _ => "",
+            // Behind their ends it would be none of their text.
+            Within::Base64 | Within::FileName => "",
+            _ => filler,
         };
         format!(
             "From: {COMMON} <a@example.org>\r\nSubject: {self:?}\r\nMIME-Version: 1.0\r\n{fields}\r\n{body}\r\n{filler}"
@@ -239,6 +240,8 @@ fn mail_is_found_as_soon_as_it_is_acknowledged_and_not_once_it_has_gone() {
             mailbox.goes(&mut dice);
         }
     }
+    let text = place::files(&daemon.data_dir().join("shards/0001/text"));
+    assert!(text.len() > 1, "texts wait alone: no file was searched");
     mailbox.is_whole();
     let (live, archived) = (mailbox.live.len(), mailbox.archived.len());
     println!("{deliveries} delivered, {live} left, {archived} moved");
