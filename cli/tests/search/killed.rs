@@ -88,7 +88,13 @@ impl Damage {
                 Damage::Cut => bytes.truncate(dice.index(bytes.len())),
                 Damage::Manifest if dice.below(2) == 0 => bytes.truncate(dice.index(bytes.len())),
                 _ => {
-                    for _ in 0..=dice.below(9) {
+                    // A file that was begun when the daemon died may have none.
+                    let flips = if bytes.is_empty() {
+                        0
+                    } else {
+                        1 + dice.below(9)
+                    };
+                    for _ in 0..flips {
                         let at = dice.index(bytes.len());
                         bytes[at] ^= 1 << dice.below(8);
                     }
