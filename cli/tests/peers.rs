@@ -1,9 +1,15 @@
 //! Real programs on our sockets: Dovecot in front, mbsync, imaplib, curl, swaks.
 
+#[path = "peers/classes.rs"]
+mod classes;
+#[path = "peers/decided.rs"]
+mod decided;
 #[path = "peers/messages.rs"]
 mod messages;
 #[path = "peers/ordered.rs"]
 mod ordered;
+#[path = "peers/searched.rs"]
+mod searched;
 #[path = "peers/servers.rs"]
 mod servers;
 #[path = "peers/synchronised.rs"]
@@ -172,6 +178,38 @@ fn sort_and_thread_are_those_of_dovecot() {
             wrong += &format!("THREAD {name}: {only:?} are not there, {moved:?} elsewhere\n");
         }
     }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn searches_find_what_dovecot_finds_but_for_what_is_decided() {
+    if !have(&[NPM, TAR, DOVECOT, ROOT]) {
+        return;
+    }
+    let daemon = Daemon::start(Options::new(BINARY));
+    let dovecot = Dovecot::start(&Kind::Maildir);
+    let compared = searched::compared(&mut daemon.imap(USER), &mut dovecot.imap(USER));
+    let (real, torture) = (&compared.real, &compared.torture);
+    println!("real mail: {real}\ntorture: {torture}");
+    let unexplained = compared.unexplained.join("\n");
+    assert!(unexplained.is_empty(), "{unexplained}");
+    assert!(real.is_within_bounds(), "{real}");
+}
+
+#[test]
+fn what_dovecot_finds_otherwise_is_found_as_it_is_decided() {
+    let daemon = Daemon::start(Options::new(BINARY));
+    let wrong = decided::wrong(&mut daemon.imap(USER), decided::Side::Here);
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn what_is_said_of_dovecot_is_what_dovecot_finds() {
+    if !have(&[DOVECOT, ROOT]) {
+        return;
+    }
+    let dovecot = Dovecot::start(&Kind::Maildir);
+    let wrong = decided::wrong(&mut dovecot.imap(USER), decided::Side::There);
     assert!(wrong.is_empty(), "{wrong}");
 }
 

@@ -26,6 +26,8 @@ pub mod passwd;
 pub mod query;
 pub mod rows;
 pub mod segment;
+pub mod text;
+pub mod text_run;
 
 pub use memory::resident_bytes;
 pub use mutate::{INPUT_MAX, Mutator};
@@ -49,7 +51,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 12] = [
     imap::TARGET,
     lmtp::TARGET,
     mail::TARGET,
@@ -60,4 +62,6 @@ pub const TARGETS: [Target; 10] = [
     segment::TARGET,
     rows::TARGET,
     object::TARGET,
+    text::TARGET,
+    text_run::TARGET,
 ];

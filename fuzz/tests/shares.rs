@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use cap::Cap;
 use coldpost_fuzz::{
     Order, Report, Target, config, framing, imap, lmtp, mail, object, passwd, query, rows, run,
-    segment,
+    segment, text, text_run,
 };
 
 /// Counts what is allocated.
@@ -117,4 +117,17 @@ fn rows_and_entries_are_read_as_they_are_written_or_called_damaged() {
 #[test]
 fn objects_of_the_bucket_are_read_or_called_damaged() {
     share(&object::TARGET, 8_000_000);
+}
+
+#[test]
+fn what_stands_in_a_mail_is_found_in_its_file_of_text_and_nothing_else_is() {
+    share(&text::TARGET, 6_000_000);
+}
+
+#[test]
+fn damaged_files_of_text_answer_as_before_or_are_called_damaged() {
+    let report = share(&text_run::TARGET, 10_000_000);
+    let (opened, answered, refused) = text_run::reached();
+    println!("{opened} opened, {answered} answers, {refused} that it is damaged");
+    assert!(opened > report.inputs && answered > opened && refused > opened);
 }

@@ -31,10 +31,10 @@ pub(crate) struct Ordered {
     pub(crate) threads: Vec<(String, String)>,
 }
 
-/// The mail: with a date of arrival that is neither ascending nor that of sending.
-fn mails() -> Vec<(String, Vec<u8>)> {
-    let mails = corpus::selection(STEP).into_iter();
-    let mails = mails.filter(|(_, mail)| !mail.is_empty() && !mail.contains(&0));
+/// Mail, every so many messages of the corpus: with a date of arrival that is neither ascending nor that of sending.
+pub(crate) fn mails(step: usize) -> Vec<(String, Vec<u8>)> {
+    let mails = corpus::selection(step).into_iter();
+    let mails = mails.filter(|(_, mail)| is_taken(mail));
     let dated = mails.enumerate().map(|(at, (_, mail))| {
         let (day, second) = (1 + at * 7 % 28, at % 60);
         let date = format!("\"{day:02}-Jan-2003 10:00:{second:02} +0000\"");
@@ -43,9 +43,19 @@ fn mails() -> Vec<(String, Vec<u8>)> {
     dated.collect()
 }
 
+/// How many of them, the first ones, are no torture.
+pub(crate) fn real(step: usize) -> usize {
+    let torture = corpus::torture().iter();
+    mails(step).len() - torture.filter(|(_, mail)| is_taken(mail)).count()
+}
+
+fn is_taken(mail: &[u8]) -> bool {
+    !mail.is_empty() && !mail.contains(&0)
+}
+
 /// Fills INBOX and asks.
 pub(crate) fn asked(imap: &mut Imap) -> Ordered {
-    for (date, mail) in mails() {
+    for (date, mail) in mails(STEP) {
         imap.append("INBOX", &date, &mail);
     }
     imap.command("SELECT INBOX").ok();

@@ -16,6 +16,7 @@ const CRATES: &[(&str, &[&str])] = &[
         &[
             "coldpost_testkit",
             "coldpost_tiers",
+            "coldpost_search",
             "coldpost_engine",
             "coldpost_server",
             "coldpost_cli",
