@@ -132,8 +132,10 @@ fn fill(server: &Server, corpus: &[Vec<u8>], arguments: &Search) {
     let mut imap = server.imap();
     imap.command("SELECT INBOX").ok();
     imap.command("SEARCH BODY indexed-once").ok();
-    // What waits becomes a file after a minute, and files are merged at the next look.
-    std::thread::sleep(Duration::from_secs(arguments.settle));
+    if let Server::Ours(_) = server {
+        // What waits becomes a file after a minute, and files are merged at the next look.
+        std::thread::sleep(Duration::from_secs(arguments.settle));
+    }
 }
 
 /// What `status` says of the text store.

@@ -8,6 +8,8 @@ mod at_once;
 mod command;
 #[path = "search/killed.rs"]
 mod killed;
+#[path = "search/ranked.rs"]
+mod ranked;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_coldpost");
 const ANN: &str = "ann@example.org";

@@ -153,7 +153,9 @@ pub const MEMORY_BOUNDS: usize = SEARCH_MEMORY
     + coldpost_tiers::limits::CACHE_INDEX_MEMORY
     + coldpost_tiers::limits::UPLOAD_MEMORY as usize
     + COMPACTION_MEMORY
-    + SNAPSHOT_MEMORY;
+    + SNAPSHOT_MEMORY
+    + TEXT_WAITING_MAX
+    + INDEX_MEMORY;
 /// Bytes of a run of compaction: what it knows of its messages and of where they are listed, a group of them, what is read of a block again, and zstd.
 pub const COMPACTION_MEMORY: usize = COMPACT_MESSAGES_MAX
     * (COMPACT_MESSAGE_BYTES + 2 * COMPACT_ENTRY_BYTES)
@@ -180,7 +182,7 @@ pub const FIELD_FEW_MESSAGES: usize = 32;
 /// Bytes of folded header fields that one search reads to keep them; of the messages behind them it unpacks rows.
 pub const FIELD_COLUMN_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of previews that are remembered.
-pub const PREVIEWS_MEMORY: usize = 8 * 1024 * 1024;
+pub const PREVIEWS_MEMORY: usize = 2 * 1024 * 1024;
 /// Bytes of keys and threads that one sort holds while it is made, of what all searches together hold; keys that are kept count in `[hot] frames`.
 pub const ORDER_MEMORY: usize = 48 * 1024 * 1024;
 const _: () = assert!(ORDER_MEMORY <= SEARCH_MEMORY);
@@ -343,8 +345,23 @@ pub const WORDS_LOST_MAX: usize = 512;
 /// Bytes of folded text after which words are committed at the next account.
 pub const WORDS_COMMIT_BYTES: usize = 64 * 1024 * 1024;
 /// Messages after which words are committed.
-pub const WORDS_COMMIT_MESSAGES: usize = 32 * 1024;
+pub const WORDS_COMMIT_MESSAGES: usize = 8 * 1024;
 /// Spellings that are suggested for a word.
 pub const SUGGESTED_MAX: usize = 8;
 /// Accounts that are checked between two words about how far it is.
 pub const CHECK_ACCOUNTS: usize = 16;
+/// Bytes that one who makes or merges files of text, or writes words, has at once: the one thread does one after the other. Of text the signatures of a
+/// file twice, and a frame of each file that is merged; of words what tantivy has, what waits for it, removals, and dictionaries that are merged.
+pub const INDEX_MEMORY: usize = coldpost_search::limits::WORDS_WRITER_MEMORY
+    + coldpost_search::limits::WORDS_WAITING_MAX
+    + coldpost_search::limits::WORDS_COLUMNS_MAX
+    + coldpost_search::limits::WORDS_MERGE_TERMS_MAX as usize
+    + WORDS_COMMIT_MESSAGES * WORD_CHANGE_BYTES;
+/// Bytes of a message that is taken out of the word index, until the commit.
+pub const WORD_CHANGE_BYTES: usize = 900;
+const _: () = assert!(
+    INDEX_MEMORY
+        > 2 * coldpost_search::limits::RUN_FRAMES_MAX * 4 * 1024 / 8
+            + coldpost_search::limits::RUNS_MAX * 4 * coldpost_search::limits::TEXT_FRAME_MAX,
+    "what text takes is less"
+);

@@ -193,7 +193,8 @@ pub fn feed(input: &[u8]) -> usize {
     mails.push((ACCOUNT + 1, 2, &message));
     let bytes = written([3; 16], &mails);
     let size = u64::try_from(bytes.len()).expect("64 bits");
-    let run = Run::open(Arc::new(bytes), size, [3; 16]).expect("what was written is read");
+    let run =
+        Run::open(Arc::new(bytes), size, [3; 16], Arc::new(())).expect("what was written is read");
     let asks = drawn(&message, &mut dice);
     let mut found = vec![Vec::new(); asks.len()];
     let mut hearing = Hearing {

@@ -187,7 +187,7 @@ fn files() -> &'static [Whole] {
 
 fn open(bytes: &[u8], id: [u8; 16]) -> Result<Run, Error> {
     let size = u64::try_from(bytes.len()).expect("64 bits");
-    Run::open(Arc::new(Bounded(bytes.to_vec())), size, id)
+    Run::open(Arc::new(Bounded(bytes.to_vec())), size, id, Arc::new(()))
 }
 
 /// What was said; none when it is damage.

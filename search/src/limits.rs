@@ -50,7 +50,7 @@ pub const WORDS_WRITER_MEMORY: usize = 15_000_000;
 /// Bytes of words of messages that wait for the indexing thread; one message may have more.
 pub const WORDS_WAITING_MAX: usize = 4 * 1024 * 1024;
 /// Bytes of columns of all segments that stay in memory; of others they are read for each question.
-pub const WORDS_COLUMNS_MAX: usize = 16 * 1024 * 1024;
+pub const WORDS_COLUMNS_MAX: usize = 8 * 1024 * 1024;
 /// Accounts of which the number of messages and of words is remembered until the next commit.
 pub const WORDS_ACCOUNTS_MAX: usize = 1024;
 /// Segments of a size class of the word index that are merged, and how many times larger those of the next class are.
@@ -58,7 +58,7 @@ pub const WORDS_MERGE_CLASS: u32 = 4;
 /// Messages below which a segment is of the lowest size class.
 pub const WORDS_MERGE_SMALLEST: u32 = 64;
 /// Bytes of the dictionaries of segments that are merged, which are in memory meanwhile.
-pub const WORDS_MERGE_TERMS_MAX: u64 = 32 * 1024 * 1024;
+pub const WORDS_MERGE_TERMS_MAX: u64 = 16 * 1024 * 1024;
 
 const _: () = assert!(TEXT_OVERLAP * 8 <= TEXT_FRAME_MAX && TEXT_FRAME_MAX <= TEXT_PIECE_MAX);
 const _: () = assert!(MERGE_RUNS <= RUNS_MAX);

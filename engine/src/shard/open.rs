@@ -20,7 +20,7 @@ use super::replay::replay;
 use super::{HotCell, Shard, journal_loop, schema};
 use crate::apply::Fold;
 use crate::error::{Error, Kind, Result};
-use crate::ids::Position;
+use crate::ids::{Position, ShardNo};
 use crate::journal::Journal;
 use crate::journal::embedded::{Embedded, EmbeddedSettings, local_segments};
 use crate::limits::QUEUE_ENTRIES_MAX;
@@ -130,7 +130,12 @@ pub(crate) fn open(settings: OpenShard) -> Result<Opened> {
         false => None,
     };
     let kept = Arc::clone(&settings.kept_text);
-    let text = TextStore::open(disk, dir, settings.lineage, applied, kept)?;
+    // The directory has no mail.
+    let with_text = match settings.lineage.shard {
+        ShardNo(0) => Position(0),
+        _ => applied,
+    };
+    let text = TextStore::open(disk, dir, settings.lineage, with_text, kept)?;
     let shard = Arc::new(Shard {
         text: Arc::new(text),
         words,
