@@ -31,3 +31,10 @@ pub(crate) fn newer() -> Vec<Vec<u8>> {
         .map(|number| all[number].clone())
         .collect()
 }
+
+/// What a reader sees of a message's first text part.
+pub(crate) fn body(mail: &[u8]) -> String {
+    let parsed = MessageParser::default().parse(mail);
+    let text = parsed.as_ref().and_then(|mail| mail.body_text(0));
+    text.unwrap_or_default().into_owned()
+}

@@ -10,7 +10,6 @@ use coldpost_testkit::imap::Imap;
 use coldpost_testkit::lmtp::Lmtp;
 use coldpost_testkit::tool::{DOVECOT, NPM, ROOT, TAR};
 use coldpost_testkit::{Daemon, Must, Options, have};
-use mail_parser::MessageParser;
 
 use crate::measure::{Took, median};
 use crate::page::{machine, number, whole};
@@ -153,14 +152,11 @@ fn is_quotable(text: &str) -> bool {
 
 /// Substrings of 1 to 40 characters of decoded bodies.
 fn needles(corpus: &[Vec<u8>], count: usize) -> Vec<String> {
-    let parser = MessageParser::default();
     let mut dice = Dice::new(6);
     let mut needles = Vec::with_capacity(count);
     while needles.len() < count {
         let mail = dice.pick(corpus);
-        let parsed = parser.parse(mail);
-        let text = parsed.as_ref().and_then(|mail| mail.body_text(0));
-        let text: Vec<char> = text.as_deref().unwrap_or_default().chars().collect();
+        let text: Vec<char> = mails::body(mail).chars().collect();
         if text.is_empty() {
             continue;
         }

@@ -192,13 +192,6 @@ impl Engine {
         health
     }
 
-    /// Bytes of decoded frames, and of keys beside them, in memory, and how many there may be.
-    pub fn frames_budget(&self) -> (u64, u64) {
-        let inner = &self.inner;
-        let bytes = inner.fetcher.cached_bytes() + inner.made.bytes() + inner.kept_text.0.bytes();
-        (bytes, inner.settings.frames_cache)
-    }
-
     /// Whether the disk has room for mail.
     ///
     /// # Errors

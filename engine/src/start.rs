@@ -91,14 +91,7 @@ impl Engine {
         };
         cold.belongs_to(identity.store);
         tell_shards(&settings, &identity);
-        let mut claims = Vec::new();
-        for shard in 0..=identity.shards {
-            claims.push(Claim::read_or_draw(
-                &shard_dir(&settings.data, ShardNo(shard)),
-                identity.store,
-                ShardNo(shard),
-            )?);
-        }
+        let claims = drawn_claims(&settings, &identity)?;
         let standing = check_claims(&settings, &cold, &claims).await?;
         let local = Arc::new(LocalStore::new(&settings.data));
         let fetcher = fetcher(&settings, &local, &cold);
@@ -220,6 +213,15 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+fn drawn_claims(settings: &Settings, identity: &Identity) -> Result<Vec<Claim>> {
+    let shards = (0..=identity.shards).map(ShardNo);
+    let claim = |shard| {
+        let dir = shard_dir(&settings.data, shard);
+        Claim::read_or_draw(&dir, identity.store, shard)
+    };
+    shards.map(claim).collect()
 }
 
 fn fetcher(settings: &Settings, local: &Arc<LocalStore>, cold: &ColdStore) -> Fetcher {

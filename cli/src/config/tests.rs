@@ -97,12 +97,8 @@ fn without_a_file_everything_has_its_default() {
 
 #[test]
 fn what_is_shown_can_be_read_again() {
-    let (config, _) = load(
-        "[http]\nlisten = \"[::1]:0\"\n[hot]\nmin_free = \"2GiB\"",
-        &[],
-        None,
-    )
-    .expect("right");
+    let file = "[http]\nlisten = \"[::1]:0\"\n[hot]\nmin_free = \"2GiB\"";
+    let (config, _) = load(file, &[], None).expect("right");
     let shown = toml::to_string(&config).expect("shown");
     let (again, _) = load(&shown, &[], None).expect("right");
     assert_eq!(toml::to_string(&again).expect("shown"), shown);

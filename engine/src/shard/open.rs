@@ -60,6 +60,8 @@ pub(crate) struct OpenShard {
 pub(super) type OpenHot =
     Arc<dyn Fn(&Path, usize) -> coldpost_tiers::Result<HotTier> + Send + Sync>;
 
+type Indexes = (Arc<TextStore>, Option<Arc<WordStore>>);
+
 /// A shard at work, and its threads.
 pub(crate) struct Opened {
     /// The shard.
@@ -120,24 +122,9 @@ pub(crate) fn open(settings: OpenShard) -> Result<Opened> {
     }
     let (submit, queue) = mpsc::channel();
     let applied = fold.applied.position;
-    let (disk, dir) = (Arc::clone(&settings.disk), &settings.dir);
-    let words = match settings.words {
-        true => Some(Arc::new(WordStore::open(
-            Arc::clone(&disk),
-            dir,
-            settings.lineage,
-        )?)),
-        false => None,
-    };
-    let kept = Arc::clone(&settings.kept_text);
-    // The directory has no mail.
-    let with_text = match settings.lineage.shard {
-        ShardNo(0) => Position(0),
-        _ => applied,
-    };
-    let text = TextStore::open(disk, dir, settings.lineage, with_text, kept)?;
+    let (text, words) = indexes(&settings, applied)?;
     let shard = Arc::new(Shard {
-        text: Arc::new(text),
+        text,
         words,
         no: settings.lineage.shard,
         store: settings.lineage.store,
@@ -161,6 +148,23 @@ pub(crate) fn open(settings: OpenShard) -> Result<Opened> {
     shard.hot_reopened(durable);
     let threads = start(&shard, settings, fold, Box::new(journal), queue)?;
     Ok(Opened { shard, threads })
+}
+
+/// Text and words of its mail, as far as they are there.
+fn indexes(settings: &OpenShard, applied: Position) -> Result<Indexes> {
+    let (disk, dir, lineage) = (&settings.disk, &settings.dir, settings.lineage);
+    let words = match settings.words {
+        true => Some(WordStore::open(Arc::clone(disk), dir, lineage)?),
+        false => None,
+    };
+    // The directory has no mail.
+    let with_text = match lineage.shard {
+        ShardNo(0) => Position(0),
+        _ => applied,
+    };
+    let kept = Arc::clone(&settings.kept_text);
+    let text = TextStore::open(Arc::clone(disk), dir, lineage, with_text, kept)?;
+    Ok((Arc::new(text), words.map(Arc::new)))
 }
 
 fn make_directories(settings: &OpenShard, journal: &Path) -> Result<()> {

@@ -1,12 +1,12 @@
 //! Looks for words in a message that is not indexed yet.
 //!
-//! Promises: it matches when it will match once it is indexed, but for expansions that are cut; nearer spellings score higher.
+//! Promises: it matches when it will match once it is indexed, but for expansions that are cut; nearer spellings score higher, and header fields as there.
 
 use crate::limits::WORDS_TEXT_MAX;
 
 use super::ask::{Ask, Field};
 use super::expand::{Near, Nearness};
-use super::score::closeness;
+use super::score::{closeness, weight};
 use super::token::each_word;
 
 /// How well a message with these folded texts, headers first, has what is asked for; `None` when it has not.
@@ -16,7 +16,7 @@ pub fn look(ask: &Ask, texts: &[(Field, &str)]) -> Option<f32> {
         .iter()
         .map(|wanted| Near::new(&wanted.word, wanted.edits))
         .collect();
-    let mut best: Vec<Option<f32>> = vec![None; nears.len()];
+    let mut best = vec![[0.0_f32; Field::ALL.len()]; nears.len()];
     let mut left = WORDS_TEXT_MAX;
     for (field, text) in texts {
         let is_asked = ask.fields.has(*field);
@@ -31,14 +31,13 @@ pub fn look(ask: &Ask, texts: &[(Field, &str)]) -> Option<f32> {
                     Some(edits) => Nearness::Edits(edits),
                     None => continue,
                 };
-                let score = closeness(nearness);
-                *best = Some(best.map_or(score, |known: f32| known.max(score)));
+                let of_field = &mut best[*field as usize];
+                *of_field = of_field.max(closeness(nearness) * weight(*field));
             }
         });
         left = left.saturating_sub(used);
     }
-    let sum = best
-        .into_iter()
-        .try_fold(0.0, |sum, best| Some(sum + best?))?;
-    (!ask.wanted.is_empty()).then_some(sum)
+    let words = best.iter().map(|fields| fields.iter().sum::<f32>());
+    let has_all = words.clone().all(|word| word > 0.0);
+    (has_all && !ask.wanted.is_empty()).then(|| words.sum())
 }

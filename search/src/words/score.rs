@@ -112,12 +112,7 @@ fn of_word(
     let mut sum = Vec::new();
     for field in Field::ALL {
         let mut found = of_field(snapshot, size, spellings, field, patience)?;
-        let weight = rarity(size.messages, found.len())
-            * if field == Field::Body {
-                1.0
-            } else {
-                HEADER_WEIGHT
-            };
+        let weight = rarity(size.messages, found.len()) * weight(field);
         for (_, score) in &mut found {
             *score *= weight;
         }
@@ -175,6 +170,14 @@ fn of_field(
 fn best_of_each(found: &mut Vec<Scored>) {
     found.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)));
     found.dedup_by_key(|(address, _)| *address);
+}
+
+/// What a word in a field counts for.
+pub(super) fn weight(field: Field) -> f32 {
+    match field {
+        Field::Body => 1.0,
+        _ => HEADER_WEIGHT,
+    }
 }
 
 /// How much of its score a spelling keeps.

@@ -12,15 +12,15 @@ fn searching() {
         > a UID SEARCH unseen 1:5,* UID 7:*
         Search(Search { numbers: Uid, returns: None, charset: None, keys: [NotFlag(SystemFlags(1)), Sequence(SequenceSet([(Number(1), Number(5)), (Star, Star)])), Uid(SequenceSet([(Number(7), Star)]))] })
         > a SEARCH RETURN () CHARSET utf-8 TEXT {4}|éé
-        Search(Search { numbers: Sequence, returns: Some(SearchReturn { min: false, max: false, all: true, count: false, save: false, partial: None }), charset: Some("utf-8"), keys: [Text([195, 169, 195, 169])] })
+        Search(Search { numbers: Sequence, returns: Some(SearchReturn { min: false, max: false, all: true, count: false, save: false, partial: None, relevancy: false }), charset: Some("utf-8"), keys: [Text([195, 169, 195, 169])] })
         > a SEARCH RETURN (MIN MAX COUNT ALL) ALL
-        Search(Search { numbers: Sequence, returns: Some(SearchReturn { min: true, max: true, all: true, count: true, save: false, partial: None }), charset: None, keys: [All] })
+        Search(Search { numbers: Sequence, returns: Some(SearchReturn { min: true, max: true, all: true, count: true, save: false, partial: None, relevancy: false }), charset: None, keys: [All] })
         > a SEARCH RETURN (SAVE) ALL
-        Search(Search { numbers: Sequence, returns: Some(SearchReturn { min: false, max: false, all: false, count: false, save: true, partial: None }), charset: None, keys: [All] })
+        Search(Search { numbers: Sequence, returns: Some(SearchReturn { min: false, max: false, all: false, count: false, save: true, partial: None, relevancy: false }), charset: None, keys: [All] })
         > a SEARCH RETURN (SAVE MIN PARTIAL 10:1) ALL
-        Search(Search { numbers: Sequence, returns: Some(SearchReturn { min: true, max: false, all: false, count: false, save: true, partial: Some(Page { first: 10, last: 1, from_end: false }) }), charset: None, keys: [All] })
+        Search(Search { numbers: Sequence, returns: Some(SearchReturn { min: true, max: false, all: false, count: false, save: true, partial: Some(Page { first: 10, last: 1, from_end: false }), relevancy: false }), charset: None, keys: [All] })
         > a SEARCH RETURN (partial -1:-100 COUNT) ALL
-        Search(Search { numbers: Sequence, returns: Some(SearchReturn { min: false, max: false, all: false, count: true, save: false, partial: Some(Page { first: 1, last: 100, from_end: true }) }), charset: None, keys: [All] })
+        Search(Search { numbers: Sequence, returns: Some(SearchReturn { min: false, max: false, all: false, count: true, save: false, partial: Some(Page { first: 1, last: 100, from_end: true }), relevancy: false }), charset: None, keys: [All] })
         > a SEARCH RETURN (PARTIAL 1:-100) ALL
         a BAD a range of PARTIAL counts from one end
         > a SEARCH RETURN (PARTIAL 0:1) ALL
@@ -102,11 +102,11 @@ fn sorting_and_threading() {
         > a SORT (SUBJECT reverse DATE) UTF-8 SINCE 1-Feb-1970
         Sort(Sort { by: [SortBy { key: Subject, reverse: false }, SortBy { key: Date, reverse: true }], search: Search { numbers: Sequence, returns: None, charset: Some("UTF-8"), keys: [Since(Internal, 31)] } })
         > a UID SORT RETURN (COUNT) (REVERSE DISPLAYFROM ARRIVAL) us-ascii 1:*
-        Sort(Sort { by: [SortBy { key: DisplayFrom, reverse: true }, SortBy { key: Arrival, reverse: false }], search: Search { numbers: Uid, returns: Some(SearchReturn { min: false, max: false, all: false, count: true, save: false, partial: None }), charset: Some("us-ascii"), keys: [Sequence(SequenceSet([(Number(1), Star)]))] } })
+        Sort(Sort { by: [SortBy { key: DisplayFrom, reverse: true }, SortBy { key: Arrival, reverse: false }], search: Search { numbers: Uid, returns: Some(SearchReturn { min: false, max: false, all: false, count: true, save: false, partial: None, relevancy: false }), charset: Some("us-ascii"), keys: [Sequence(SequenceSet([(Number(1), Star)]))] } })
         > a SORT (CC DISPLAYTO FROM SIZE TO REVERSE CC) UTF-8 ALL
         Sort(Sort { by: [SortBy { key: Cc, reverse: false }, SortBy { key: DisplayTo, reverse: false }, SortBy { key: From, reverse: false }, SortBy { key: Size, reverse: false }, SortBy { key: To, reverse: false }], search: Search { numbers: Sequence, returns: None, charset: Some("UTF-8"), keys: [All] } })
         > a SORT RETURN () (DATE) "UTF-8" ALL
-        Sort(Sort { by: [SortBy { key: Date, reverse: false }], search: Search { numbers: Sequence, returns: Some(SearchReturn { min: false, max: false, all: true, count: false, save: false, partial: None }), charset: Some("UTF-8"), keys: [All] } })
+        Sort(Sort { by: [SortBy { key: Date, reverse: false }], search: Search { numbers: Sequence, returns: Some(SearchReturn { min: false, max: false, all: true, count: false, save: false, partial: None, relevancy: false }), charset: Some("UTF-8"), keys: [All] } })
         > a SORT (REVERSE) UTF-8 ALL
         a BAD expected a space and an argument at byte 16
         > a SORT (REVERSE REVERSE DATE) UTF-8 ALL
@@ -148,7 +148,7 @@ fn searching_mailboxes() {
         > a ESEARCH UNSEEN
         Multisearch(Multisearch { sources: None, search: Search { numbers: Uid, returns: None, charset: None, keys: [NotFlag(SystemFlags(1))] } })
         > a ESEARCH IN (selected personal INBOXES subscribed) RETURN (MIN) CHARSET utf-8 ALL
-        Multisearch(Multisearch { sources: Some([Selected, Personal, Inboxes, Subscribed]), search: Search { numbers: Uid, returns: Some(SearchReturn { min: true, max: false, all: false, count: false, save: false, partial: None }), charset: Some("utf-8"), keys: [All] } })
+        Multisearch(Multisearch { sources: Some([Selected, Personal, Inboxes, Subscribed]), search: Search { numbers: Uid, returns: Some(SearchReturn { min: true, max: false, all: false, count: false, save: false, partial: None, relevancy: false }), charset: Some("utf-8"), keys: [All] } })
         > a ESEARCH IN (mailboxes inbox subtree (a "b c" &AOk-) subtree-one x) ALL
         Multisearch(Multisearch { sources: Some([Mailboxes(["INBOX"]), Subtree(["a", "b c", "é"]), SubtreeOne(["x"])]), search: Search { numbers: Uid, returns: None, charset: None, keys: [All] } })
         > a ESEARCH IN (mailboxes) ALL
