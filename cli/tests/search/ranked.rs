@@ -89,6 +89,18 @@ fn the_best_come_first_however_they_are_spelled_and_what_is_nowhere_is_answered_
     assert!(plan.contains("words    fuzzy text \"invoice\""), "{plan}");
 }
 
+/// Text of everything is taken: a stop writes what waits.
+fn followed(daemon: &Daemon) {
+    wait::until("all text is taken", Duration::from_secs(60), || {
+        let standing = daemon.json(&["index", "status"]);
+        let figures = standing["figures"].as_array().must("figures");
+        let behind = "text of shard 1: entries behind the journal";
+        figures
+            .iter()
+            .any(|figure| figure[0] == behind && figure[1] == "0")
+    });
+}
+
 /// The files of text, and those of words.
 fn files(daemon: &Daemon, dir: &str) -> Vec<PathBuf> {
     let dir = daemon.data_dir().join("shards/0001").join(dir);
@@ -112,21 +124,22 @@ fn a_check_of_the_index_finds_damage_and_it_is_made_again() {
         (&rebuilt["event"], &rebuilt["left"]),
         (&"rebuilt".into(), &0.into())
     );
+    followed(&daemon);
     daemon.stop();
+    daemon.ok(&["index", "rebuild"]);
     let (code, said) = check(&daemon);
     assert_eq!((code, &said["messages"]), (Some(0), &5.into()), "{said}");
     for dir in ["text", "words"] {
+        daemon.restart();
         let damaged = files(&daemon, dir);
         let largest = damaged
             .iter()
             .max_by_key(|file| fs::metadata(file).map_or(0, |m| m.len()));
         let largest = largest.must("a file");
         let mut bytes = fs::read(largest).must("its bytes");
-        // Not its end, which is looked at when it is opened.
         let place = bytes.len() / 4;
         bytes[place] ^= 1;
         fs::write(largest, bytes).must("a flipped bit");
-        daemon.restart();
         let (code, said) = check(&daemon);
         assert_eq!(code, Some(3), "{dir}: {said}");
         assert_eq!(said["damage"].as_array().map(Vec::len), Some(1), "{said}");
