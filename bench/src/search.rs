@@ -140,7 +140,7 @@ fn fill(server: &Server, corpus: &[Vec<u8>], arguments: &Search) {
 /// What `status` says of the text store.
 fn figures(daemon: &Daemon) -> String {
     let status = daemon.ok(&["status"]);
-    let lines = status.lines().filter(|line| line.contains("text of shard"));
+    let lines = status.lines().filter(|line| line.contains(" of shard"));
     lines.collect::<Vec<_>>().join("\n")
 }
 
