@@ -20,7 +20,8 @@ use crate::open::Engine;
 use crate::query::{Candidate, Query, Verdict, evaluate, plan};
 use crate::uidset::UidSet;
 use crate::view::{Entry, MailboxView, Message};
-use crate::words::WordStore;
+use crate::words::{WordStore, WordView};
+use by_words::WordHits;
 use fields::Columns;
 pub use hits::{Hit, HitsWanted, InMailbox, Told};
 pub(crate) use needles::FoldedFields;
@@ -94,6 +95,9 @@ struct Work {
     deadline: Instant,
 }
 
+/// The word index at a moment, and what it said.
+type WordsFound = Option<(Arc<WordView>, Arc<WordHits>)>;
+
 /// What is known of messages so far.
 #[derive(Default)]
 struct Found {
@@ -101,6 +105,8 @@ struct Found {
     uids: Vec<u32>,
     /// How well those of them match that were found by words.
     scores: Vec<(u32, f32)>,
+    /// What the word index said, of the whole account: it is asked once for all windows.
+    words: WordsFound,
     /// Those of which only texts can tell.
     open: Vec<Entry>,
     /// Bytes of messages that were read themselves.

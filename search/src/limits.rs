@@ -58,7 +58,7 @@ pub const WORDS_MERGE_CLASS: u32 = 4;
 /// Messages below which a segment is of the lowest size class.
 pub const WORDS_MERGE_SMALLEST: u32 = 64;
 /// Bytes of the dictionaries of segments that are merged, which are in memory meanwhile.
-pub const WORDS_MERGE_TERMS_MAX: u64 = 32 * 1024 * 1024;
+pub const WORDS_MERGE_TERMS_MAX: u32 = 32 * 1024 * 1024;
 
 const _: () = assert!(TEXT_OVERLAP * 8 <= TEXT_FRAME_MAX && TEXT_FRAME_MAX <= TEXT_PIECE_MAX);
 const _: () = assert!(MERGE_RUNS <= RUNS_MAX);

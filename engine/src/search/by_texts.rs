@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 
 use coldpost_search::text::TextId;
 
-use super::by_words::WordHits;
 use super::needles::StoreHits;
 use super::reading::gone;
-use super::{FoldedFields, Found, Work, candidate, take_turn, too_long};
+use super::{FoldedFields, Found, WordsFound, Work, candidate, take_turn, too_long};
 use crate::blocking;
 use crate::error::{Error, Kind, Result};
 use crate::ids::AccountRef;
@@ -37,7 +36,7 @@ struct Parted {
 }
 
 impl Parted {
-    fn new(texts: TextView, words: Option<WordView>, open: &[Entry]) -> Parted {
+    fn new(texts: TextView, words: Option<Arc<WordView>>, open: &[Entry]) -> Parted {
         let open = open.iter().cloned();
         let (indexed, others) = open.partition(|entry| {
             let id = text_id(entry.message);
@@ -45,7 +44,7 @@ impl Parted {
         });
         Parted {
             texts: Arc::new(texts),
-            words: words.map(Arc::new),
+            words,
             indexed,
             others,
             bytes: 0,
@@ -66,13 +65,14 @@ impl Engine {
         let open = std::mem::take(&mut found.open);
         // Each time that something turns out to be damaged, less is indexed.
         let (parted, hits) = loop {
-            let parted = self
-                .parted(view, work, &store, &open, found.unindexed)
-                .await?;
-            if let Some(hits) = self.look(work, (view.account(), &store), &parted).await? {
+            let parted = self.parted(view, work, &store, &open, found).await?;
+            let asked = (view.account(), &store, found.words.take());
+            if let Some(hits) = self.look(work, asked, &parted).await? {
                 break (parted, hits);
             }
         };
+        // What follows is ranked by the same counts.
+        found.words = parted.words.clone().map(|words| (words, hits.words()));
         let hit = |query: &Query, entry: &Entry| hits.answer(query, text_id(entry.message));
         let mut left = Vec::new();
         for some in parted.indexed.chunks(super::STRIDE) {
@@ -132,25 +132,27 @@ impl Engine {
         work: &Work,
         store: &TextStore,
         open: &[Entry],
-        read_before: u64,
+        found: &mut Found,
     ) -> Result<Parted> {
         let wait = Duration::from_secs(SEARCH_UNINDEXED_WAIT_SECONDS);
         let end = work.deadline.min(Instant::now() + wait);
         loop {
             let advanced = store.advanced.notified();
             let texts = store.view(view.account().number);
-            let words = match work.needles.words.is_empty() {
-                true => None,
-                false => Some(
-                    self.words(view.account())?
-                        .view(view.account().number, texts.line),
-                ),
+            let words = match (work.needles.words.is_empty(), &found.words) {
+                (true, _) => None,
+                (false, Some((known, _))) => Some(Arc::clone(known)),
+                (false, None) => {
+                    let words = self.words(view.account())?;
+                    Some(Arc::new(words.view(view.account().number, texts.line)))
+                }
             };
             let parted = Parted::new(texts, words, open);
             let bytes = self.bytes_of(view, &parted.others)?;
-            if read_before.saturating_add(bytes) <= SEARCH_UNINDEXED_BYTES {
+            if found.unindexed.saturating_add(bytes) <= SEARCH_UNINDEXED_BYTES {
                 return Ok(Parted { bytes, ..parted });
             }
+            found.words = None;
             if tokio::time::timeout_at(end.into(), advanced).await.is_err() {
                 let text = format!(
                     "the text of {} of these messages is not indexed yet{}: try again, or ask for fewer",
@@ -177,16 +179,19 @@ impl Engine {
     async fn look(
         &self,
         work: &Work,
-        (account, store): (AccountRef, &Arc<TextStore>),
+        (account, store, known): (AccountRef, &Arc<TextStore>, WordsFound),
         parted: &Parted,
     ) -> Result<Option<StoreHits>> {
+        let known = known.map(|(_, hits)| hits);
         let asks = work.needles.asks();
         let mut wanted: Vec<TextId> = parted.indexed.iter().map(|e| text_id(e.message)).collect();
         wanted.sort_unstable();
         wanted.dedup();
         let words = parted.words.clone();
         if wanted.is_empty() || asks.is_empty() && words.is_none() {
-            return Ok(Some(work.needles.hits(Vec::new(), WordHits::default())));
+            return Ok(Some(
+                work.needles.hits(Vec::new(), known.unwrap_or_default()),
+            ));
         }
         let closed = |_| Error::new(Kind::Closed, "the store is shutting down");
         let _scan = self
@@ -202,14 +207,15 @@ impl Engine {
         let looking = move || {
             let mut is_late = || Instant::now() > deadline;
             let sets = store.find(&texts, &asks, &wanted, &mut is_late);
-            let Some(words) = words else {
-                return Ok(sets.map(|sets| (sets, WordHits::default())));
+            let words = match (words, known) {
+                (Some(words), None) => words,
+                (_, known) => return Ok(sets.map(|sets| (sets, known.unwrap_or_default()))),
             };
             let asked = needles.asks().iter();
             let scores = asked.map(|ask| words.scores(ask, &mut is_late));
             let scores: std::result::Result<Vec<_>, _> = scores.collect();
             let found = sets.and_then(|sets| match scores {
-                Ok(scores) => Ok((sets, needles.hits(scores))),
+                Ok(scores) => Ok((sets, Arc::new(needles.hits(scores)))),
                 Err(e) => Err(NotFound::Words(e)),
             });
             Ok(found)
@@ -217,7 +223,9 @@ impl Engine {
         match blocking::run("looking through texts", looking).await? {
             Ok((sets, words)) => Ok(Some(work.needles.hits(sets, words))),
             Err(NotFound::Words(e)) if e.is_corrupt() => {
-                self.words(account)?.set_aside(&e);
+                if let Some(words) = &parted.words {
+                    self.words(account)?.set_aside(words.generation(), &e);
+                }
                 Ok(None)
             }
             Err(NotFound::Words(e)) => Err(of_words(e)),

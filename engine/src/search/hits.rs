@@ -22,7 +22,6 @@ use crate::open::Engine;
 use crate::query::{Expression, Query, plan};
 use crate::uidset::UidSet;
 use crate::view::{MailboxInfo, MailboxView, Message};
-use crate::words::of_words;
 
 /// Messages whose rows are read together.
 const TOGETHER: usize = 32;
@@ -221,14 +220,14 @@ impl Engine {
         if wanted.excerpts {
             texts_of(query, &mut texts, &mut words);
         }
+        texts.extend(words.iter().cloned());
         for (word, spelled) in self.spelled_nearly(account, words).await? {
-            texts.push(word);
-            texts.extend(spelled);
+            texts.extend(spelled.into_iter().filter(|near| *near != word));
         }
         Ok(texts)
     }
 
-    /// Words that messages of an account have and that are spelled nearly as those of the query; each word that is asked for with those near it.
+    /// Words of the query that no message of an account has, each with those that messages have and that are spelled nearly so.
     ///
     /// # Errors
     /// As [`Engine::search`].
@@ -241,7 +240,10 @@ impl Engine {
         texts_of(&asked.at(self.now(), ""), &mut texts, &mut words);
         words.extend(texts.iter().flat_map(|text| words_of(text)));
         words.truncate(WORDS_ASK_MAX);
-        self.spelled_nearly(account, words).await
+        let mut all = self.spelled_nearly(account, words).await?;
+        // What is there needs nothing instead.
+        all.retain(|(word, near)| !near.contains(word));
+        Ok(all)
     }
 
     async fn spelled_nearly(
@@ -262,10 +264,17 @@ impl Engine {
             let mut is_late = || Instant::now() > deadline;
             let mut all = Vec::with_capacity(words.len());
             for word in words {
-                let near = view.suggest(&word, SUGGESTED_MAX, &mut is_late);
-                let near = near.map_err(of_words)?.into_iter().map(|near| near.word);
-                let near = near.filter(|near| *near != word).collect();
-                all.push((word, near));
+                // One more than are wanted: the word itself is among them where there is one.
+                match view.suggest(&word, SUGGESTED_MAX + 1, &mut is_late) {
+                    Ok(near) => all.push((word, near.into_iter().map(|near| near.word).collect())),
+                    // Nobody's search fails for want of a suggestion.
+                    Err(e) => {
+                        if e.is_corrupt() {
+                            store.set_aside(view.generation(), &e);
+                        }
+                        break;
+                    }
+                }
             }
             Ok(all)
         };

@@ -34,7 +34,7 @@ pub(super) struct Needles {
 pub(super) struct StoreHits {
     needles: Needles,
     sets: Vec<BTreeSet<TextId>>,
-    words: WordHits,
+    words: Arc<WordHits>,
 }
 
 /// Which of them a message has.
@@ -100,7 +100,7 @@ impl Needles {
     }
 
     /// What it answered.
-    pub(super) fn hits(&self, sets: Vec<BTreeSet<TextId>>, words: WordHits) -> StoreHits {
+    pub(super) fn hits(&self, sets: Vec<BTreeSet<TextId>>, words: Arc<WordHits>) -> StoreHits {
         StoreHits {
             needles: self.clone(),
             sets,
@@ -156,6 +156,11 @@ impl StoreHits {
     /// How well a message has all words that are asked for.
     pub(super) fn score(&self, id: TextId) -> f32 {
         self.words.score(id)
+    }
+
+    /// Which messages of the account have which words.
+    pub(super) fn words(&self) -> Arc<WordHits> {
+        Arc::clone(&self.words)
     }
 
     /// Whether a message has the text that a key asks for; `None`: it asks for none.

@@ -14,7 +14,7 @@ use super::file::TextFile;
 use super::write::of_search;
 use super::{TextStore, message_id};
 use crate::error::{Error, Result};
-use crate::limits::TEXT_STATE_LOOKS;
+use crate::limits::{TEXT_STATE_LOOKS, WORDS_COMMIT_MESSAGES};
 use crate::shard::Shard;
 
 /// Looks up which messages are there, in a state that is not kept for long.
@@ -177,6 +177,13 @@ impl TextStore {
                     if !is {
                         dead.push(key);
                     }
+                    // Words of what is gone may go before its text does.
+                    if dead.len() >= WORDS_COMMIT_MESSAGES
+                        && let Err(e) = drop_words(shard, &mut dead)
+                    {
+                        alive.failed = Some(e);
+                        return Err(coldpost_search::Error::Late);
+                    }
                     Ok(is)
                 }
                 Err(e) => {
@@ -202,9 +209,7 @@ impl TextStore {
         }
         let written = written?;
         // The words first: what is not in the text any more nobody would take out of them.
-        if let Some(words) = &shard.words
-            && let Err(e) = words.drop_dead(&dead)
-        {
+        if let Err(e) = drop_words(shard, &mut dead) {
             written.iter().for_each(|file| self.remove(file));
             return Err(e);
         }
@@ -226,5 +231,13 @@ impl TextStore {
         drop(state);
         old.iter().for_each(|file| self.remove(file));
         Ok(())
+    }
+}
+
+fn drop_words(shard: &Shard, dead: &mut Vec<Key>) -> Result<()> {
+    let dead = std::mem::take(dead);
+    match &shard.words {
+        Some(words) => words.drop_dead(&dead),
+        None => Ok(()),
     }
 }

@@ -155,8 +155,9 @@ impl Tidying {
         let rebuilt = self.rebuild(&mut go_on);
         // Before a merge: afterwards more would have to be read for what is new.
         let indexed = repeat(&mut go_on, |go_on| self.keeper.step(go_on));
-        let merged = repeat(&mut go_on, |go_on| shard.text.merge_some(&shard, go_on));
+        // Before a merge, which would drop their text without a word of them.
         let erased = self.drop_erased(&mut go_on);
+        let merged = repeat(&mut go_on, |go_on| shard.text.merge_some(&shard, go_on));
         let age = engine.settings().segment_age / 2;
         let dropped = repeat(&mut go_on, |go_on| {
             let looked = (age, &mut self.looked);
@@ -178,11 +179,13 @@ impl Tidying {
     /// Words of what is gone leave the files when its text does, and a merge took out some long ago.
     fn clean(&mut self, go_on: &mut dyn FnMut() -> bool, age: Duration) -> Result<()> {
         let now = clock::now_s();
-        let oldest = match std::mem::take(&mut self.is_urgent) {
+        let oldest = match self.is_urgent {
             true => now,
             false => now.saturating_sub(i64::try_from(age.as_secs()).unwrap_or(i64::MAX)),
         };
-        repeat(go_on, |_| self.keeper.clean(oldest))
+        repeat(go_on, |_| self.keeper.clean(oldest))?;
+        self.is_urgent &= !go_on();
+        Ok(())
     }
 
     fn rebuild(&mut self, go_on: &mut dyn FnMut() -> bool) -> Result<()> {

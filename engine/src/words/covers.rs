@@ -77,7 +77,11 @@ impl Covers {
         self.lost.retain(|lost| *lost != rect);
         let lost = written.lost.iter();
         let done = Rect { high, ..rect };
-        self.lost.extend(lost.filter_map(|lost| both(&done, lost)));
+        for part in lost.filter_map(|lost| both(&done, lost)) {
+            if !self.lost.contains(&part) {
+                self.lost.push(part);
+            }
+        }
         if let Some(low) = high
             && high != rect.high
         {

@@ -1,6 +1,6 @@
 //! Keeps the word index: takes in what the text store has, and out what it drops.
 //!
-//! Promises: a commit says what it has. What is broken off counts as far as it was committed. Never: keeps text from being written or merged.
+//! Promises: a commit says what it has. What is broken off counts up to the last account that was whole. Never: keeps text from being written or merged.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::covers::Covers;
 use super::{State, WordStore, of_words};
 use crate::clock;
 use crate::error::{Error, Kind, Result};
-use crate::limits::{WORDS_COMMIT_BYTES, WORDS_COMMIT_MESSAGES};
+use crate::limits::{WORDS_COMMIT_BYTES, WORDS_COMMIT_MESSAGES, WORDS_LOST_MAX};
 use crate::shard::Shard;
 use crate::text::{RULES, TextFile, Written};
 
@@ -66,6 +66,10 @@ impl WordKeeper {
         let written = self.shard.text.written();
         words.begin(&mut writing, &written)?;
         let mut covers = words.state().covers.clone();
+        // While much of the text is not there, words wait for it.
+        if written.lost.len() > WORDS_LOST_MAX / 2 {
+            return Ok(false);
+        }
         covers.follow(&written);
         let Some(rect) = covers.next(&written) else {
             return Ok(false);
@@ -80,7 +84,8 @@ impl WordKeeper {
         }
         words.judged(ended)?;
         self.shard.text.advanced.notify_waiters();
-        Ok(true)
+        // One that was set aside is begun anew at the next look.
+        Ok(words.state().index.is_some())
     }
 
     /// Takes words of messages that are gone out of the files, where they have been there since `oldest` (seconds since 1970) or longer; whether there were some.
@@ -134,9 +139,11 @@ impl WordStore {
             line: written.line,
             ..Covers::default()
         };
-        *self.change() = State {
+        let mut state = self.change();
+        *state = State {
             index: Some((index, reader)),
             covers,
+            generation: state.generation + 1,
         };
         Ok(())
     }
@@ -173,7 +180,7 @@ impl WordStore {
         match ended {
             Ok(()) => Ok(()),
             Err(e) if e.is_corrupt() => {
-                self.set_aside(&e);
+                self.set_aside(self.state().generation, &e);
                 Ok(())
             }
             Err(coldpost_search::Error::Late) => {
@@ -283,11 +290,11 @@ fn take_run(
         if !rect.has(Key { account, id }) {
             return Ok(());
         }
-        if message.id.is_some_and(|known| known != id) {
-            if let Err(e) = put(&mut message) {
-                failed = Some(e);
-                return Err(coldpost_search::Error::Late);
-            }
+        if message.id.is_some_and(|known| known != id)
+            && let Err(e) = put(&mut message)
+        {
+            failed = Some(e);
+            return Err(coldpost_search::Error::Late);
         }
         message.add(id, kind, &piece);
         Ok(())

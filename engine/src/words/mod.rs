@@ -41,11 +41,14 @@ struct State {
     /// None until the first message is indexed, and after damage.
     index: Option<(WordIndex, Reader)>,
     covers: Covers,
+    /// Another one each time that it is made anew or set aside.
+    generation: u64,
 }
 
 /// The index as it was at a moment.
 pub(crate) struct WordView {
     account: u64,
+    generation: u64,
     reader: Option<Reader>,
     covers: Covers,
 }
@@ -103,7 +106,11 @@ impl WordStore {
         };
         let reader = index.reader()?;
         let index = Some((index, reader));
-        Ok(Some(State { index, covers }))
+        Ok(Some(State {
+            index,
+            covers,
+            generation: 1,
+        }))
     }
 
     fn state(&self) -> RwLockReadGuard<'_, State> {
@@ -125,6 +132,7 @@ impl WordStore {
         let index = index.filter(|_| state.covers.line == line);
         WordView {
             account: account.0,
+            generation: state.generation,
             covers: match index {
                 Some(_) => state.covers.clone(),
                 None => Covers::default(),
@@ -148,27 +156,41 @@ impl WordStore {
 
     /// Reads and compares everything; what is damaged is set aside, and told.
     pub(crate) fn check(&self) -> Option<String> {
-        // Files go while something is written.
-        let _writing = self.writing();
-        let index = self.state().index.as_ref().map(|(index, _)| index.clone());
-        let e = index?.check().err()?;
-        self.set_aside(&e);
+        let (index, generation) = {
+            let state = self.state();
+            let index = state.index.as_ref().map(|(index, _)| index.clone());
+            (index?, state.generation)
+        };
+        let e = index.check().err()?;
+        self.set_aside(generation, &e);
         Some(format!("{}: {e}", self.dir.display()))
     }
 
-    /// An index that cannot be read does not count any more.
-    pub(crate) fn set_aside(&self, why: &coldpost_search::Error) {
+    /// An index that cannot be read does not count any more, unless it is another one by now.
+    pub(crate) fn set_aside(&self, generation: u64, why: &coldpost_search::Error) {
+        let mut state = self.change();
+        if state.generation != generation || state.index.is_none() {
+            return;
+        }
         tracing::error!(
             shard = self.lineage.shard.0,
             "{}: {why}; words are taken out of texts again",
             self.dir.display()
         );
         crate::metrics::words_set_aside();
-        *self.change() = State::default();
+        *state = State {
+            generation: generation + 1,
+            ..State::default()
+        };
     }
 }
 
 impl WordView {
+    /// Of which index it is.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// Whether it has a message.
     pub(crate) fn has(&self, id: TextId) -> bool {
         let account = self.account;

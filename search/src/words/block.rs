@@ -198,6 +198,14 @@ impl BlockFile {
         Ok(OwnedBytes::new(bytes).slice(start - skip..end - skip))
     }
 
+    /// Reads and compares every block.
+    pub(super) fn check(&self) -> io::Result<()> {
+        for number in 0..self.payload.div_ceil(WORDS_BLOCK) {
+            self.compare(number, &self.stored(number, number)?)?;
+        }
+        Ok(())
+    }
+
     fn block(&self, number: usize) -> io::Result<OwnedBytes> {
         let lock = || self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, bytes)) = lock().as_ref().filter(|(known, _)| *known == number) {

@@ -82,6 +82,23 @@ impl WordFiles {
         })
     }
 
+    /// Files that are there.
+    pub(super) fn names(&self) -> io::Result<BTreeSet<PathBuf>> {
+        Ok(self.files.list()?.into_iter().map(PathBuf::from).collect())
+    }
+
+    /// Reads and compares a file, block by block.
+    pub(super) fn check(&self, path: &Path) -> io::Result<()> {
+        let name = name_of(path);
+        let heard = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => error,
+            _ => self.trouble.hear(name, error),
+        };
+        let file = self.files.open(name).map_err(heard)?;
+        let checked = BlockFile::open(name, file).and_then(|file| file.check());
+        checked.map_err(heard)
+    }
+
     fn managed(&self) -> MutexGuard<'_, Vec<u8>> {
         self.managed.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -15,7 +15,7 @@ pub(super) struct Candidate {
 pub(super) fn choose(candidates: &[Candidate]) -> Option<Vec<usize>> {
     let wide = usize::try_from(WORDS_MERGE_CLASS).unwrap_or(usize::MAX);
     let is_small = |candidate: &Candidate| {
-        candidate.terms_bytes <= WORDS_MERGE_TERMS_MAX / u64::from(WORDS_MERGE_CLASS)
+        candidate.terms_bytes <= u64::from(WORDS_MERGE_TERMS_MAX / WORDS_MERGE_CLASS)
     };
     let numbered = candidates.iter().enumerate();
     let mut small: Vec<(u32, u32, usize)> = numbered
@@ -66,7 +66,7 @@ mod tests {
                 let merged = parts.fold((0, 0), |sum, part| {
                     (sum.0 + part.messages, sum.1 + part.terms_bytes)
                 });
-                assert!(merged.1 <= WORDS_MERGE_TERMS_MAX);
+                assert!(merged.1 <= u64::from(WORDS_MERGE_TERMS_MAX));
                 rewritten += u64::from(merged.0);
                 segments.push(Candidate {
                     messages: merged.0,

@@ -30,6 +30,9 @@ mod term;
 mod token;
 mod write;
 
+use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -145,16 +148,31 @@ impl WordIndex {
     /// `Corrupt`, `Io`.
     pub fn check(&self) -> Result<()> {
         let trouble = &self.files.trouble;
-        trouble.guard(|| {
-            let damaged = self.index.validate_checksum();
-            let damaged = damaged.map_err(|error| trouble.error(error))?;
-            match damaged.iter().next() {
-                None => Ok(()),
-                Some(file) => {
-                    let found = format!("{} is not as it was written", file.display());
-                    Err(Error::corrupt("the word index", 0, found))
-                }
+        for path in self.counting()? {
+            match self.files.check(&path) {
+                // A merge took it away meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                ended => ended.map_err(|error| trouble.io(&error))?,
             }
+        }
+        Ok(())
+    }
+
+    /// Files of the last commit.
+    fn counting(&self) -> Result<BTreeSet<PathBuf>> {
+        let trouble = &self.files.trouble;
+        trouble.guard(|| {
+            let meta = self.index.load_metas();
+            let meta = meta.map_err(|error| trouble.error(error))?;
+            let mut there = self.files.names().map_err(|error| trouble.io(&error))?;
+            let ids = meta.segments.iter().map(|segment| segment.id());
+            let ids: Vec<String> = ids.map(|id| id.uuid_string()).collect();
+            // That none of them is missing was known when they were opened.
+            there.retain(|path| {
+                let stem = path.to_string_lossy();
+                ids.iter().any(|id| stem.starts_with(id.as_str()))
+            });
+            Ok(there)
         })
     }
 
