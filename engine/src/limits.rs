@@ -365,3 +365,7 @@ const _: () = assert!(
             + coldpost_search::limits::RUNS_MAX * 4 * coldpost_search::limits::TEXT_FRAME_MAX,
     "what text takes is less"
 );
+/// Messages of a stretch that may be away before it is left for later as a whole.
+pub const TEXT_AWAY_MAX: usize = 64;
+/// Bytes that mail may still take below which words are not indexed.
+pub const WORDS_ROOM_MIN: u64 = 64 * 1024 * 1024;

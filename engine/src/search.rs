@@ -6,6 +6,7 @@ mod fields;
 mod hits;
 mod needles;
 mod reading;
+mod spelled;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -7,15 +7,12 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use coldpost_search::excerpt::{Excerpt, excerpt};
-use coldpost_search::fold::fold_collapsed;
-use coldpost_search::limits::WORDS_ASK_MAX;
-use coldpost_search::words::words_of;
 
 use super::Ranked;
-use crate::blocking;
+use super::spelled::texts_of;
 use crate::error::{Kind, Result};
 use crate::ids::{AccountRef, Uid};
-use crate::limits::{EXCERPT_BYTES_MAX, EXCERPT_WIDTH, SEARCH_SECONDS_MAX, SUGGESTED_MAX};
+use crate::limits::{EXCERPT_BYTES_MAX, EXCERPT_WIDTH};
 use crate::mail::SearchField;
 use crate::mail::text::{Scope, texts};
 use crate::open::Engine;
@@ -227,60 +224,6 @@ impl Engine {
         Ok(texts)
     }
 
-    /// Words of the query that no message of an account has, each with those that messages have and that are spelled nearly so.
-    ///
-    /// # Errors
-    /// As [`Engine::search`].
-    pub async fn suggested(
-        &self,
-        account: AccountRef,
-        asked: &Expression,
-    ) -> Result<Vec<(String, Vec<String>)>> {
-        let (mut texts, mut words) = (Vec::new(), Vec::new());
-        texts_of(&asked.at(self.now(), ""), &mut texts, &mut words);
-        words.extend(texts.iter().flat_map(|text| words_of(text)));
-        words.truncate(WORDS_ASK_MAX);
-        let mut all = self.spelled_nearly(account, words).await?;
-        // What is there needs nothing instead.
-        all.retain(|(word, near)| !near.contains(word));
-        Ok(all)
-    }
-
-    async fn spelled_nearly(
-        &self,
-        account: AccountRef,
-        words: Vec<String>,
-    ) -> Result<Vec<(String, Vec<String>)>> {
-        if words.is_empty() || !self.has_words() {
-            return Ok(Vec::new());
-        }
-        let shard = self.shard(account.shard)?;
-        let Some(store) = shard.words.clone() else {
-            return Ok(Vec::new());
-        };
-        let view = store.view(account.number, shard.text.written().line);
-        let deadline = Instant::now() + Duration::from_secs(SEARCH_SECONDS_MAX);
-        let looking = move || {
-            let mut is_late = || Instant::now() > deadline;
-            let mut all = Vec::with_capacity(words.len());
-            for word in words {
-                // One more than are wanted: the word itself is among them where there is one.
-                match view.suggest(&word, SUGGESTED_MAX + 1, &mut is_late) {
-                    Ok(near) => all.push((word, near.into_iter().map(|near| near.word).collect())),
-                    // Nobody's search fails for want of a suggestion.
-                    Err(e) => {
-                        if e.is_corrupt() {
-                            store.set_aside(view.generation(), &e);
-                        }
-                        break;
-                    }
-                }
-            }
-            Ok(all)
-        };
-        blocking::run("looking for words", looking).await
-    }
-
     /// Messages of a mailbox, in the order of their UIDs.
     async fn hits_of(
         &self,
@@ -354,18 +297,4 @@ impl Engine {
 fn shown(message: &Message, field: SearchField) -> String {
     let texts = message.row.search_texts(field).unwrap_or_default();
     texts.into_iter().next().unwrap_or_default()
-}
-
-/// Folded texts, and words, that are looked for and not excluded.
-fn texts_of(query: &Query, texts: &mut Vec<String>, words: &mut Vec<String>) {
-    match query {
-        Query::And(list) | Query::Or(list) => {
-            list.iter().for_each(|q| texts_of(q, texts, words));
-        }
-        Query::Body(text) | Query::Text(text) if !text.is_empty() => {
-            texts.push(fold_collapsed(text));
-        }
-        Query::Fuzzy(_, text) => words.extend(words_of(&fold_collapsed(text))),
-        _ => {}
-    }
 }

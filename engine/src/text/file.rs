@@ -121,13 +121,21 @@ impl TextFile {
 }
 
 /// Takes the bytes of a new file, and syncs them with its last one.
-struct Writing {
+pub(crate) struct Writing {
     file: Arc<dyn DiskFile>,
     at: u64,
     bytes: Vec<u8>,
 }
 
 impl Writing {
+    pub(crate) fn new(file: Arc<dyn DiskFile>) -> Writing {
+        Writing {
+            file,
+            at: 0,
+            bytes: Vec::new(),
+        }
+    }
+
     fn put(&mut self) -> io::Result<()> {
         self.file.write_at(self.at, &self.bytes)?;
         self.at += u64::try_from(self.bytes.len()).unwrap_or(u64::MAX);
@@ -162,11 +170,7 @@ pub(super) fn make(disk: &dyn Disk, dir: &Path, lineage: Lineage) -> io::Result<
     } = lineage;
     let key = ObjectKey::TextRun { shard, id }.to_string();
     let header = ObjectHeader::other(store, shard, epoch, object(id), key).encode();
-    let mut writing = Writing {
-        file: disk.create(&dir.join(name(id)))?,
-        at: 0,
-        bytes: Vec::new(),
-    };
+    let mut writing = Writing::new(disk.create(&dir.join(name(id)))?);
     writing.write_all(&header)?;
     Ok(NewFile {
         id,

@@ -30,7 +30,7 @@ use crate::error::{Error, Result};
 use crate::ids::{AccountId, MessageId, Position};
 use crate::limits::TEXT_LOST_MAX;
 pub(crate) use check::Check;
-pub(crate) use file::{KeptFrames, TextFile};
+pub(crate) use file::{KeptFrames, TextFile, Writing};
 pub(crate) use follow::Follower;
 use manifest::Manifest;
 pub(crate) use rebuild::Rebuilder;
@@ -138,7 +138,7 @@ pub(crate) fn key_of(account: AccountId, id: MessageId) -> Key {
     }
 }
 
-fn message_id(id: TextId) -> MessageId {
+pub(crate) fn message_id(id: TextId) -> MessageId {
     MessageId {
         epoch: crate::ids::Epoch(id.epoch),
         position: Position(id.position),

@@ -19,7 +19,7 @@ use super::{Rebuilding, TextStore, key_of, message_id};
 use crate::error::{Error, Kind, Result};
 use crate::ids::{AccountRef, MessageId};
 use crate::limits::{
-    GATHER_ROWS_MAX, TEXT_AGAIN_SECONDS, TEXT_REBUILD_BYTES, TEXT_REBUILD_MESSAGES,
+    GATHER_ROWS_MAX, TEXT_AGAIN_SECONDS, TEXT_AWAY_MAX, TEXT_REBUILD_BYTES, TEXT_REBUILD_MESSAGES,
 };
 use crate::open::Engine;
 use crate::shard::Shard;
@@ -53,6 +53,8 @@ pub(crate) struct Rebuilder {
     extractor: Extractor,
     /// Messages that could not be read, and when that was tried.
     tried: HashMap<Key, Instant>,
+    /// When so much was away that a stretch was given up.
+    gave_up: Option<Instant>,
 }
 
 impl Rebuilder {
@@ -64,6 +66,7 @@ impl Rebuilder {
             handle: tokio::runtime::Handle::current(),
             extractor: Extractor::new(shard.text.dir()),
             tried: HashMap::new(),
+            gave_up: None,
         }
     }
 
@@ -72,8 +75,12 @@ impl Rebuilder {
     /// # Errors
     /// `Unavailable` when the disk refuses.
     pub(crate) fn step(&mut self, go_on: &mut dyn FnMut() -> bool) -> Result<bool> {
-        self.tried
-            .retain(|_, since| since.elapsed() < Duration::from_secs(TEXT_AGAIN_SECONDS));
+        let again = Duration::from_secs(TEXT_AGAIN_SECONDS);
+        self.tried.retain(|_, since| since.elapsed() < again);
+        self.gave_up = self.gave_up.filter(|since| since.elapsed() < again);
+        if self.gave_up.is_some() {
+            return Ok(false);
+        }
         let Some(lost) = self
             .shard
             .text
@@ -93,6 +100,7 @@ impl Rebuilder {
         items.sort_by_key(|item| (item.object, item.offset));
         let mut texts = BTreeMap::new();
         let mut unread = Vec::new();
+        let mut away = 0;
         for some in items.chunks(TOGETHER) {
             if !go_on() {
                 self.extractor.clear()?;
@@ -105,6 +113,13 @@ impl Rebuilder {
                     // It was purged meanwhile.
                     Err(e) if e.kind() == Kind::NotFound => {}
                     Err(e) => {
+                        away += usize::from(e.kind() == Kind::Unavailable);
+                        if away > TEXT_AWAY_MAX {
+                            // Each of them would be a stretch of its own.
+                            self.extractor.clear()?;
+                            self.gave_up = Some(Instant::now());
+                            return Err(e);
+                        }
                         tracing::warn!(
                             shard = self.shard.no.0,
                             "a message is not indexed yet: {e}"

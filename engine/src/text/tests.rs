@@ -409,3 +409,48 @@ async fn what_is_indexed_is_found_while_mail_is_away_and_what_is_not_is_refused_
     assert_eq!(found.unwrap(), [2].into_iter().collect());
     store.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stretch_of_which_much_is_away_stays_one_stretch() {
+    let dir = place::scratch("text-stretch");
+    crate::blocking::never_starves();
+    let mut settings = settings(dir.path());
+    settings.frames_cache = 0;
+    let store = Store::of(settings).await;
+    for number in 1..=80 {
+        store.append(store.ann, number).await;
+    }
+    store.written().await;
+    store.engine.compact_now(&mut |_| {}).await.unwrap();
+    let _turn = store.engine.inner.turns.indexing.take().await;
+    let shard = store.shard();
+    shard.text.lose_files().unwrap();
+    forget_local(dir.path());
+    let (cold, away) = (dir.path().join("cold"), dir.path().join("away"));
+    std::fs::rename(&cold, &away).unwrap();
+    let mut rebuilder = Rebuilder::new(&store.engine, &shard);
+    let steps = move || {
+        let refused = rebuilder.step(&mut || true).unwrap_err();
+        assert_eq!(refused.kind(), crate::Kind::Unavailable, "{refused}");
+        assert!(!rebuilder.step(&mut || true).unwrap(), "it is too early");
+        rebuilder
+    };
+    tokio::task::spawn_blocking(steps).await.unwrap();
+    assert_eq!(shard.text.standing().lost, 1);
+    std::fs::rename(&away, &cold).unwrap();
+    let again = async {
+        loop {
+            let mut rebuilder = Rebuilder::new(&store.engine, &shard);
+            let step = move || rebuilder.step(&mut || true).is_ok();
+            // For a moment the store is asked nothing.
+            if tokio::task::spawn_blocking(step).await.unwrap() {
+                return;
+            }
+        }
+    };
+    let again = tokio::time::timeout(Duration::from_secs(60), again).await;
+    again.unwrap();
+    assert_eq!(shard.text.standing().lost, 0);
+    store.is_found(store.ann, 7, 7).await;
+    store.close().await;
+}

@@ -140,7 +140,7 @@ impl Tidying {
         Tidying {
             shard: Arc::clone(shard),
             rebuilder: Rebuilder::new(engine, shard),
-            keeper: WordKeeper::new(shard),
+            keeper: WordKeeper::new(engine, shard),
             looked: BTreeMap::new(),
             is_urgent: false,
             erased: None,

@@ -1,14 +1,13 @@
 //! The files of a word index on a disk of ours.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use coldpost_search::words::{Files, NewFile, OpenFile};
 use coldpost_tiers::disk::{Disk, DiskFile};
 
-/// Bytes that are collected before they are written.
-const WRITE_BYTES: usize = 256 * 1024;
+use crate::text::Writing;
 
 /// A directory of ours.
 #[derive(Clone, Debug)]
@@ -19,12 +18,6 @@ pub(super) struct WordFiles {
 
 #[derive(Debug)]
 struct Opened(Arc<dyn DiskFile>);
-
-struct Writing {
-    file: Arc<dyn DiskFile>,
-    at: u64,
-    bytes: Vec<u8>,
-}
 
 impl WordFiles {
     pub(super) fn new(disk: Arc<dyn Disk>, dir: PathBuf) -> WordFiles {
@@ -41,11 +34,8 @@ impl WordFiles {
 
 impl Files for WordFiles {
     fn create(&self, name: &str) -> io::Result<Box<dyn NewFile>> {
-        Ok(Box::new(Writing {
-            file: self.disk.create(&self.dir.join(name))?,
-            at: 0,
-            bytes: Vec::new(),
-        }))
+        let file = self.disk.create(&self.dir.join(name))?;
+        Ok(Box::new(Writing::new(file)))
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn OpenFile>> {
@@ -79,27 +69,13 @@ impl Files for WordFiles {
     }
 }
 
-impl Writing {
-    fn put(&mut self) -> io::Result<()> {
-        self.file.write_at(self.at, &self.bytes)?;
-        self.at += u64::try_from(self.bytes.len()).unwrap_or(u64::MAX);
-        self.bytes.clear();
-        Ok(())
-    }
-}
-
 impl NewFile for Writing {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.bytes.extend_from_slice(bytes);
-        match self.bytes.len() >= WRITE_BYTES {
-            true => self.put(),
-            false => Ok(()),
-        }
+        self.write_all(bytes)
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.put()?;
-        self.file.sync_data()
+        self.flush()
     }
 }
 

@@ -12,7 +12,8 @@ use super::covers::Covers;
 use super::{State, WordStore, of_words};
 use crate::clock;
 use crate::error::{Error, Kind, Result};
-use crate::limits::{WORDS_COMMIT_BYTES, WORDS_COMMIT_MESSAGES, WORDS_LOST_MAX};
+use crate::limits::{WORDS_COMMIT_BYTES, WORDS_COMMIT_MESSAGES, WORDS_LOST_MAX, WORDS_ROOM_MIN};
+use crate::open::Engine;
 use crate::shard::Shard;
 use crate::text::{RULES, TextFile, Written};
 
@@ -29,6 +30,7 @@ const BETWEEN: char = '\n';
 
 /// Keeps the index of one shard, from look to look.
 pub(crate) struct WordKeeper {
+    engine: Engine,
     shard: Arc<Shard>,
 }
 
@@ -48,13 +50,15 @@ struct Taken {
 }
 
 impl WordKeeper {
-    pub(crate) fn new(shard: &Arc<Shard>) -> WordKeeper {
+    pub(crate) fn new(engine: &Engine, shard: &Arc<Shard>) -> WordKeeper {
         WordKeeper {
+            engine: engine.clone(),
             shard: Arc::clone(shard),
         }
     }
 
-    /// Indexes some of what the text store has and the index has not; whether there was something. `go_on` is asked now and then.
+    /// Indexes some of what the text store has and the index has not; whether there was something. `go_on` is asked now and then. Where the disk is
+    /// short it does nothing: room is for mail first.
     ///
     /// # Errors
     /// `Unavailable` when the disk refuses.
@@ -62,6 +66,9 @@ impl WordKeeper {
         let Some(words) = &self.shard.words else {
             return Ok(false);
         };
+        if self.engine.room_left() < WORDS_ROOM_MIN {
+            return Ok(false);
+        }
         let mut writing = words.writing();
         let written = self.shard.text.written();
         words.begin(&mut writing, &written)?;

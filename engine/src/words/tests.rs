@@ -75,7 +75,7 @@ impl Store {
             advanced.await;
         }
         shard.text.close();
-        let mut keeper = WordKeeper::new(&shard);
+        let mut keeper = WordKeeper::new(&self.engine, &shard);
         while keeper.step(&mut || true).unwrap() {}
         keeper.rest();
         let words = shard.words.clone().unwrap();
@@ -190,15 +190,21 @@ async fn words_of_what_was_purged_are_in_no_file_after_the_next_look() {
     store.fill_with(store.ann, &[2, 5]).await;
     store.indexed().await;
     let engine = &store.engine;
+    let asked = "text \"wether noodels\"".parse().unwrap();
+    let suggested = |all: Vec<(String, Vec<String>)>| format!("{all:?}");
+    let before = suggested(engine.suggested(store.ann, &asked).await.unwrap());
+    assert_eq!(before, r#"[("WETHER", ["WEATHER"]), ("NOODELS", ["NOODLES"])]"#);
     let inbox = engine.status(store.ann, "INBOX").unwrap().id;
     engine.expunge(store.ann, inbox, None).await.unwrap();
     let shard = store.shard();
     crate::upkeep::collect(engine, &shard).await.unwrap();
+    let after = suggested(engine.suggested(store.ann, &asked).await.unwrap());
+    assert_eq!(after, r#"[("WETHER", []), ("NOODELS", ["NOODLES"])]"#);
     let mut looked = std::collections::BTreeMap::new();
     let look = (std::time::Duration::ZERO, &mut looked);
     let dropped = shard.text.drop_dead(&shard, look, i64::MAX, &mut || true);
     assert!(dropped.unwrap());
-    let mut keeper = WordKeeper::new(&shard);
+    let mut keeper = WordKeeper::new(engine, &shard);
     while keeper.clean(i64::MAX).unwrap() {}
     keeper.rest();
     let standing = shard.words.clone().unwrap().standing();
