@@ -61,7 +61,8 @@ impl Engine {
                 let near = view.suggest(&word, SUGGESTED_MAX + 1, &mut is_late);
                 let there = near.and_then(|near| {
                     let near = near.into_iter().map(|near| near.word);
-                    let there = near.map(|word| Ok((is_there(&view, &state, account, &word)?, word)));
+                    let there =
+                        near.map(|word| Ok((is_there(&view, &state, account, &word)?, word)));
                     there.collect::<coldpost_search::Result<Vec<_>>>()
                 });
                 match there {

@@ -193,7 +193,10 @@ async fn words_of_what_was_purged_are_in_no_file_after_the_next_look() {
     let asked = "text \"wether noodels\"".parse().unwrap();
     let suggested = |all: Vec<(String, Vec<String>)>| format!("{all:?}");
     let before = suggested(engine.suggested(store.ann, &asked).await.unwrap());
-    assert_eq!(before, r#"[("WETHER", ["WEATHER"]), ("NOODELS", ["NOODLES"])]"#);
+    assert_eq!(
+        before,
+        r#"[("WETHER", ["WEATHER"]), ("NOODELS", ["NOODLES"])]"#
+    );
     let inbox = engine.status(store.ann, "INBOX").unwrap().id;
     engine.expunge(store.ann, inbox, None).await.unwrap();
     let shard = store.shard();
