@@ -367,5 +367,5 @@ const _: () = assert!(
 );
 /// Messages of a stretch that may be away before it is left for later as a whole.
 pub const TEXT_AWAY_MAX: usize = 64;
-/// Bytes that mail may still take below which words are not indexed.
-pub const WORDS_ROOM_MIN: u64 = 64 * 1024 * 1024;
+/// Bytes that mail may still take below which words are not indexed and files of text not merged.
+pub const INDEX_ROOM_MIN: u64 = 64 * 1024 * 1024;

@@ -14,7 +14,7 @@ use super::file::TextFile;
 use super::write::of_search;
 use super::{TextStore, message_id};
 use crate::error::{Error, Result};
-use crate::limits::{TEXT_STATE_LOOKS, WORDS_COMMIT_MESSAGES};
+use crate::limits::{INDEX_ROOM_MIN, TEXT_STATE_LOOKS, WORDS_COMMIT_MESSAGES};
 use crate::shard::Shard;
 
 /// Looks up which messages are there, in a state that is not kept for long.
@@ -46,13 +46,14 @@ impl Alive<'_> {
 }
 
 impl TextStore {
-    /// Merges some files, if that is worth it; whether it was.
+    /// Merges some files, if that is worth it and the disk has `room` for both, the old and the new ones; whether it was.
     ///
     /// # Errors
     /// `Unavailable` when the disk refuses.
     pub(crate) fn merge_some(
         &self,
         shard: &Shard,
+        room: u64,
         go_on: &mut dyn FnMut() -> bool,
     ) -> Result<bool> {
         let mut groups: BTreeMap<(u64, u64), Vec<Arc<TextFile>>> = BTreeMap::new();
@@ -65,6 +66,10 @@ impl TextStore {
         let Some((start, end)) = choose(&sizes) else {
             return Ok(false);
         };
+        let written: u64 = sizes.iter().skip(start).take(end - start).sum();
+        if room < written.saturating_add(INDEX_ROOM_MIN) {
+            return Ok(false);
+        }
         let chosen = groups.into_values().skip(start).take(end - start).flatten();
         self.rewrite(shard, chosen.collect(), go_on)?;
         Ok(true)

@@ -319,7 +319,11 @@ async fn many_small_files_become_one_and_answer_the_same() {
         store.written().await;
     }
     let shard = store.shard();
-    while shard.text.merge_some(&shard, &mut || true).unwrap() {}
+    while shard
+        .text
+        .merge_some(&shard, u64::MAX, &mut || true)
+        .unwrap()
+    {}
     assert!(files(dir.path()).len() < 8);
     for number in 1..=12 {
         store.is_found(store.ann, number, number).await;
@@ -422,7 +426,7 @@ async fn a_stretch_of_which_much_is_away_stays_one_stretch() {
     }
     store.written().await;
     store.engine.compact_now(&mut |_| {}).await.unwrap();
-    let _turn = store.engine.inner.turns.indexing.take().await;
+    let turn = store.engine.inner.turns.indexing.take().await;
     let shard = store.shard();
     shard.text.lose_files().unwrap();
     forget_local(dir.path());
@@ -450,6 +454,7 @@ async fn a_stretch_of_which_much_is_away_stays_one_stretch() {
     };
     let again = tokio::time::timeout(Duration::from_secs(60), again).await;
     again.unwrap();
+    drop(turn);
     assert_eq!(shard.text.standing().lost, 0);
     store.is_found(store.ann, 7, 7).await;
     store.close().await;

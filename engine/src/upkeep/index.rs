@@ -157,7 +157,9 @@ impl Tidying {
         let indexed = repeat(&mut go_on, |go_on| self.keeper.step(go_on));
         // Before a merge, which would drop their text without a word of them.
         let erased = self.drop_erased(&mut go_on);
-        let merged = repeat(&mut go_on, |go_on| shard.text.merge_some(&shard, go_on));
+        let merged = repeat(&mut go_on, |go_on| {
+            shard.text.merge_some(&shard, engine.room_left(), go_on)
+        });
         let age = engine.settings().segment_age / 2;
         let dropped = repeat(&mut go_on, |go_on| {
             let looked = (age, &mut self.looked);

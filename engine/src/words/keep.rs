@@ -12,7 +12,7 @@ use super::covers::Covers;
 use super::{State, WordStore, of_words};
 use crate::clock;
 use crate::error::{Error, Kind, Result};
-use crate::limits::{WORDS_COMMIT_BYTES, WORDS_COMMIT_MESSAGES, WORDS_LOST_MAX, WORDS_ROOM_MIN};
+use crate::limits::{INDEX_ROOM_MIN, WORDS_COMMIT_BYTES, WORDS_COMMIT_MESSAGES, WORDS_LOST_MAX};
 use crate::open::Engine;
 use crate::shard::Shard;
 use crate::text::{RULES, TextFile, Written};
@@ -66,7 +66,7 @@ impl WordKeeper {
         let Some(words) = &self.shard.words else {
             return Ok(false);
         };
-        if self.engine.room_left() < WORDS_ROOM_MIN {
+        if self.engine.room_left() < INDEX_ROOM_MIN {
             return Ok(false);
         }
         let mut writing = words.writing();
