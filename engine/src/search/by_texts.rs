@@ -72,7 +72,7 @@ impl Engine {
             }
         };
         // What follows is ranked by the same counts.
-        found.words = parted.words.clone().map(|words| (words, hits.words()));
+        found.words = parted.words.clone().zip(hits.words());
         let hit = |query: &Query, entry: &Entry| hits.answer(query, text_id(entry.message));
         let mut left = Vec::new();
         for some in parted.indexed.chunks(super::STRIDE) {
@@ -189,9 +189,7 @@ impl Engine {
         wanted.dedup();
         let words = parted.words.clone();
         if wanted.is_empty() || asks.is_empty() && words.is_none() {
-            return Ok(Some(
-                work.needles.hits(Vec::new(), known.unwrap_or_default()),
-            ));
+            return Ok(Some(work.needles.hits(Vec::new(), known)));
         }
         let closed = |_| Error::new(Kind::Closed, "the store is shutting down");
         let _scan = self
@@ -209,13 +207,13 @@ impl Engine {
             let sets = store.find(&texts, &asks, &wanted, &mut is_late);
             let words = match (words, known) {
                 (Some(words), None) => words,
-                (_, known) => return Ok(sets.map(|sets| (sets, known.unwrap_or_default()))),
+                (_, known) => return Ok(sets.map(|sets| (sets, known))),
             };
             let asked = needles.asks().iter();
             let scores = asked.map(|ask| words.scores(ask, &mut is_late));
             let scores: std::result::Result<Vec<_>, _> = scores.collect();
             let found = sets.and_then(|sets| match scores {
-                Ok(scores) => Ok((sets, Arc::new(needles.hits(scores)))),
+                Ok(scores) => Ok((sets, Some(Arc::new(needles.hits(scores))))),
                 Err(e) => Err(NotFound::Words(e)),
             });
             Ok(found)

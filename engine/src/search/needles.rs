@@ -34,7 +34,8 @@ pub(super) struct Needles {
 pub(super) struct StoreHits {
     needles: Needles,
     sets: Vec<BTreeSet<TextId>>,
-    words: Arc<WordHits>,
+    /// None where nobody was asked.
+    words: Option<Arc<WordHits>>,
 }
 
 /// Which of them a message has.
@@ -100,7 +101,11 @@ impl Needles {
     }
 
     /// What it answered.
-    pub(super) fn hits(&self, sets: Vec<BTreeSet<TextId>>, words: Arc<WordHits>) -> StoreHits {
+    pub(super) fn hits(
+        &self,
+        sets: Vec<BTreeSet<TextId>>,
+        words: Option<Arc<WordHits>>,
+    ) -> StoreHits {
         StoreHits {
             needles: self.clone(),
             sets,
@@ -155,12 +160,12 @@ impl Hits<'_> {
 impl StoreHits {
     /// How well a message has all words that are asked for.
     pub(super) fn score(&self, id: TextId) -> f32 {
-        self.words.score(id)
+        self.words.as_ref().map_or(0.0, |words| words.score(id))
     }
 
     /// Which messages of the account have which words.
-    pub(super) fn words(&self) -> Arc<WordHits> {
-        Arc::clone(&self.words)
+    pub(super) fn words(&self) -> Option<Arc<WordHits>> {
+        self.words.clone()
     }
 
     /// Whether a message has the text that a key asks for; `None`: it asks for none.
@@ -176,7 +181,10 @@ impl StoreHits {
                 let at = body.len() + 2 * at;
                 has(at) || has(at + 1)
             }),
-            Query::Fuzzy(place, text) => self.words.has(*place, text, id),
+            Query::Fuzzy(place, text) => {
+                let words = self.words.as_ref();
+                words.is_some_and(|words| words.has(*place, text, id))
+            }
             Query::Header(name, needle) => {
                 let wanted = (fold(name), needle.clone());
                 let at = fields.binary_search(&wanted);

@@ -1,6 +1,7 @@
 //! Keeps the word index: takes in what the text store has, and out what it drops.
 //!
-//! Promises: a commit says what it has. What is broken off counts up to the last account that was whole. Never: keeps text from being written or merged.
+//! Promises: a commit says what it has. What is broken off is done again from the last commit that says so:
+//! an account, and `WORDS_COMMIT_BYTES` before it. Never: keeps text from being written or merged.
 
 use std::sync::Arc;
 

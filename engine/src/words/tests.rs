@@ -220,3 +220,26 @@ async fn words_of_what_was_purged_are_in_no_file_after_the_next_look() {
     assert_eq!(found.uids.text(), "4");
     store.engine.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_window_of_a_mailbox_does_not_ask_the_next_one_does() {
+    let dir = place::scratch("words-windows");
+    let store = Store::open(dir.path()).await;
+    // Several windows, of which the index has the last ones only.
+    for _ in 0..40 {
+        store.fill(store.ann).await;
+    }
+    store.indexed().await;
+    let words = store.shard().words.clone().unwrap();
+    let whole = store.ask(store.ann, WordsIn::Text, "invioce").await.uids;
+    assert_eq!(whole.len(), 80);
+    let half = words.state().covers.followed / 2;
+    words
+        .change()
+        .covers
+        .lost
+        .push(coldpost_search::text::Rect::all(0, half));
+    let found = store.ask(store.ann, WordsIn::Text, "invioce").await;
+    assert_eq!(found.uids, whole);
+    store.engine.close().await;
+}
